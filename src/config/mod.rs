@@ -1,0 +1,254 @@
+//! The settings: what they are, and how a command line and an environment become them. Pure: both come in as arguments.
+
+pub mod options;
+pub mod values;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::Arg;
+
+use crate::signal::{Signal, SignalSet};
+use options::{LOG, OPTIONS, OptionSpec};
+use values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites};
+
+/// What every environment variable of restartinit's begins with.
+pub const PREFIX: &str = "RESTARTINIT_";
+/// Where Kubernetes looks for the reason of an end, unless told otherwise.
+pub const TERMINATION_LOG: &str = "/dev/termination-log";
+/// Told to the command: which run of it this is, from 1.
+pub const GENERATION: &str = "RESTARTINIT_GENERATION";
+/// Told to the command from the second generation on: how the one before ended.
+pub const LAST_EXIT: &str = "RESTARTINIT_LAST_EXIT";
+
+/// Every setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    pub restart: RestartPolicy,
+    pub max_restarts: u32,
+    pub restart_window: Duration,
+    pub backoff: Duration,
+    pub backoff_max: Duration,
+    pub stable_after: Duration,
+    pub no_restart_on: CodeSet,
+    pub stop_signals: SignalSet,
+    pub rewrite: Rewrites,
+    /// Zero: no limit of restartinit's own.
+    pub grace_period: Duration,
+    pub drain_delay: Duration,
+    pub leftovers: Leftovers,
+    pub leftover_timeout: Duration,
+    pub exit_zero_on: CodeSet,
+    pub group: bool,
+    /// `None`: [`TERMINATION_LOG`] if it exists.
+    pub termination_log: Option<PathBuf>,
+    pub log_format: LogFormat,
+    pub log_filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            restart: RestartPolicy::OnFailure,
+            max_restarts: 5,
+            restart_window: Duration::from_secs(60),
+            backoff: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            stable_after: Duration::from_secs(10),
+            no_restart_on: CodeSet::default(),
+            stop_signals: [Signal::TERM, Signal::INT, Signal::QUIT].into_iter().collect(),
+            rewrite: Rewrites::default(),
+            grace_period: Duration::ZERO,
+            drain_delay: Duration::ZERO,
+            leftovers: Leftovers::Kill,
+            leftover_timeout: Duration::from_secs(2),
+            exit_zero_on: CodeSet::default(),
+            group: false,
+            termination_log: None,
+            log_format: LogFormat::Text,
+            log_filter: "warn".to_owned(),
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Request {
+    Supervise {
+        config: Box<Config>,
+        command: Vec<OsString>,
+        /// Lines to log once there is a logger.
+        warnings: Vec<String>,
+    },
+    /// Print this on stdout and exit 0.
+    Print(String),
+}
+
+/// A command line or an environment that cannot be followed: one line for a person.
+#[derive(PartialEq, Eq, Debug)]
+pub struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// A value as it was given: by which flag or variable, and the text.
+struct Given {
+    by: String,
+    text: String,
+}
+
+#[derive(Default)]
+struct Flags {
+    /// One place for each of [`OPTIONS`].
+    values: Vec<Option<Given>>,
+    log: Option<Given>,
+    print_config: bool,
+}
+
+/// Reads the arguments (without the program's name) and the environment.
+///
+/// # Errors
+/// One line that names the option or variable, the value, and what is accepted.
+pub fn read<E>(args: impl IntoIterator<Item = OsString>, env: E) -> Result<Request, UsageError>
+where
+    E: IntoIterator<Item = (OsString, OsString)>,
+{
+    let mut flags = Flags { values: OPTIONS.iter().map(|_| None).collect(), ..Flags::default() };
+    let mut parser = lexopt::Parser::from_args(args);
+    let mut command = Vec::new();
+    while let Some(arg) = parser.next().map_err(usage)? {
+        match arg {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Request::Print(options::help())),
+            Arg::Short('V') | Arg::Long("version") => {
+                return Ok(Request::Print(format!("restartinit {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            Arg::Short('v') => {
+                let debug = flags.log.as_ref().is_some_and(|given| given.text != "error");
+                flags.log = Some(Given { by: "-v".to_owned(), text: (if debug { "debug" } else { "info" }).to_owned() });
+            }
+            Arg::Short('q') => flags.log = Some(Given { by: "-q".to_owned(), text: "error".to_owned() }),
+            Arg::Long("print-config") => flags.print_config = true,
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                read_option(&name, &mut parser, &mut flags)?;
+            }
+            Arg::Short(letter) => return Err(UsageError(format!("unknown option -{letter} (see restartinit -h)"))),
+            Arg::Value(first) => {
+                command.push(first);
+                command.extend(parser.raw_args().map_err(usage)?);
+            }
+        }
+    }
+    let warnings = read_environment(env, &mut flags)?;
+    let mut config = Config::default();
+    for (option, given) in OPTIONS.iter().zip(&flags.values).chain([(&LOG, &flags.log)]) {
+        if let Some(Given { by, text }) = given {
+            (option.set)(&mut config, text).map_err(|accepted| UsageError(format!("{by}: bad value {text:?}: expected {accepted}")))?;
+        }
+    }
+    if flags.print_config {
+        return Ok(Request::Print(print_config(&config, &flags)));
+    }
+    if command.is_empty() {
+        return Err(UsageError("no command to run: restartinit [OPTIONS] [--] COMMAND [ARG...] (see restartinit -h)".to_owned()));
+    }
+    Ok(Request::Supervise { config: Box::new(config), command, warnings })
+}
+
+fn usage(error: lexopt::Error) -> UsageError {
+    UsageError(format!("{error} (see restartinit -h)"))
+}
+
+fn read_option(name: &str, parser: &mut lexopt::Parser, flags: &mut Flags) -> Result<(), UsageError> {
+    let Some((option, slot)) = OPTIONS.iter().zip(&mut flags.values).find(|(option, _)| option.name == name) else {
+        return Err(UsageError(match nearest(name) {
+            Some(near) => format!("unknown option --{name}: did you mean --{near}? (see restartinit -h)"),
+            None => format!("unknown option --{name} (see restartinit -h)"),
+        }));
+    };
+    let by = format!("--{name}");
+    let text = match option.value {
+        Some(value) => {
+            let missing = |_| UsageError(format!("{by}: a value is missing: {by} {value} (see restartinit -h)"));
+            utf8(&by, parser.value().map_err(missing)?)?
+        }
+        None => match parser.optional_value() {
+            Some(value) => utf8(&by, value)?,
+            None => "on".to_owned(),
+        },
+    };
+    let text = match slot.take() {
+        Some(before) if option.repeatable => format!("{},{text}", before.text),
+        _ => text,
+    };
+    *slot = Some(Given { by, text });
+    Ok(())
+}
+
+fn utf8(by: &str, value: OsString) -> Result<String, UsageError> {
+    value.into_string().map_err(|raw| UsageError(format!("{by}: the value {:?} is not UTF-8", raw.to_string_lossy())))
+}
+
+/// Fills in what no flag has set; gives back the warnings about names that mean nothing.
+fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: &mut Flags) -> Result<Vec<String>, UsageError> {
+    let mut warnings = Vec::new();
+    for (name, value) in env {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        // An outer restartinit has told us about our own generation.
+        if name == GENERATION || name == LAST_EXIT {
+            continue;
+        }
+        if name == "RESTARTINIT_PRINT_CONFIG" {
+            flags.print_config |= !value.is_empty() && switch(name, value)?;
+            continue;
+        }
+        let slots = OPTIONS.iter().zip(&mut flags.values).chain([(&LOG, &mut flags.log)]);
+        match slots.into_iter().find(|(option, _)| option.twin() == name) {
+            // Compose and Kubernetes pass an unset variable on as an empty one.
+            Some(_) if value == OsStr::new("") => {}
+            Some((_, slot)) if slot.is_none() => {
+                *slot = Some(Given { by: name.to_owned(), text: utf8(name, value)? });
+            }
+            Some(_) => {}
+            None => warnings.push(unknown_variable(name)),
+        }
+    }
+    Ok(warnings)
+}
+
+fn switch(name: &str, value: OsString) -> Result<bool, UsageError> {
+    let text = utf8(name, value)?;
+    <bool as values::Choice>::parse(&text).map_err(|accepted| UsageError(format!("{name}: bad value {text:?}: expected {accepted}")))
+}
+
+fn unknown_variable(name: &str) -> String {
+    let option = name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-");
+    match nearest(&option) {
+        Some(near) => format!("unknown variable {name} is ignored: did you mean {PREFIX}{}?", near.to_ascii_uppercase().replace('-', "_")),
+        None => format!("unknown variable {name} is ignored (see restartinit -h)"),
+    }
+}
+
+/// The option whose name is nearest to a mistaken one, if any is near at all.
+fn nearest(name: &str) -> Option<&'static str> {
+    let names = OPTIONS.iter().map(|option| option.name).chain(["print-config", "help", "version", LOG.name]);
+    let (distance, near) = names.map(|option| (strsim::damerau_levenshtein(name, option), option)).min()?;
+    (distance <= 1 + near.len() / 3).then_some(near)
+}
+
+fn print_config(config: &Config, flags: &Flags) -> String {
+    let line = |(option, given): (&OptionSpec, &Option<Given>)| {
+        let source = given.as_ref().map_or("default", |given| given.by.as_str());
+        format!("{:<18} {:<32} ({source})\n", option.name, (option.get)(config))
+    };
+    OPTIONS.iter().zip(&flags.values).chain([(&LOG, &flags.log)]).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The one table of options: the command line, the environment twins, the help and `--print-config` are all read off it.
+
+use super::Config;
+use super::values::{self, Accepted, Choice, CodeSet, Rewrites, show_duration, show_signals};
+
+/// An option that sets something. Its default is what [`Config::default`] holds.
+pub struct OptionSpec {
+    /// Without the dashes; the environment twin is made of it.
+    pub name: &'static str,
+    /// What it takes; `None` for a switch.
+    pub value: Option<&'static str>,
+    /// Given more than once, the values add up, as with commas.
+    pub repeatable: bool,
+    pub help: &'static str,
+    pub set: fn(&mut Config, &str) -> Result<(), Accepted>,
+    pub get: fn(&Config) -> String,
+}
+
+impl OptionSpec {
+    /// `RESTARTINIT_MAX_RESTARTS` for `max-restarts`.
+    pub fn twin(&self) -> String {
+        format!("{}{}", super::PREFIX, self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+/// An option whose value one parser reads, one field holds and one formatter writes.
+macro_rules! option {
+    ($name:literal, $value:expr, $help:literal, $field:ident, $parse:expr, $show:expr) => {
+        OptionSpec {
+            name: $name,
+            value: $value,
+            repeatable: false,
+            help: $help,
+            set: |config, text| {
+                config.$field = $parse(text)?;
+                Ok(())
+            },
+            get: |config| $show(config.$field.clone()),
+        }
+    };
+}
+
+pub static OPTIONS: &[OptionSpec] = &[
+    option!("restart", Some("POLICY"), "restart on-failure, always or never", restart, Choice::parse, Choice::name),
+    option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, values::number, shown),
+    option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, values::duration, show_duration),
+    option!("backoff", Some("D"), "wait before the 2nd restart; doubles from there", backoff, values::duration, show_duration),
+    option!("backoff-max", Some("D"), "cap of that wait", backoff_max, values::duration, show_duration),
+    option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
+    option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
+    option!("stop-signals", Some("SIGS"), "forwarded, and no restart follows", stop_signals, values::signals, show_signals),
+    OptionSpec { repeatable: true, ..option!("rewrite", Some("FROM:TO"), "forward TO in place of FROM; 0 drops it", rewrite, Rewrites::parse, shown) },
+    option!("grace-period", Some("D"), "from the stop to SIGKILL; 0: never", grace_period, values::duration, show_duration),
+    option!("drain-delay", Some("D"), "on a stop, wait this long before forwarding", drain_delay, values::duration, show_duration),
+    option!("leftovers", Some("kill|keep"), "descendants that outlive the command", leftovers, Choice::parse, Choice::name),
+    option!("leftover-timeout", Some("D"), "what they have between SIGTERM and SIGKILL", leftover_timeout, values::duration, show_duration),
+    option!("exit-zero-on", Some("CODES"), "exits that are successes, reported as 0", exit_zero_on, CodeSet::parse, shown),
+    option!("group", None, "forward to the command's process group", group, Choice::parse, Choice::name),
+    OptionSpec {
+        name: "termination-log",
+        value: Some("PATH"),
+        repeatable: false,
+        help: "where the reason for the end is left",
+        set: |config, text| {
+            config.termination_log = Some(text.into());
+            Ok(())
+        },
+        get: |config| match &config.termination_log {
+            Some(path) => path.display().to_string(),
+            None => format!("{} if it exists", super::TERMINATION_LOG),
+        },
+    },
+    option!("log-format", Some("text|json"), "restartinit's own lines, on stderr", log_format, Choice::parse, Choice::name),
+];
+
+/// The level, set by -v, -vv, -q or `RESTARTINIT_LOG`: an option of several spellings.
+pub static LOG: OptionSpec = option!("log", None, "the level of restartinit's own lines", log_filter, values::log_filter, shown);
+
+fn shown(value: impl ToString) -> String {
+    value.to_string()
+}
+
+/// The help: it fits a screen.
+pub fn help() -> String {
+    let mut text = String::from(
+        "Usage: restartinit [OPTIONS] [--] COMMAND [ARG...]\n\
+         Run COMMAND as PID 1 would: reap, forward signals, restart it on a crash.\n\n",
+    );
+    let defaults = Config::default();
+    for option in OPTIONS {
+        let left = match option.value {
+            Some(value) => format!("--{} {value}", option.name),
+            None => format!("--{}", option.name),
+        };
+        let default = match (option.get)(&defaults) {
+            default if default.is_empty() || option.value.is_none() => String::new(),
+            default => format!(" [{default}]"),
+        };
+        text.push_str(&format!("  {left:<26} {}{default}\n", option.help));
+    }
+    text.push_str(
+        "  --print-config             show every setting and where it came from\n\
+         \x20 -v, -vv, -q                more or less on stderr [warn]; also RESTARTINIT_LOG\n\
+         \x20 -h, --help; -V, --version\n\n\
+         Each option has a twin in the environment: RESTARTINIT_MAX_RESTARTS=3.\n\
+         Durations: 500ms, 10s, 2m, 1h. Exit codes of its own: 125 usage, 126 cannot\n\
+         execute, 127 not found; else the command's.\n",
+    );
+    text
+}

@@ -1,0 +1,122 @@
+use super::*;
+
+fn read_with(args: &[&str], env: &[(&str, &str)]) -> Result<Request, UsageError> {
+    read(args.iter().map(OsString::from), env.iter().map(|(name, value)| (name.into(), value.into())))
+}
+
+fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
+    match read_with(&[args, &["cmd"]].concat(), env) {
+        Ok(Request::Supervise { config, .. }) => *config,
+        other => panic!("{args:?} {env:?}: {other:?}"),
+    }
+}
+
+/// A good value other than the default for each option, so that none is forgotten here.
+fn good_value(name: &str) -> &'static str {
+    match name {
+        "restart" => "always",
+        "max-restarts" => "7",
+        "leftovers" => "keep",
+        "log-format" => "json",
+        "group" => "on",
+        "stop-signals" => "HUP",
+        "rewrite" => "TERM:QUIT",
+        "termination-log" => "/tmp/x",
+        "no-restart-on" | "exit-zero-on" => "3-5",
+        _ => "77s",
+    }
+}
+
+#[test]
+fn a_flag_and_its_twin_set_the_same() {
+    for option in OPTIONS {
+        let value = good_value(option.name);
+        let by_flag = config(&[&format!("--{}={value}", option.name)], &[]);
+        let by_twin = config(&[], &[(&option.twin(), value)]);
+        assert_eq!(by_flag, by_twin, "{}", option.name);
+        assert_ne!(by_flag, Config::default(), "{}", option.name);
+        assert_eq!((option.get)(&by_flag), value, "{}", option.name);
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_twin() {
+    assert_eq!(config(&["--max-restarts", "1"], &[("RESTARTINIT_MAX_RESTARTS", "2")]).max_restarts, 1);
+    let rewrites = config(&["--rewrite", "TERM:INT"], &[("RESTARTINIT_REWRITE", "HUP:0")]).rewrite;
+    assert_eq!(rewrites.to_string(), "TERM:INT");
+}
+
+#[test]
+fn repeated_rewrites_add_up() {
+    assert_eq!(config(&["--rewrite", "TERM:INT", "--rewrite=HUP:0"], &[]).rewrite.to_string(), "TERM:INT,HUP:0");
+}
+
+#[test]
+fn options_end_at_the_first_operand() {
+    for args in [&["sh", "-c", "exit 5"][..], &["--", "sh", "-c", "exit 5"], &["--group", "sh", "-c", "exit 5"]] {
+        let Ok(Request::Supervise { command, .. }) = read_with(args, &[]) else { panic!("{args:?}") };
+        assert_eq!(command, ["sh", "-c", "exit 5"]);
+    }
+    let Ok(Request::Supervise { command, .. }) = read_with(&["cmd", "--", "-v", "--nonsense"], &[]) else { panic!() };
+    assert_eq!(command, ["cmd", "--", "-v", "--nonsense"]);
+}
+
+#[test]
+fn a_bad_value_is_named_with_what_is_accepted() {
+    for option in OPTIONS.iter().filter(|option| option.name != "termination-log") {
+        for bad in ["nonsense!", "-1"] {
+            let flag = read_with(&[&format!("--{}={bad}", option.name), "cmd"], &[]).unwrap_err().0;
+            assert!(flag.starts_with(&format!("--{}: bad value {bad:?}: expected ", option.name)), "{flag}");
+            let twin = read_with(&["cmd"], &[(&option.twin(), bad)]).unwrap_err().0;
+            assert!(twin.starts_with(&format!("{}: bad value {bad:?}: expected ", option.twin())), "{twin}");
+        }
+    }
+}
+
+#[test]
+fn what_is_unknown_gets_the_nearest_name() {
+    assert_eq!(read_with(&["--max-restart=3", "x"], &[]).unwrap_err().0, "unknown option --max-restart: did you mean --max-restarts? (see restartinit -h)");
+    assert_eq!(read_with(&["--zzzzzz", "x"], &[]).unwrap_err().0, "unknown option --zzzzzz (see restartinit -h)");
+    let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[("RESTARTINIT_MAX_RESTART", "3")]) else { panic!() };
+    assert_eq!(warnings, ["unknown variable RESTARTINIT_MAX_RESTART is ignored: did you mean RESTARTINIT_MAX_RESTARTS?"]);
+}
+
+#[test]
+fn an_empty_twin_is_an_unset_one() {
+    assert_eq!(config(&[], &[("RESTARTINIT_MAX_RESTARTS", "")]), Config::default());
+}
+
+#[test]
+fn an_outer_restartinits_variables_are_no_mistake() {
+    let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[(GENERATION, "3"), (LAST_EXIT, "SIGKILL")]) else { panic!() };
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn verbosity() {
+    for (args, filter) in [(&[][..], "warn"), (&["-v"], "info"), (&["-vv"], "debug"), (&["-v", "-v"], "debug"), (&["-q"], "error")] {
+        assert_eq!(config(args, &[]).log_filter, filter);
+    }
+    assert_eq!(config(&[], &[("RESTARTINIT_LOG", "trace")]).log_filter, "trace");
+    assert_eq!(config(&["-q"], &[("RESTARTINIT_LOG", "trace")]).log_filter, "error");
+    assert!(read_with(&["x"], &[("RESTARTINIT_LOG", "loud")]).is_err());
+}
+
+#[test]
+fn the_help_names_every_option_and_fits_a_screen() {
+    let help = options::help();
+    for option in OPTIONS {
+        assert!(help.contains(&format!("--{}", option.name)), "{}", option.name);
+    }
+    assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+    assert!(help.lines().count() <= 40, "{help}");
+}
+
+#[test]
+fn print_config_says_where_each_setting_came_from() {
+    let env = [("RESTARTINIT_BACKOFF", "1s"), ("RESTARTINIT_PRINT_CONFIG", "yes")];
+    let Ok(Request::Print(text)) = read_with(&["--group"], &env) else { panic!() };
+    assert!(text.lines().any(|line| line.starts_with("group") && line.ends_with("(--group)")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("backoff ") && line.contains("1s") && line.ends_with("(RESTARTINIT_BACKOFF)")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("max-restarts") && line.ends_with("(default)")), "{text}");
+}

@@ -1,0 +1,154 @@
+//! Signals by name and number, and sets of them. Pure: what is sent or caught is `sys::signals`' business.
+
+use std::fmt;
+
+use nix::sys::signal::Signal as Named;
+
+/// The first real-time signal as the kernel, glibc and Docker count. musl counts from 35, but the number is what travels.
+pub const RTMIN: u8 = 34;
+/// The last signal Linux has.
+pub const MAX: u8 = 64;
+
+/// A signal number, 1 to [`MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Signal(u8);
+
+impl Signal {
+    pub const INT: Signal = Signal(libc::SIGINT as u8);
+    pub const QUIT: Signal = Signal(libc::SIGQUIT as u8);
+    pub const KILL: Signal = Signal(libc::SIGKILL as u8);
+    pub const TERM: Signal = Signal(libc::SIGTERM as u8);
+    pub const TSTP: Signal = Signal(libc::SIGTSTP as u8);
+    pub const TTIN: Signal = Signal(libc::SIGTTIN as u8);
+    pub const TTOU: Signal = Signal(libc::SIGTTOU as u8);
+    pub const WINCH: Signal = Signal(libc::SIGWINCH as u8);
+
+    /// The signal of that number, if Linux has one.
+    pub fn new(number: i32) -> Option<Signal> {
+        u8::try_from(number).ok().filter(|n| (1..=MAX).contains(n)).map(Signal)
+    }
+
+    /// `TERM`, `SIGTERM`, `15`, `RTMIN+3`, `RTMAX-1`, in either case.
+    pub fn parse(text: &str) -> Option<Signal> {
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return text.parse().ok().and_then(Signal::new);
+        }
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let offset = |rest: &str, sign: char| match rest.strip_prefix(sign) {
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse::<u8>().ok(),
+            _ => rest.is_empty().then_some(0),
+        };
+        let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+            (Some(rest), _) => RTMIN.checked_add(offset(rest, '+')?)?,
+            (_, Some(rest)) => MAX.checked_sub(offset(rest, '-')?).filter(|n| *n >= RTMIN)?,
+            _ => format!("SIG{name}").parse::<Named>().ok().map(|named| named as u8)?,
+        };
+        Signal::new(number.into())
+    }
+
+    /// The number, as kill(2) takes it.
+    pub fn number(self) -> i32 {
+        self.0.into()
+    }
+
+    /// Whether the kernel stops a process that does not handle it, for job control.
+    pub fn stops_a_job(self) -> bool {
+        [Signal::TSTP, Signal::TTIN, Signal::TTOU].contains(&self)
+    }
+
+    /// Whether a terminal sends it, to its whole foreground process group.
+    pub fn comes_from_terminals(self) -> bool {
+        self.stops_a_job() || [Signal::INT, Signal::QUIT, Signal::WINCH].contains(&self)
+    }
+
+    fn bit(self) -> u64 {
+        1 << (self.0 - 1)
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Named::try_from(self.number()) {
+            Ok(named) => f.write_str(named.as_str()),
+            Err(_) if self.0 == RTMIN => f.write_str("SIGRTMIN"),
+            Err(_) if self.0 > RTMIN => write!(f, "SIGRTMIN+{}", self.0 - RTMIN),
+            Err(_) => write!(f, "signal {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A set of signals.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    pub fn insert(&mut self, signal: Signal) {
+        self.0 |= signal.bit();
+    }
+
+    pub fn contains(self, signal: Signal) -> bool {
+        self.0 & signal.bit() != 0
+    }
+
+    /// Its signals, the lowest number first, as the kernel delivers them.
+    pub fn iter(self) -> impl Iterator<Item = Signal> {
+        (1..=MAX).map(Signal).filter(move |signal| self.contains(*signal))
+    }
+
+    /// Takes all signals out.
+    pub fn take(&mut self) -> SignalSet {
+        std::mem::take(self)
+    }
+}
+
+impl FromIterator<Signal> for SignalSet {
+    fn from_iter<I: IntoIterator<Item = Signal>>(signals: I) -> Self {
+        let mut set = SignalSet::default();
+        signals.into_iter().for_each(|signal| set.insert(signal));
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_means_the_same() {
+        for text in ["TERM", "SIGTERM", "15", "term", "sigterm"] {
+            assert_eq!(Signal::parse(text), Some(Signal::TERM), "{text}");
+        }
+        for (text, number) in [("RTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX", 64), ("RTMAX-1", 63), ("34", 34)] {
+            assert_eq!(Signal::parse(text).map(Signal::number), Some(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_signal_is_refused() {
+        for text in ["", "0", "65", "-1", "FOO", "SIG", "RTMIN-1", "RTMIN+31", "RTMIN+", "RTMAX-31", "RTMIN+x", "1e1", "999999999999", " TERM"] {
+            assert_eq!(Signal::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_reads_back_as_itself() {
+        for number in (1..=31).chain(34..=64) {
+            let signal = Signal::new(number).unwrap();
+            assert_eq!(Signal::parse(&signal.to_string()), Some(signal));
+        }
+    }
+
+    #[test]
+    fn a_set_gives_back_what_was_put_in_lowest_first() {
+        let mut set: SignalSet = [Signal::TERM, Signal::INT, Signal(64), Signal(1)].into_iter().collect();
+        assert_eq!(set.take().iter().map(Signal::number).collect::<Vec<_>>(), [1, 2, 15, 64]);
+        assert_eq!(set, SignalSet::default());
+    }
+}

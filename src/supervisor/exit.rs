@@ -1,0 +1,143 @@
+//! How a command ends, and what restartinit's own exit code makes of it. Pure.
+
+use std::fmt;
+
+use crate::signal::Signal;
+
+/// The exit code of a usage or configuration error.
+pub const USAGE: u8 = 125;
+
+/// How a process ended, as wait(2) tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Exit {
+    Code(u8),
+    Signal { signal: Signal, core_dumped: bool },
+}
+
+impl Exit {
+    /// The code as a shell would report it: 128 + n after signal n.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal { signal, .. } => 128 + signal.number() as u8,
+        }
+    }
+
+    /// `1`, `SIGKILL`: the value of `RESTARTINIT_LAST_EXIT`.
+    pub fn short(self) -> String {
+        match self {
+            Exit::Code(code) => code.to_string(),
+            Exit::Signal { signal, .. } => signal.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exited with code {code}"),
+            Exit::Signal { signal, core_dumped: false } => write!(f, "was killed by {signal}"),
+            Exit::Signal { signal, core_dumped: true } => write!(f, "was killed by {signal} (core dumped)"),
+        }
+    }
+}
+
+/// Why restartinit ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// The command ended by itself and the policy does not restart it.
+    Completed,
+    /// A stop was asked for.
+    Stopped,
+    /// The command keeps failing: the orchestrator's turn.
+    RestartsExhausted,
+    /// The command ended with one of `--no-restart-on`.
+    NoRestartCode,
+    /// The command is not there, or is no program.
+    CannotExecute,
+}
+
+impl Outcome {
+    /// The one name it has in the log, the termination log and the status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Stopped => "stopped",
+            Outcome::RestartsExhausted => "restarts-exhausted",
+            Outcome::NoRestartCode => "no-restart-code",
+            Outcome::CannotExecute => "cannot-execute",
+        }
+    }
+}
+
+/// Why a generation could not be spawned: the errno of what was tried.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SpawnFailure {
+    pub step: SpawnStep,
+    pub errno: i32,
+    /// For an exec: the file is there, so an ENOENT means its interpreter or loader.
+    pub file_exists: bool,
+}
+
+/// What was being done when a spawn failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SpawnStep {
+    Fork,
+    Exec,
+}
+
+impl SpawnFailure {
+    /// The exit code if trying again is of no use: 127 for what is not there, 126 for what is and cannot be executed. `None`: the
+    /// machine is short of something now and may not be later.
+    pub fn final_code(self) -> Option<u8> {
+        const PASSING: [i32; 8] =
+            [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::EINTR, libc::EIO, libc::ETXTBSY, libc::ENOSPC];
+        match (self.step, self.errno) {
+            (SpawnStep::Fork, _) => None,
+            (SpawnStep::Exec, errno) if PASSING.contains(&errno) => None,
+            (SpawnStep::Exec, libc::ENOENT | libc::ENOTDIR) if !self.file_exists => Some(127),
+            (SpawnStep::Exec, _) => Some(126),
+        }
+    }
+
+    /// What happened and what to do, for the end of a line.
+    pub fn advice(self) -> String {
+        let what = std::io::Error::from_raw_os_error(self.errno).to_string();
+        let what = what.split(" (os error").next().unwrap_or_default().to_lowercase();
+        match self.errno {
+            libc::ENOENT if self.file_exists => {
+                "the file is there, but its interpreter or dynamic loader is not (a dynamically linked program in a FROM scratch image?)".to_owned()
+            }
+            libc::ENOENT | libc::ENOTDIR => format!("{what} (is it in the image, and its folder in PATH?)"),
+            libc::EACCES => format!("{what} (is it a file with the execute bit, on a file system without noexec?)"),
+            libc::ENOEXEC => format!("{what} (built for another architecture?)"),
+            _ => what,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_a_shell() {
+        assert_eq!(Exit::Code(7).code(), 7);
+        assert_eq!(Exit::Signal { signal: Signal::KILL, core_dumped: false }.code(), 137);
+        assert_eq!(Exit::Signal { signal: Signal::new(64).unwrap(), core_dumped: false }.code(), 192);
+    }
+
+    #[test]
+    fn only_what_cannot_pass_is_final() {
+        let exec = |errno, file_exists| SpawnFailure { step: SpawnStep::Exec, errno, file_exists }.final_code();
+        assert_eq!(exec(libc::ENOENT, false), Some(127));
+        assert_eq!(exec(libc::ENOENT, true), Some(126));
+        for errno in [libc::EACCES, libc::ENOEXEC, libc::EPERM, libc::E2BIG, libc::ELOOP] {
+            assert_eq!(exec(errno, true), Some(126));
+        }
+        for errno in [libc::EAGAIN, libc::ENOMEM, libc::ETXTBSY] {
+            assert_eq!(exec(errno, true), None);
+        }
+        assert_eq!(SpawnFailure { step: SpawnStep::Fork, errno: libc::ENOENT, file_exists: false }.final_code(), None);
+    }
+}

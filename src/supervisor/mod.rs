@@ -1,0 +1,427 @@
+//! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
+//! reads no clock, so that every state can be reached in a test without a process.
+
+pub mod exit;
+pub mod family;
+pub mod generation;
+pub mod policy;
+pub mod report;
+pub mod time;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::values::Leftovers;
+use crate::signal::{Signal, SignalSet};
+use exit::{Exit, Outcome, SpawnFailure};
+use generation::{GIVE_UP_AFTER, Generation, KILL_AGAIN_AFTER, Life, Sweep};
+use policy::{Restarts, Verdict};
+use report::{Cause, Ending, Report, Run};
+use time::Moment;
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A signal arrived here. `command_has_it`: the terminal sent it to the command as well.
+    Signal { signal: Signal, command_has_it: bool },
+    /// The spawn that was asked for was made.
+    Spawned { pid: i32 },
+    /// It could not be made.
+    SpawnFailed(SpawnFailure),
+    /// A child that may be a command's was reaped.
+    Exited { pid: i32, exit: Exit },
+    /// A child was stopped by a signal.
+    ChildStopped { pid: i32, signal: Signal },
+    /// All exits up to now have been told. `children`: somebody's child is still ours.
+    Reaped { children: bool },
+    /// The answer to [`Action::EndLeftovers`].
+    Leftovers { generation: u32, count: usize },
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
+    Spawn { generation: u32, last_exit: Option<Exit> },
+    /// Send a signal to a command, or to its whole process group.
+    Forward { pid: i32, signal: Signal, group: bool },
+    /// SIGKILL for a command and all its descendants.
+    KillTree { pid: i32 },
+    /// Count the descendants that outlive a generation, after sending them the signal, if any; answered by [`Event::Leftovers`].
+    EndLeftovers { generation: u32, signal: Option<Signal> },
+    /// Stop, as a job that was stopped at a terminal: the shell above is waiting for that.
+    Suspend,
+    Report(Report),
+    /// End restartinit.
+    Finish(Ending),
+}
+
+pub type Actions = VecDeque<Action>;
+
+/// What restartinit is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// The command is kept running.
+    Supervising(Next),
+    /// A stop was asked for; its signal is held back until `forward_at`.
+    Draining { signal: Signal, forward_at: Moment },
+    /// The stop was forwarded. Nothing is spawned any more.
+    Stopping { signal: Signal, kill_at: Option<Moment> },
+    /// All is said and done.
+    Ended,
+}
+
+/// What comes once no generation is left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Next {
+    /// Nothing yet: a generation runs.
+    Undecided,
+    Spawn { due: Moment },
+    /// The spawn was asked for.
+    Spawning,
+    HandOver(Ending),
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    config: Config,
+    /// The command's name, for messages.
+    command: String,
+    /// Whether a command that is stopped at the terminal stops restartinit as well.
+    job_control: bool,
+    phase: Phase,
+    generations: Vec<Generation>,
+    /// The number of the latest generation.
+    latest: u32,
+    restarts: Restarts,
+    /// Arrived while nothing ran; the next generation gets them.
+    held: SignalSet,
+    last_exits: VecDeque<Run>,
+    /// Failed spawns since the last that was made.
+    spawn_failures: u32,
+}
+
+impl Supervisor {
+    /// How many of the last runs are remembered.
+    pub const LAST_EXITS: usize = 8;
+    const SPAWN_RETRY: Duration = Duration::from_millis(100);
+    const SPAWN_RETRY_MAX: Duration = Duration::from_secs(5);
+
+    pub fn new(config: Config, command: String, job_control: bool) -> Supervisor {
+        Supervisor {
+            config,
+            command,
+            job_control,
+            phase: Phase::Supervising(Next::Spawn { due: Moment::ZERO }),
+            generations: Vec::new(),
+            latest: 0,
+            restarts: Restarts::default(),
+            held: SignalSet::default(),
+            last_exits: VecDeque::new(),
+            spawn_failures: 0,
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// The last runs of the command, the latest first.
+    pub fn last_exits(&self) -> impl Iterator<Item = &Run> {
+        self.last_exits.iter()
+    }
+
+    /// The moment at which [`Event::Tick`] is due, unless something happens before.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let phase = match self.phase {
+            Phase::Supervising(Next::Spawn { due }) if self.generations.is_empty() => Some(due),
+            Phase::Supervising(_) | Phase::Ended => None,
+            Phase::Draining { forward_at, .. } => Some(forward_at),
+            Phase::Stopping { kill_at, .. } => kill_at,
+        };
+        let sweeps = self.generations.iter().filter_map(|generation| generation.sweep()?.deadline());
+        sweeps.chain(phase).min()
+    }
+
+    /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
+    pub fn handle(&mut self, now: Moment, event: Event, actions: &mut Actions) {
+        match (self.phase, event) {
+            (Phase::Ended, Event::Spawned { pid }) => actions.push_back(Action::KillTree { pid }),
+            (Phase::Ended, _) => return,
+
+            (_, Event::Exited { pid, exit }) => self.exited(now, pid, exit, actions),
+            (_, Event::Reaped { children }) => self.reaped(children, actions),
+            (_, Event::Leftovers { generation, count }) => self.leftovers(now, generation, count, actions),
+            (_, Event::ChildStopped { pid, signal }) => {
+                if self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid) {
+                    actions.push_back(Action::Suspend);
+                }
+            }
+
+            (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
+                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
+                if self.config.stop_signals.contains(signal) {
+                    self.stop(now, forwarded, command_has_it, actions);
+                } else if self.running().next().is_none() {
+                    self.held.insert(forwarded);
+                } else if !command_has_it {
+                    self.forward(forwarded, actions);
+                }
+            }
+            (Phase::Draining { signal: first, .. }, Event::Signal { signal, command_has_it }) => {
+                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
+                if self.config.stop_signals.contains(signal) {
+                    self.forward_stop(now, first, actions);
+                }
+                if !command_has_it {
+                    self.forward(forwarded, actions);
+                }
+            }
+            (Phase::Stopping { .. }, Event::Signal { signal, command_has_it }) => {
+                if let Some(forwarded) = self.rewrite(signal, command_has_it)
+                    && !command_has_it
+                {
+                    self.forward(forwarded, actions);
+                }
+            }
+
+            (Phase::Supervising(_), Event::Spawned { pid }) => {
+                self.spawned(now, pid, actions);
+                self.phase = Phase::Supervising(Next::Undecided);
+                for signal in self.held.take().iter() {
+                    self.forward(signal, actions);
+                }
+            }
+            (Phase::Draining { .. }, Event::Spawned { pid }) => self.spawned(now, pid, actions),
+            (Phase::Stopping { signal, .. }, Event::Spawned { pid }) => {
+                self.spawned(now, pid, actions);
+                self.forward_stop(now, signal, actions);
+            }
+
+            (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
+            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SpawnFailed(_)) => {}
+
+            (Phase::Supervising(next), Event::Tick) => {
+                self.tick_sweeps(now, actions);
+                if let Next::Spawn { due } = next
+                    && due <= now
+                    && self.generations.is_empty()
+                {
+                    self.phase = Phase::Supervising(Next::Spawning);
+                    let last_exit = self.last_exits.front().map(|run| run.exit);
+                    actions.push_back(Action::Spawn { generation: self.latest.saturating_add(1), last_exit });
+                }
+            }
+            (Phase::Draining { signal, forward_at }, Event::Tick) => {
+                self.tick_sweeps(now, actions);
+                if forward_at <= now {
+                    self.forward_stop(now, signal, actions);
+                }
+            }
+            (Phase::Stopping { signal, kill_at }, Event::Tick) => {
+                self.tick_sweeps(now, actions);
+                if kill_at.is_some_and(|kill_at| kill_at <= now) {
+                    self.phase = Phase::Stopping { signal, kill_at: None };
+                    self.grace_expired(actions);
+                }
+            }
+        }
+        self.settle(actions);
+    }
+
+    /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
+    fn rewrite(&self, signal: Signal, command_has_it: bool) -> Option<Signal> {
+        if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Generation> {
+        self.generations.iter().filter(|generation| generation.is_running())
+    }
+
+    fn forward(&self, signal: Signal, actions: &mut Actions) {
+        let group = self.config.group;
+        actions.extend(self.running().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
+    }
+
+    /// A stop signal: nothing is spawned from here on.
+    fn stop(&mut self, now: Moment, signal: Signal, command_has_it: bool, actions: &mut Actions) {
+        let waits = self.running().next().is_some() && !command_has_it;
+        let drain = if waits { self.config.drain_delay } else { Duration::ZERO };
+        actions.push_back(Action::Report(Report::StopAsked { signal, drain }));
+        if !drain.is_zero() {
+            self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
+        } else if command_has_it {
+            self.begin_stopping(now, signal);
+        } else {
+            self.forward_stop(now, signal, actions);
+        }
+    }
+
+    fn forward_stop(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
+        self.begin_stopping(now, signal);
+        self.forward(signal, actions);
+    }
+
+    fn begin_stopping(&mut self, now: Moment, signal: Signal) {
+        let grace = self.config.grace_period;
+        let kill_at = (!grace.is_zero()).then(|| now.saturating_add(grace));
+        self.phase = Phase::Stopping { signal, kill_at };
+    }
+
+    fn grace_expired(&mut self, actions: &mut Actions) {
+        let grace = self.config.grace_period;
+        for generation in self.running() {
+            let Generation { number, pid, .. } = *generation;
+            actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
+            actions.push_back(Action::KillTree { pid });
+        }
+    }
+
+    fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
+        self.latest = self.latest.saturating_add(1);
+        self.spawn_failures = 0;
+        self.generations.push(Generation { number: self.latest, pid, started: now, life: Life::Running });
+        actions.push_back(Action::Report(Report::Started { generation: self.latest, pid }));
+    }
+
+    fn spawn_failed(&mut self, now: Moment, failure: SpawnFailure, actions: &mut Actions) {
+        if let Some(code) = failure.final_code() {
+            let ending = Ending { outcome: Outcome::CannotExecute, code, cause: Cause::Spawn(failure) };
+            self.phase = Phase::Supervising(Next::HandOver(ending));
+            return;
+        }
+        let doublings = self.spawn_failures.min(16);
+        self.spawn_failures = self.spawn_failures.saturating_add(1);
+        let wait = Self::SPAWN_RETRY.saturating_mul(1 << doublings).min(Self::SPAWN_RETRY_MAX);
+        self.phase = Phase::Supervising(Next::Spawn { due: now.saturating_add(wait) });
+        actions.push_back(Action::Report(Report::SpawnFailed { generation: self.latest.saturating_add(1), failure, wait }));
+    }
+
+    fn exited(&mut self, now: Moment, pid: i32, exit: Exit, actions: &mut Actions) {
+        let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
+            return;
+        };
+        let run = Run { generation: generation.number, pid, exit, uptime: now.saturating_sub(generation.started) };
+        let sweep = match self.config.leftovers {
+            Leftovers::Kill => Sweep::Unknown,
+            Leftovers::Keep => Sweep::Done,
+        };
+        generation.life = Life::Ended { run, sweep };
+        self.last_exits.truncate(Self::LAST_EXITS - 1);
+        self.last_exits.push_front(run);
+        if let Phase::Supervising(_) = self.phase {
+            let next = match self.restarts.decide(&self.config, now, exit, run.uptime) {
+                Verdict::Restart { wait, used, allowed } => {
+                    actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait }));
+                    Next::Spawn { due: now.saturating_add(wait) }
+                }
+                Verdict::HandOver(outcome) => {
+                    let cause = match outcome {
+                        Outcome::RestartsExhausted => {
+                            Cause::Exhausted { run, used: self.config.max_restarts, window: self.config.restart_window }
+                        }
+                        Outcome::Completed | Outcome::Stopped | Outcome::NoRestartCode | Outcome::CannotExecute => Cause::Run(run),
+                    };
+                    Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, exit), cause })
+                }
+            };
+            self.phase = Phase::Supervising(next);
+        }
+    }
+
+    fn reaped(&mut self, children: bool, actions: &mut Actions) {
+        for generation in &mut self.generations {
+            let Some(sweep) = generation.sweep() else { continue };
+            let (next, signal) = match sweep {
+                Sweep::Done | Sweep::Asked { .. } => continue,
+                _ if !children => {
+                    generation.set_sweep(Sweep::Done);
+                    continue;
+                }
+                Sweep::Unknown => (Sweep::Asked { signal: Signal::TERM, give_up_at: None }, Some(Signal::TERM)),
+                Sweep::Terminating { .. } | Sweep::Killing { .. } => (sweep, None),
+            };
+            generation.set_sweep(next);
+            actions.push_back(Action::EndLeftovers { generation: generation.number, signal });
+        }
+    }
+
+    fn leftovers(&mut self, now: Moment, number: u32, found: usize, actions: &mut Actions) {
+        let timeout = self.config.leftover_timeout;
+        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
+        let (next, told) = match generation.sweep() {
+            None | Some(Sweep::Done) => return,
+            Some(_) if found == 0 => (Sweep::Done, None),
+            Some(Sweep::Asked { signal, give_up_at: None }) if signal != Signal::KILL => {
+                (Sweep::Terminating { kill_at: now.saturating_add(timeout) }, Some(signal))
+            }
+            Some(Sweep::Asked { signal, give_up_at }) => {
+                let again_at = now.saturating_add(KILL_AGAIN_AFTER);
+                let told = give_up_at.is_none().then_some(signal);
+                let give_up_at = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
+                (Sweep::Killing { again_at, give_up_at, count: found }, told)
+            }
+            Some(sweep @ (Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. })) => (sweep, None),
+        };
+        generation.set_sweep(next);
+        if let Some(signal) = told {
+            actions.push_back(Action::Report(Report::Leftovers { generation: number, count: found, signal }));
+        }
+    }
+
+    fn tick_sweeps(&mut self, now: Moment, actions: &mut Actions) {
+        for generation in &mut self.generations {
+            let give_up_at = match generation.sweep() {
+                Some(Sweep::Terminating { kill_at }) if kill_at <= now => None,
+                Some(Sweep::Killing { give_up_at, count, .. }) if give_up_at <= now => {
+                    actions.push_back(Action::Report(Report::LeftoversRemain { generation: generation.number, count }));
+                    generation.set_sweep(Sweep::Done);
+                    continue;
+                }
+                Some(Sweep::Killing { again_at, give_up_at, .. }) if again_at <= now => Some(give_up_at),
+                None | Some(_) => continue,
+            };
+            generation.set_sweep(Sweep::Asked { signal: Signal::KILL, give_up_at });
+            actions.push_back(Action::EndLeftovers { generation: generation.number, signal: Some(Signal::KILL) });
+        }
+    }
+
+    /// Once no generation is left, the end comes if it was decided on.
+    fn settle(&mut self, actions: &mut Actions) {
+        self.generations.retain(|generation| !generation.is_gone());
+        if !self.generations.is_empty() {
+            return;
+        }
+        let (ending, healthy) = match self.phase {
+            Phase::Supervising(Next::HandOver(ending)) => (ending, ending.outcome == Outcome::Completed && ending.code == 0),
+            Phase::Supervising(_) | Phase::Ended => return,
+            Phase::Draining { signal, .. } | Phase::Stopping { signal, .. } => self.stopped(signal),
+        };
+        self.phase = Phase::Ended;
+        let command = self.command.clone();
+        actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
+        actions.push_back(Action::Finish(ending));
+    }
+
+    /// The end after a stop; and whether the command left as one that was asked to.
+    fn stopped(&self, signal: Signal) -> (Ending, bool) {
+        let by_the_signal = Exit::Signal { signal, core_dumped: false };
+        let (exit, cause) = match self.last_exits.front() {
+            Some(run) => (run.exit, Cause::Run(*run)),
+            None => (by_the_signal, Cause::NeverSpawned { signal }),
+        };
+        let code = policy::exit_code(&self.config, Outcome::Stopped, exit);
+        (Ending { outcome: Outcome::Stopped, code, cause }, code == 0 || code == by_the_signal.code())
+    }
+}

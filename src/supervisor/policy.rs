@@ -1,0 +1,235 @@
+//! What an exit leads to: the restart policy, the restart window and the backoff. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::exit::{Exit, Outcome};
+use super::time::Moment;
+use crate::config::Config;
+use crate::config::values::RestartPolicy;
+
+/// What follows an exit that no stop was behind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Restart { wait: Duration, used: u32, allowed: u32 },
+    HandOver(Outcome),
+}
+
+/// Whether the exit counts as a success, which `on-failure` does not restart.
+pub fn is_success(config: &Config, exit: Exit) -> bool {
+    exit == Exit::Code(0) || config.exit_zero_on.contains(exit.code())
+}
+
+/// The exit code that restartinit ends with, given the command's last exit.
+pub fn exit_code(config: &Config, outcome: Outcome, exit: Exit) -> u8 {
+    let code = if is_success(config, exit) { 0 } else { exit.code() };
+    // The orchestrator must see that something is wrong, even when `always` restarted a command that keeps ending well.
+    if outcome == Outcome::RestartsExhausted { code.max(1) } else { code }
+}
+
+/// How many restarts there were lately, and how long the next one waits.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Restarts {
+    window: Window,
+    /// Restarts since the last run that was stable: the exponent of the wait.
+    in_a_row: u32,
+}
+
+impl Restarts {
+    /// Decides what follows `exit` at `now`, after a run of `uptime`; a restart is entered in the window.
+    pub fn decide(&mut self, config: &Config, now: Moment, exit: Exit, uptime: Duration) -> Verdict {
+        let wanted = match config.restart {
+            RestartPolicy::Never => false,
+            RestartPolicy::OnFailure => !is_success(config, exit),
+            RestartPolicy::Always => true,
+        };
+        if !wanted || config.max_restarts == 0 {
+            return Verdict::HandOver(Outcome::Completed);
+        }
+        if config.no_restart_on.contains(exit.code()) {
+            return Verdict::HandOver(Outcome::NoRestartCode);
+        }
+        if uptime >= config.stable_after {
+            self.in_a_row = 0;
+        }
+        if self.used(config, now) >= config.max_restarts {
+            return Verdict::HandOver(Outcome::RestartsExhausted);
+        }
+        self.window.enter(now);
+        let wait = self.wait(config);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        Verdict::Restart { wait, used: self.window.total, allowed: config.max_restarts }
+    }
+
+    /// Restarts inside the window that ends at `now`.
+    pub fn used(&mut self, config: &Config, now: Moment) -> u32 {
+        if config.restart_window != Duration::ZERO {
+            self.window.forget_until(now.saturating_sub(config.restart_window));
+        }
+        self.window.total
+    }
+
+    fn wait(&self, config: &Config) -> Duration {
+        match self.in_a_row.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(doublings) => {
+                let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
+                config.backoff.saturating_mul(factor).min(config.backoff_max)
+            }
+        }
+    }
+}
+
+/// The moments of the latest restarts. Its memory is bounded: beyond [`Window::PLACES`] the oldest two share the younger's
+/// moment, so that a restart may count for longer than the window, never for less.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Window {
+    entries: VecDeque<(Moment, u32)>,
+    total: u32,
+}
+
+impl Window {
+    const PLACES: usize = 1024;
+
+    fn enter(&mut self, now: Moment) {
+        if self.entries.len() >= Window::PLACES
+            && let Some((_, count)) = self.entries.pop_front()
+            && let Some((_, next)) = self.entries.front_mut()
+        {
+            *next += count;
+        }
+        self.entries.push_back((now, 1));
+        self.total = self.total.saturating_add(1);
+    }
+
+    /// Forgets what happened at `moment` or before.
+    fn forget_until(&mut self, moment: Moment) {
+        while let Some((at, count)) = self.entries.front().copied() {
+            if at > moment {
+                break;
+            }
+            self.total = self.total.saturating_sub(count);
+            self.entries.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::values::CodeSet;
+    use proptest::prelude::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn waits(config: &Config, uptimes: &[Duration]) -> Vec<u64> {
+        let mut restarts = Restarts::default();
+        let wait = |uptime: &Duration| match restarts.decide(config, SHORT, Exit::Code(1), *uptime) {
+            Verdict::Restart { wait, .. } => wait.as_millis() as u64,
+            other => panic!("{other:?}"),
+        };
+        uptimes.iter().map(wait).collect()
+    }
+
+    #[test]
+    fn the_first_restart_is_immediate_and_the_waits_double_up_to_the_cap() {
+        let config = Config { max_restarts: 100, ..Config::default() };
+        assert_eq!(waits(&config, &[SHORT; 9]), [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        let long_row = waits(&config, &[SHORT; 90]);
+        assert_eq!(long_row.last(), Some(&5000));
+    }
+
+    #[test]
+    fn a_stable_run_resets_the_wait_but_not_the_window() {
+        let config = Config { max_restarts: 4, ..Config::default() };
+        assert_eq!(waits(&config, &[SHORT, SHORT, seconds(10), SHORT]), [0, 100, 0, 100]);
+        let mut restarts = Restarts::default();
+        for _ in 0..4 {
+            restarts.decide(&config, SHORT, Exit::Code(1), seconds(10));
+        }
+        assert_eq!(restarts.decide(&config, SHORT, Exit::Code(1), seconds(10)), Verdict::HandOver(Outcome::RestartsExhausted));
+    }
+
+    #[test]
+    fn the_window_slides_unless_it_is_the_whole_life() {
+        let config = Config { max_restarts: 2, restart_window: seconds(60), ..Config::default() };
+        let life = Config { restart_window: Duration::ZERO, ..config.clone() };
+        let outcomes = |config: &Config, at: &[u64]| -> Vec<bool> {
+            let mut restarts = Restarts::default();
+            let restarted = |s: &u64| matches!(restarts.decide(config, seconds(*s), Exit::Code(1), SHORT), Verdict::Restart { .. });
+            at.iter().map(restarted).collect()
+        };
+        assert_eq!(outcomes(&config, &[1, 50, 60]), [true, true, false]);
+        assert_eq!(outcomes(&config, &[1, 50, 61, 62, 110]), [true, true, true, false, true]);
+        assert_eq!(outcomes(&life, &[1, 50_000, 500_000]), [true, true, false]);
+    }
+
+    #[test]
+    fn what_each_policy_restarts() {
+        let exits = [Exit::Code(0), Exit::Code(1), Exit::Code(78), Exit::Code(3), Exit::Signal { signal: Signal::KILL, core_dumped: false }];
+        let with = |restart, max_restarts| Config {
+            restart,
+            max_restarts,
+            no_restart_on: CodeSet::parse("78").unwrap(),
+            exit_zero_on: CodeSet::parse("3").unwrap(),
+            ..Config::default()
+        };
+        let outcomes = |config: Config| {
+            exits.map(|exit| match Restarts::default().decide(&config, SHORT, exit, SHORT) {
+                Verdict::Restart { .. } => "restart",
+                Verdict::HandOver(outcome) => outcome.name(),
+            })
+        };
+        assert_eq!(outcomes(with(RestartPolicy::OnFailure, 5)), ["completed", "restart", "no-restart-code", "completed", "restart"]);
+        assert_eq!(outcomes(with(RestartPolicy::Always, 5)), ["restart", "restart", "no-restart-code", "restart", "restart"]);
+        assert_eq!(outcomes(with(RestartPolicy::Never, 5)), ["completed"; 5]);
+        assert_eq!(outcomes(with(RestartPolicy::OnFailure, 0)), ["completed"; 5]);
+    }
+
+    #[test]
+    fn the_code_of_an_exhausted_budget_is_never_zero() {
+        let config = Config { exit_zero_on: CodeSet::parse("143").unwrap(), ..Config::default() };
+        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(0)), 1);
+        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(9)), 9);
+        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Signal { signal: Signal::TERM, core_dumped: false }), 0);
+        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Code(4)), 4);
+    }
+
+    use crate::signal::Signal;
+
+    proptest! {
+        /// However the crashes fall, no window of that length holds more restarts than allowed; and below the number of places the
+        /// count is exact: a crash is only refused when the window really is full.
+        #[test]
+        fn no_window_holds_more_than_is_allowed(gaps in proptest::collection::vec(0u64..40, 1..200), max in 1u32..12, window in 1u64..60) {
+            let config = Config { max_restarts: max, restart_window: seconds(window), ..Config::default() };
+            let mut restarts = Restarts::default();
+            let (mut now, mut made): (u64, Vec<u64>) = (0, Vec::new());
+            for gap in gaps {
+                now += gap;
+                let inside = made.iter().filter(|at| **at + window > now).count() as u32;
+                let restarted = matches!(restarts.decide(&config, seconds(now), Exit::Code(1), SHORT), Verdict::Restart { .. });
+                prop_assert_eq!(restarted, inside < max);
+                if restarted {
+                    made.push(now);
+                }
+            }
+        }
+
+        /// Beyond its places the window forgets nothing too early, and its memory does not grow.
+        #[test]
+        fn a_crowded_window_errs_on_the_strict_side(crashes in 1025usize..4000) {
+            let mut window = Window::default();
+            (0..crashes).for_each(|n| window.enter(Duration::from_millis(n as u64)));
+            prop_assert!(window.entries.len() <= Window::PLACES);
+            prop_assert_eq!(window.total as usize, crashes);
+            let half = Duration::from_millis(crashes as u64 / 2);
+            window.forget_until(half);
+            prop_assert!(window.total as usize >= crashes - crashes / 2 - 1);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Time as thought sees it: moments come in as arguments, durations go out to people. Pure.
+
+use std::time::Duration;
+
+/// A moment on the monotonic clock: the time since restartinit started.
+pub type Moment = Duration;
+
+/// A duration for a person: `12 ms`, `3.2 s`, `2 min 5 s`, `3 h 5 min`, `4 d 3 h`.
+pub fn human(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..60 if millis < 100 => format!("{seconds} s"),
+        1..60 => format!("{seconds}.{} s", millis / 100),
+        60..3600 => two(seconds, 60, "min", 1, "s"),
+        3600..86_400 => two(seconds, 3600, "h", 60, "min"),
+        _ => two(seconds, 86_400, "d", 3600, "h"),
+    }
+}
+
+fn two(seconds: u64, large: u64, large_name: &str, small: u64, small_name: &str) -> String {
+    match seconds % large / small {
+        0 => format!("{} {large_name}", seconds / large),
+        rest => format!("{} {large_name} {rest} {small_name}", seconds / large),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_for_people() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (12, "12 ms"),
+            (999, "999 ms"),
+            (1000, "1 s"),
+            (3200, "3.2 s"),
+            (60_000, "1 min"),
+            (125_900, "2 min 5 s"),
+            (11_100_000, "3 h 5 min"),
+            (356_400_000, "4 d 3 h"),
+        ] {
+            assert_eq!(human(Duration::from_millis(millis)), text);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The process table, `/proc`: listing it, and signalling what was found in it.
+
+use std::io;
+
+use crate::signal::Signal;
+use crate::supervisor::family::{Process, read_stat};
+use crate::sys::signals;
+
+/// Every process that `/proc` shows.
+///
+/// # Errors
+/// That of opening `/proc`: not mounted, or no descriptor left.
+pub fn list() -> io::Result<Vec<Process>> {
+    let mut processes = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else { continue };
+        // A process that ends between the listing and the reading is no error.
+        match std::fs::read(format!("/proc/{name}/stat")) {
+            Ok(stat) => processes.extend(read_stat(&stat)),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    if processes.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "/proc is empty: not mounted?"));
+    }
+    Ok(processes)
+}
+
+/// Sends a signal to each of these, listed just before: a pid changes hands only after all others have had their turn.
+pub fn signal_all(pids: &[i32], signal: Signal) {
+    for pid in pids {
+        if let Err(error) = signals::send(*pid, signal, false) {
+            log::debug!("cannot send {signal} to pid {pid}: {error}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The controlling terminal, if there is one: who is in its foreground.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::errno::Errno;
+use nix::sys::signal::killpg;
+use nix::unistd::{Pid, getpgid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+/// The controlling terminal. The command shares our process group there: only so does a Ctrl-C reach both of us.
+#[derive(Debug)]
+pub struct Terminal {
+    device: Device,
+    /// We were in the foreground when we started; a background job must not steal the terminal.
+    ours: bool,
+}
+
+#[derive(Debug)]
+enum Device {
+    Stdin(std::io::Stdin),
+    Stdout(std::io::Stdout),
+    Stderr(std::io::Stderr),
+    Opened(File),
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Device::Stdin(stream) => stream.as_fd(),
+            Device::Stdout(stream) => stream.as_fd(),
+            Device::Stderr(stream) => stream.as_fd(),
+            Device::Opened(file) => file.as_fd(),
+        }
+    }
+}
+
+impl Terminal {
+    /// The controlling terminal, by whichever name it can be had; `None` if there is none.
+    pub fn find() -> Option<Terminal> {
+        let standard = [Device::Stdin(std::io::stdin()), Device::Stdout(std::io::stdout()), Device::Stderr(std::io::stderr())];
+        let open = || {
+            let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+            OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/tty").ok().map(Device::Opened)
+        };
+        // tcgetpgrp is refused for a terminal that is not the controlling one.
+        let controls = |device: &Device| tcgetpgrp(device).is_ok();
+        let device = standard.into_iter().find(controls).or_else(|| open().filter(controls))?;
+        let ours = tcgetpgrp(&device) == Ok(getpgrp());
+        Some(Terminal { device, ours })
+    }
+
+    /// Puts our group back into the foreground, if it was there at first and the group that is there now is dead: that of a shell,
+    /// for example, which was the generation before. All signals are blocked here, TTOU as well, or this would stop us.
+    pub fn retake(&self) {
+        let Ok(foreground) = tcgetpgrp(&self.device) else { return };
+        if !self.ours || foreground == getpgrp() {
+            return;
+        }
+        let dead = foreground.as_raw() <= 0 || killpg(foreground, None) == Err(Errno::ESRCH);
+        if dead && let Err(error) = tcsetpgrp(&self.device, getpgrp()) {
+            log::debug!("cannot put the command into the terminal's foreground: {error}");
+        }
+    }
+}
+
+/// Whether a process is in our own process group.
+pub fn shares_our_group(pid: i32) -> bool {
+    getpgid(Some(Pid::from_raw(pid))) == Ok(getpgrp())
+}

@@ -1,0 +1,51 @@
+//! Reaping: wait(2), one child at a time.
+
+#![allow(unsafe_code)]
+
+use crate::signal::Signal;
+use crate::supervisor::exit::Exit;
+
+/// What one call of wait(2) told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waited {
+    Exited { pid: i32, exit: Exit },
+    Stopped { pid: i32, signal: Signal },
+    Continued { pid: i32 },
+    /// No child has news, but there are children.
+    NoNews,
+    /// There is no child at all.
+    NoChildren,
+}
+
+/// Reaps one child, or tells of one that was stopped or continued; never waits.
+pub fn next() -> Waited {
+    let mut status = 0;
+    // SAFETY: the kernel writes one int. nix's waitpid is an error for a real-time signal, and would lose that exit.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED) };
+    match pid {
+        0 => Waited::NoNews,
+        ..0 => match nix::errno::Errno::last() {
+            nix::errno::Errno::ECHILD => Waited::NoChildren,
+            _ => Waited::NoNews,
+        },
+        pid if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8) },
+        pid if libc::WIFSTOPPED(status) => {
+            Signal::new(libc::WSTOPSIG(status)).map_or(Waited::NoNews, |signal| Waited::Stopped { pid, signal })
+        }
+        pid if libc::WIFCONTINUED(status) => Waited::Continued { pid },
+        pid => {
+            let signal = Signal::new(libc::WTERMSIG(status)).unwrap_or(Signal::KILL);
+            Waited::Exited { pid, exit: Exit::Signal { signal, core_dumped: libc::WCOREDUMP(status) } }
+        }
+    }
+}
+
+/// Whether there are children already, without reaping one: whoever exec'd us may have left some.
+pub fn any_children() -> bool {
+    // SAFETY: an all-zero siginfo is valid for the kernel to write to; WNOWAIT leaves the child as it is.
+    let result = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+    };
+    result == 0
+}

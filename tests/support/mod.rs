@@ -1,0 +1,25 @@
+//! The test bench: starts the init under test (`INIT_UNDER_TEST`, or restartinit as built) in a PID namespace of its own, talks
+//! to it over pipes or a terminal, and waits for lines and ends with one hard deadline. Nothing outlives a test.
+//!
+//! It needs root or unprivileged user namespaces, and says so when it has neither.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file uses the part that it needs"
+)]
+
+mod bench;
+mod names;
+mod paths;
+mod procfs;
+mod running;
+pub mod settings;
+mod terminal;
+mod transcript;
+
+pub use bench::{Bench, KINDS, Place, plain};
+pub use names::{RTMAX, RTMIN, name};
+pub use paths::{Scratch, fixture, init, is_restartinit};
+pub use procfs::{children, descriptors, status_field};
+pub use running::{End, Running};
+pub use transcript::Stream;

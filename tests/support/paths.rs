@@ -1,0 +1,100 @@
+//! Where things are: the init under test, the fixture, a folder for a test's files. Checks what the bench needs, once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The init under test.
+pub fn init() -> PathBuf {
+    std::env::var_os("INIT_UNDER_TEST")
+        .map_or_else(|| env!("CARGO_BIN_EXE_restartinit").into(), PathBuf::from)
+}
+
+/// Whether options of restartinit mean anything to the init under test.
+pub fn is_restartinit() -> bool {
+    init().file_name().is_some_and(|name| name == "restartinit")
+}
+
+/// The fixture: Cargo builds it as an example, next to the folder of this test's executable.
+pub fn fixture() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of this test");
+    let profile = own
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps/TEST");
+    let fixture = profile.join("examples/fixture");
+    assert!(
+        fixture.exists(),
+        "no fixture at {}: `cargo build --examples` builds it (so does `cargo test` without --test and filter)",
+        fixture.display()
+    );
+    fixture
+}
+
+/// Without root or user namespaces no test here can run, and a test that does not run must not look like one that passed.
+pub fn check_namespaces() {
+    static WORKS: OnceLock<Result<(), String>> = OnceLock::new();
+    let works = WORKS.get_or_init(|| {
+        let output = Command::new("unshare")
+            .args(namespace_options())
+            .args(["--", "true"])
+            .output()
+            .map_err(|error| format!("unshare (Debian: util-linux) does not start: {error}"))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    });
+    if let Err(reason) = works {
+        panic!(
+            "these tests need root, or user namespaces that any user may make, for a PID namespace: {reason}"
+        );
+    }
+}
+
+pub fn namespace_options() -> Vec<&'static str> {
+    let mut options = vec!["--pid", "--fork", "--kill-child", "--mount-proc"];
+    // SAFETY: no precondition.
+    if unsafe { libc::geteuid() } != 0 {
+        options.extend(["--user", "--map-root-user"]);
+    }
+    options
+}
+
+/// A folder of a test's own, open to every user, gone when the test is over.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("restartinit-test-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).expect("a scratch folder");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&path, open).expect("its permissions");
+        Self(path)
+    }
+
+    /// The path of a file in it, as text.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// A copy of an executable, for a test that spoils it or whose user may not reach the original.
+    pub fn copy(&self, original: &Path, name: &str) -> String {
+        std::fs::copy(original, self.0.join(name)).expect("a copy");
+        self.path(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
