@@ -44,7 +44,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("restart", Some("POLICY"), "restart on-failure, always or never", restart, Choice::parse, Choice::name),
     option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, values::number, shown),
     option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, values::duration, show_duration),
-    option!("backoff", Some("D"), "wait before the 2nd restart; doubles from there", backoff, values::duration, show_duration),
+    option!("backoff", Some("D"), "wait before the 2nd restart; then it doubles", backoff, values::duration, show_duration),
     option!("backoff-max", Some("D"), "cap of that wait", backoff_max, values::duration, show_duration),
     option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
     option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
@@ -60,14 +60,14 @@ pub static OPTIONS: &[OptionSpec] = &[
         name: "termination-log",
         value: Some("PATH"),
         repeatable: false,
-        help: "where the reason for the end is left",
+        help: "why it ended, if this exists",
         set: |config, text| {
             config.termination_log = Some(text.into());
             Ok(())
         },
         get: |config| match &config.termination_log {
             Some(path) => path.display().to_string(),
-            None => format!("{} if it exists", super::TERMINATION_LOG),
+            None => super::TERMINATION_LOG.to_owned(),
         },
     },
     option!("log-format", Some("text|json"), "restartinit's own lines, on stderr", log_format, Choice::parse, Choice::name),

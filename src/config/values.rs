@@ -94,7 +94,7 @@ pub fn show_duration(duration: Duration) -> String {
     match millis {
         0 => "0".to_owned(),
         m if m % 3_600_000 == 0 => format!("{}h", m / 3_600_000),
-        m if m % 60_000 == 0 => format!("{}m", m / 60_000),
+        m if m % 60_000 == 0 && m > 60_000 => format!("{}m", m / 60_000),
         m if m % 1000 == 0 => format!("{}s", m / 1000),
         m => format!("{m}ms"),
     }
@@ -166,8 +166,10 @@ pub fn signals(text: &str) -> Result<SignalSet, Accepted> {
     text.split(',').map(|part| Signal::parse(part.trim())).collect::<Option<_>>().ok_or("signals such as TERM,SIGINT,15,RTMIN+3")
 }
 
+/// TERM before the others, as people say it.
 pub fn show_signals(set: SignalSet) -> String {
-    let names: Vec<String> = set.iter().map(|signal| signal.to_string().replacen("SIG", "", 1)).collect();
+    let (term, others): (Vec<_>, Vec<_>) = set.iter().partition(|signal| *signal == Signal::TERM);
+    let names: Vec<String> = term.iter().chain(&others).map(|signal| signal.to_string().replacen("SIG", "", 1)).collect();
     names.join(",")
 }
 

@@ -53,27 +53,87 @@ impl Generation {
         matches!(self.life, Life::Ended { sweep: Sweep::Done, .. })
     }
 
-    pub fn sweep(&self) -> Option<Sweep> {
+    /// When its leftovers next want to be looked at.
+    pub fn deadline(&self) -> Option<Moment> {
         match self.life {
             Life::Running => None,
-            Life::Ended { sweep, .. } => Some(sweep),
+            Life::Ended { sweep, .. } => match sweep {
+                Sweep::Unknown | Sweep::Asked { .. } | Sweep::Done => None,
+                Sweep::Terminating { kill_at } => Some(kill_at),
+                Sweep::Killing { again_at, give_up_at, .. } => Some(again_at.min(give_up_at)),
+            },
         }
     }
 
-    pub fn set_sweep(&mut self, next: Sweep) {
-        if let Life::Ended { sweep, .. } = &mut self.life {
-            *sweep = next;
+    /// This turn's exits have all been told. Leftovers that are there get `signal` first.
+    pub fn reaped(&mut self, children: bool, signal: Signal) -> Option<Ask> {
+        let Life::Ended { sweep, .. } = &mut self.life else { return None };
+        match sweep {
+            Sweep::Done | Sweep::Asked { .. } => None,
+            _ if !children => {
+                *sweep = Sweep::Done;
+                None
+            }
+            Sweep::Unknown => {
+                *sweep = Sweep::Asked { signal, give_up_at: None };
+                Some(Ask { signal: Some(signal) })
+            }
+            Sweep::Terminating { .. } | Sweep::Killing { .. } => Some(Ask { signal: None }),
         }
+    }
+
+    /// So many leftovers were found, and have been signalled if that was asked. Gives back the signal that is news.
+    pub fn leftovers(&mut self, now: Moment, found: usize, timeout: Duration) -> Option<Signal> {
+        let Life::Ended { sweep, .. } = &mut self.life else { return None };
+        match *sweep {
+            Sweep::Done => None,
+            _ if found == 0 => {
+                *sweep = Sweep::Done;
+                None
+            }
+            Sweep::Asked { signal, .. } if signal != Signal::KILL => {
+                *sweep = Sweep::Terminating { kill_at: now.saturating_add(timeout) };
+                Some(signal)
+            }
+            Sweep::Asked { signal, give_up_at } => {
+                let again_at = now.saturating_add(KILL_AGAIN_AFTER);
+                let until = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
+                *sweep = Sweep::Killing { again_at, give_up_at: until, count: found };
+                give_up_at.is_none().then_some(signal)
+            }
+            Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. } => None,
+        }
+    }
+
+    /// Time has passed: leftovers may be due for SIGKILL, or given up.
+    pub fn tick(&mut self, now: Moment) -> Due {
+        let Life::Ended { sweep, .. } = &mut self.life else { return Due::Nothing };
+        let give_up_at = match *sweep {
+            Sweep::Terminating { kill_at } if kill_at <= now => None,
+            Sweep::Killing { give_up_at, count, .. } if give_up_at <= now => {
+                *sweep = Sweep::Done;
+                return Due::GivenUp { count };
+            }
+            Sweep::Killing { again_at, give_up_at, .. } if again_at <= now => Some(give_up_at),
+            Sweep::Unknown | Sweep::Asked { .. } | Sweep::Terminating { .. } | Sweep::Killing { .. } | Sweep::Done => return Due::Nothing,
+        };
+        *sweep = Sweep::Asked { signal: Signal::KILL, give_up_at };
+        Due::Kill
     }
 }
 
-impl Sweep {
-    /// When it next wants to be looked at.
-    pub fn deadline(self) -> Option<Moment> {
-        match self {
-            Sweep::Unknown | Sweep::Asked { .. } | Sweep::Done => None,
-            Sweep::Terminating { kill_at } => Some(kill_at),
-            Sweep::Killing { again_at, give_up_at, .. } => Some(again_at.min(give_up_at)),
-        }
-    }
+/// Leftovers are to be counted, after they had the signal, if any.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Ask {
+    pub signal: Option<Signal>,
+}
+
+/// What the clock says of a generation's leftovers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Due {
+    Nothing,
+    Kill,
+    GivenUp { count: usize },
 }

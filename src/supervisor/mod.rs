@@ -1,6 +1,7 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+pub mod event;
 pub mod exit;
 pub mod family;
 pub mod generation;
@@ -17,76 +18,12 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::values::Leftovers;
 use crate::signal::{Signal, SignalSet};
+use event::{Action, Actions, Event, Next, Phase};
 use exit::{Exit, Outcome, SpawnFailure};
-use generation::{GIVE_UP_AFTER, Generation, KILL_AGAIN_AFTER, Life, Sweep};
+use generation::{Ask, Due, Generation, Life, Sweep};
 use policy::{Restarts, Verdict};
 use report::{Cause, Ending, Report, Run};
 use time::Moment;
-
-/// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
-    /// A signal arrived here. `command_has_it`: the terminal sent it to the command as well.
-    Signal { signal: Signal, command_has_it: bool },
-    /// The spawn that was asked for was made.
-    Spawned { pid: i32 },
-    /// It could not be made.
-    SpawnFailed(SpawnFailure),
-    /// A child that may be a command's was reaped.
-    Exited { pid: i32, exit: Exit },
-    /// A child was stopped by a signal.
-    ChildStopped { pid: i32, signal: Signal },
-    /// All exits up to now have been told. `children`: somebody's child is still ours.
-    Reaped { children: bool },
-    /// The answer to [`Action::EndLeftovers`].
-    Leftovers { generation: u32, count: usize },
-    /// Time has passed.
-    Tick,
-}
-
-/// Something to be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Action {
-    /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
-    Spawn { generation: u32, last_exit: Option<Exit> },
-    /// Send a signal to a command, or to its whole process group.
-    Forward { pid: i32, signal: Signal, group: bool },
-    /// SIGKILL for a command and all its descendants.
-    KillTree { pid: i32 },
-    /// Count the descendants that outlive a generation, after sending them the signal, if any; answered by [`Event::Leftovers`].
-    EndLeftovers { generation: u32, signal: Option<Signal> },
-    /// Stop, as a job that was stopped at a terminal: the shell above is waiting for that.
-    Suspend,
-    Report(Report),
-    /// End restartinit.
-    Finish(Ending),
-}
-
-pub type Actions = VecDeque<Action>;
-
-/// What restartinit is about.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Phase {
-    /// The command is kept running.
-    Supervising(Next),
-    /// A stop was asked for; its signal is held back until `forward_at`.
-    Draining { signal: Signal, forward_at: Moment },
-    /// The stop was forwarded. Nothing is spawned any more.
-    Stopping { signal: Signal, kill_at: Option<Moment> },
-    /// All is said and done.
-    Ended,
-}
-
-/// What comes once no generation is left.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Next {
-    /// Nothing yet: a generation runs.
-    Undecided,
-    Spawn { due: Moment },
-    /// The spawn was asked for.
-    Spawning,
-    HandOver(Ending),
-}
 
 /// The state machine.
 #[derive(Clone, Debug)]
@@ -150,7 +87,7 @@ impl Supervisor {
             Phase::Draining { forward_at, .. } => Some(forward_at),
             Phase::Stopping { kill_at, .. } => kill_at,
         };
-        let sweeps = self.generations.iter().filter_map(|generation| generation.sweep()?.deadline());
+        let sweeps = self.generations.iter().filter_map(Generation::deadline);
         sweeps.chain(phase).min()
     }
 
@@ -341,59 +278,32 @@ impl Supervisor {
     }
 
     fn reaped(&mut self, children: bool, actions: &mut Actions) {
+        // Once the grace period is over, nobody is asked politely any more.
+        let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
+        let first = if killed { Signal::KILL } else { Signal::TERM };
         for generation in &mut self.generations {
-            let Some(sweep) = generation.sweep() else { continue };
-            let (next, signal) = match sweep {
-                Sweep::Done | Sweep::Asked { .. } => continue,
-                _ if !children => {
-                    generation.set_sweep(Sweep::Done);
-                    continue;
-                }
-                Sweep::Unknown => (Sweep::Asked { signal: Signal::TERM, give_up_at: None }, Some(Signal::TERM)),
-                Sweep::Terminating { .. } | Sweep::Killing { .. } => (sweep, None),
-            };
-            generation.set_sweep(next);
-            actions.push_back(Action::EndLeftovers { generation: generation.number, signal });
+            if let Some(Ask { signal }) = generation.reaped(children, first) {
+                actions.push_back(Action::EndLeftovers { generation: generation.number, signal });
+            }
         }
     }
 
-    fn leftovers(&mut self, now: Moment, number: u32, found: usize, actions: &mut Actions) {
+    fn leftovers(&mut self, now: Moment, number: u32, count: usize, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
-        let (next, told) = match generation.sweep() {
-            None | Some(Sweep::Done) => return,
-            Some(_) if found == 0 => (Sweep::Done, None),
-            Some(Sweep::Asked { signal, give_up_at: None }) if signal != Signal::KILL => {
-                (Sweep::Terminating { kill_at: now.saturating_add(timeout) }, Some(signal))
-            }
-            Some(Sweep::Asked { signal, give_up_at }) => {
-                let again_at = now.saturating_add(KILL_AGAIN_AFTER);
-                let told = give_up_at.is_none().then_some(signal);
-                let give_up_at = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
-                (Sweep::Killing { again_at, give_up_at, count: found }, told)
-            }
-            Some(sweep @ (Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. })) => (sweep, None),
-        };
-        generation.set_sweep(next);
-        if let Some(signal) = told {
-            actions.push_back(Action::Report(Report::Leftovers { generation: number, count: found, signal }));
+        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
+        if let Some(signal) = generation.and_then(|generation| generation.leftovers(now, count, timeout)) {
+            actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
         }
     }
 
     fn tick_sweeps(&mut self, now: Moment, actions: &mut Actions) {
         for generation in &mut self.generations {
-            let give_up_at = match generation.sweep() {
-                Some(Sweep::Terminating { kill_at }) if kill_at <= now => None,
-                Some(Sweep::Killing { give_up_at, count, .. }) if give_up_at <= now => {
-                    actions.push_back(Action::Report(Report::LeftoversRemain { generation: generation.number, count }));
-                    generation.set_sweep(Sweep::Done);
-                    continue;
-                }
-                Some(Sweep::Killing { again_at, give_up_at, .. }) if again_at <= now => Some(give_up_at),
-                None | Some(_) => continue,
-            };
-            generation.set_sweep(Sweep::Asked { signal: Signal::KILL, give_up_at });
-            actions.push_back(Action::EndLeftovers { generation: generation.number, signal: Some(Signal::KILL) });
+            let number = generation.number;
+            actions.extend(match generation.tick(now) {
+                Due::Nothing => None,
+                Due::Kill => Some(Action::EndLeftovers { generation: number, signal: Some(Signal::KILL) }),
+                Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
+            });
         }
     }
 

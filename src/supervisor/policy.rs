@@ -63,8 +63,9 @@ impl Restarts {
 
     /// Restarts inside the window that ends at `now`.
     pub fn used(&mut self, config: &Config, now: Moment) -> u32 {
-        if config.restart_window != Duration::ZERO {
-            self.window.forget_until(now.saturating_sub(config.restart_window));
+        let forget = now.checked_sub(config.restart_window).filter(|_| !config.restart_window.is_zero());
+        if let Some(moment) = forget {
+            self.window.forget_until(moment);
         }
         self.window.total
     }

@@ -1,0 +1,44 @@
+//! The porch: arguments and environment to a request, a request to an exit code. The only home of anyhow.
+
+#![deny(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use restartinit::config::{self, Request};
+use restartinit::supervisor::exit::USAGE;
+use restartinit::sys::{signals, stderr};
+use restartinit::{logger, run};
+
+fn main() -> ExitCode {
+    // Before anything else: PID 1 loses a signal that it neither handles nor blocks.
+    signals::block_all();
+    stderr::prepare();
+    match serve() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            stderr::write_line(format!("restartinit: {error:#}\n").as_bytes());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn serve() -> anyhow::Result<u8> {
+    match config::read(std::env::args_os().skip(1), std::env::vars_os())? {
+        Request::Print(text) => {
+            // Whoever asked has closed stdout: nobody is left to be told.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Ok(0)
+        }
+        Request::Supervise { config, command, warnings } => {
+            logger::init(&config);
+            for warning in warnings {
+                log::warn!("{warning}");
+            }
+            run::supervise(*config, command).context("cannot start supervising")
+        }
+    }
+}
