@@ -111,7 +111,8 @@ mod tests {
     fn line_of(report: &Report) -> Value {
         let fields = Event(report.event(), report.fields());
         let text = report.message();
-        serde_json::from_str(&json_line(&Record::builder().level(report.level()).key_values(&fields).args(format_args!("{text}")).build())).unwrap()
+        serde_json::from_str(&json_line(&Record::builder().level(report.level()).key_values(&fields).args(format_args!("{text}")).build()))
+            .unwrap()
     }
 
     #[test]

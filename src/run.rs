@@ -169,10 +169,12 @@ impl Hall {
                 Ok(()) => log::debug!("{signal} forwarded to pid {pid}"),
                 Err(error) => log::debug!("cannot forward {signal} to pid {pid}: {error}"),
             },
-            Action::KillTree { pid } => {
-                let family = self.family(pid, &[]).unwrap_or_default();
-                processes::signal_all(&family, Signal::KILL);
-                let _ = signals::send(pid, Signal::KILL, false);
+            Action::KillAll => {
+                // The commands apart as well: they can be ended even where /proc cannot be read.
+                let commands = self.supervisor.generations().iter().filter(|generation| generation.is_running());
+                let commands: Vec<i32> = commands.map(|generation| generation.pid).collect();
+                processes::signal_all(&commands, Signal::KILL);
+                processes::signal_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
             }
             Action::EndLeftovers { generation, signal } => {
                 let count = self.end_leftovers(signal);
@@ -185,15 +187,16 @@ impl Hall {
         None
     }
 
-    fn family(&self, root: i32, spared: &[i32]) -> io::Result<Vec<i32>> {
-        processes::list().map(|all| family::descendants(all, root, spared))
+    /// Our descendants, but for those trees.
+    fn family(&self, spared: &[i32]) -> io::Result<Vec<i32>> {
+        processes::list().map(|all| family::descendants(all, self.own_pid, spared))
     }
 
     /// Signals what is left of generations that have ended; tells how many there are.
     fn end_leftovers(&self, signal: Option<Signal>) -> usize {
         let running = self.supervisor.generations().iter().filter(|generation| generation.is_running());
         let spared: Vec<i32> = running.map(|generation| generation.pid).chain(self.foreign.iter().copied()).collect();
-        match self.family(self.own_pid, &spared) {
+        match self.family(&spared) {
             Ok(leftovers) => {
                 if let Some(signal) = signal {
                     processes::signal_all(&leftovers, signal);

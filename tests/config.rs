@@ -18,32 +18,21 @@ fn a_good_value_is_taken_from_the_flag_and_from_the_twin() {
             assert_eq!(by_flag, by_equals, "--{name}={value}");
             assert_ne!(by_twin, default, "{name}={value}");
             assert_ne!(by_twin, by_flag, "where it came from");
-            assert!(
-                by_twin.contains(&twin(name)) || by_twin.contains("environment"),
-                "{by_twin}"
-            );
+            assert!(by_twin.contains(&twin(name)) || by_twin.contains("environment"), "{by_twin}");
         }
     }
 }
 
 #[test]
 fn a_flag_wins_over_its_twin() {
-    for (name, first, second) in [
-        ("restart", "always", "never"),
-        ("max-restarts", "3", "4"),
-        ("backoff", "3s", "4s"),
-    ] {
+    for (name, first, second) in [("restart", "always", "never"), ("max-restarts", "3", "4"), ("backoff", "3s", "4s")] {
         let both = printed(Bench::new(&[&flag(name), first]).variable(twin(name), second));
         let alone = printed(Bench::new(&[&flag(name), first]));
         assert_eq!(setting(&both, name), setting(&alone, name));
     }
-    let mut init = Bench::new(&["--restart", "never"])
-        .variable("RESTARTINIT_RESTART", "always")
-        .run(&["exit 3"]);
+    let mut init = Bench::new(&["--restart", "never"]).variable("RESTARTINIT_RESTART", "always").run(&["exit 3"]);
     assert_eq!(init.exit_code(), 3);
-    let mut init = Bench::new(&[])
-        .variable("RESTARTINIT_RESTART", "never")
-        .run(&["exit 3"]);
+    let mut init = Bench::new(&[]).variable("RESTARTINIT_RESTART", "never").run(&["exit 3"]);
     assert_eq!(init.exit_code(), 3);
 }
 
@@ -58,17 +47,9 @@ fn an_empty_twin_is_none() {
 
 #[test]
 fn durations_have_units_and_bare_numbers_are_seconds() {
-    for same in [
-        &["90s", "90", "90000ms"][..],
-        &["2m", "120s", "120"],
-        &["1h", "60m", "3600"],
-        &["0", "0s", "0ms"],
-    ] {
+    for same in [&["90s", "90", "90000ms"][..], &["2m", "120s", "120"], &["1h", "60m", "3600"], &["0", "0s", "0ms"]] {
         for name in DURATIONS {
-            let shown: Vec<String> = same
-                .iter()
-                .map(|value| setting(&printed(Bench::new(&[&flag(name), value])), name))
-                .collect();
+            let shown: Vec<String> = same.iter().map(|value| setting(&printed(Bench::new(&[&flag(name), value])), name)).collect();
             assert!(shown.iter().all(|line| *line == shown[0]), "{shown:?}");
         }
     }
@@ -76,29 +57,17 @@ fn durations_have_units_and_bare_numbers_are_seconds() {
 
 #[test]
 fn signals_have_three_spellings() {
-    let shown = ["TERM,RTMIN+3", "SIGTERM,37", "15,RTMIN+3"].map(|value| {
-        setting(
-            &printed(Bench::new(&["--stop-signals", value])),
-            "stop-signals",
-        )
-    });
+    let shown =
+        ["TERM,RTMIN+3", "SIGTERM,37", "15,RTMIN+3"].map(|value| setting(&printed(Bench::new(&["--stop-signals", value])), "stop-signals"));
     assert_eq!(shown[0], shown[1]);
     assert_eq!(shown[0], shown[2]);
 }
 
 #[test]
 fn switches_have_four_spellings_each_way() {
-    let shown = |value: &str| {
-        setting(
-            &printed(Bench::new(&[]).variable("RESTARTINIT_GROUP", value)),
-            "group",
-        )
-    };
+    let shown = |value: &str| setting(&printed(Bench::new(&[]).variable("RESTARTINIT_GROUP", value)), "group");
     for same in [["1", "true", "yes", "on"], ["0", "false", "no", "off"]] {
-        assert!(
-            same.iter().all(|value| shown(value) == shown(same[0])),
-            "{same:?}"
-        );
+        assert!(same.iter().all(|value| shown(value) == shown(same[0])), "{same:?}");
     }
     assert_ne!(shown("1"), shown("0"));
     let by_flag = setting(&printed(Bench::new(&["--group"])), "group");

@@ -6,15 +6,12 @@ use support::{Bench, Running, Scratch, children, descriptors, fixture, init, sta
 
 #[test]
 fn nothing_is_gained_over_many_restarts() {
-    let mut init = Bench::new(&[
-        "--max-restarts",
-        "1000",
-        "--restart-window",
-        "0",
-        "--backoff",
-        "0",
-    ])
-    .run(&["up", "at 50 obey", "at 500 obey", "exit 1"]);
+    let mut init = Bench::new(&["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"]).run(&[
+        "up",
+        "at 50 obey",
+        "at 500 obey",
+        "exit 1",
+    ]);
     let pid = init.init_pid();
     let measure = || {
         let data = status_field(pid, "VmData").expect("it lives");
@@ -77,17 +74,7 @@ fn a_stop_while_forks_fail_is_a_stop() {
 /// often it has given up the processor.
 #[test]
 fn idle_it_never_wakes() {
-    for options in [
-        &[][..],
-        &[
-            "--restart",
-            "always",
-            "--grace-period",
-            "1h",
-            "--stable-after",
-            "300ms",
-        ],
-    ] {
+    for options in [&[][..], &["--restart", "always", "--grace-period", "1h", "--stable-after", "300ms"]] {
         let mut init = Bench::new(options).run(&["catch TERM USR1", "up", "at 1 exit 1", "obey"]);
         init.out("up 2");
         let pid = init.init_pid();

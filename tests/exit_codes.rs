@@ -13,27 +13,14 @@ mod common {
     #[test]
     fn the_commands_code_is_the_inits() {
         for code in [0, 1, 2, 42, 99, 124, 125, 126, 127, 128, 129, 143, 254, 255] {
-            assert_eq!(
-                plain().run(&["up", &format!("exit {code}")]).exit_code(),
-                code
-            );
+            assert_eq!(plain().run(&["up", &format!("exit {code}")]).exit_code(), code);
         }
     }
 
     #[test]
     fn a_death_by_signal_is_128_and_the_signal() {
-        for (name, code) in [
-            ("HUP", 129),
-            ("ABRT", 134),
-            ("KILL", 137),
-            ("SEGV", 139),
-            ("PIPE", 141),
-            ("TERM", 143),
-        ] {
-            assert_eq!(
-                plain().run(&["up", &format!("die {name}")]).exit_code(),
-                code
-            );
+        for (name, code) in [("HUP", 129), ("ABRT", 134), ("KILL", 137), ("SEGV", 139), ("PIPE", 141), ("TERM", 143)] {
+            assert_eq!(plain().run(&["up", &format!("die {name}")]).exit_code(), code);
         }
     }
 }
@@ -47,8 +34,7 @@ struct Story {
 impl Story {
     fn new(options: &[&str]) -> Self {
         let scratch = Scratch::new();
-        std::fs::write(scratch.path("termination"), "old\n")
-            .expect("the file that Kubernetes makes");
+        std::fs::write(scratch.path("termination"), "old\n").expect("the file that Kubernetes makes");
         let mut options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         options.extend(["--termination-log".to_owned(), scratch.path("termination")]);
         Self { scratch, options }
@@ -67,26 +53,14 @@ impl Story {
     fn check(&self, end: &End, outcome: &str, code: i32) -> Value {
         assert_eq!(end.code, Some(code), "{end:?}");
         let last = end.log.last().expect("a last line");
-        assert!(
-            last.starts_with(&format!("restartinit: {outcome}: ")),
-            "{last}"
-        );
-        assert!(
-            last.ends_with(&format!("; exiting with code {code}")),
-            "{last}"
-        );
+        assert!(last.starts_with(&format!("restartinit: {outcome}: ")), "{last}");
+        assert!(last.ends_with(&format!("; exiting with code {code}")), "{last}");
         let written = self.scratch.read("termination");
         assert_eq!(written.lines().count(), 1, "{written:?}");
-        let reason: Value =
-            serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
+        let reason: Value = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
         assert_eq!(reason["outcome"], outcome);
         assert_eq!(reason["exit_code"], code);
-        assert!(
-            reason["message"]
-                .as_str()
-                .is_some_and(|message| !message.is_empty()),
-            "{written}"
-        );
+        assert!(reason["message"].as_str().is_some_and(|message| !message.is_empty()), "{written}");
         reason
     }
 }
@@ -96,12 +70,7 @@ fn completed() {
     let story = Story::new(&["-v"]);
     let reason = story.check(&story.run(&["exit 0"]).end(), "completed", 0);
     assert_eq!(reason["last_exits"][0]["code"], 0);
-    for (ending, code) in [
-        ("exit 3", 3),
-        ("exit 255", 255),
-        ("die KILL", 137),
-        ("die SEGV", 139),
-    ] {
+    for (ending, code) in [("exit 3", 3), ("exit 255", 255), ("die KILL", 137), ("die SEGV", 139)] {
         for options in [["-v", "--restart", "never"], ["-v", "--max-restarts", "0"]] {
             let story = Story::new(&options);
             story.check(&story.run(&[ending]).end(), "completed", code);
@@ -111,12 +80,7 @@ fn completed() {
 
 #[test]
 fn stopped() {
-    for (ending, code) in [
-        ("exit 0", 0),
-        ("exit 5", 5),
-        ("die TERM", 143),
-        ("die KILL", 137),
-    ] {
+    for (ending, code) in [("exit 0", 0), ("exit 5", 5), ("die TERM", 143), ("die KILL", 137)] {
         let story = Story::new(&["-v"]);
         let mut init = story.run(&[&format!("on TERM {ending}"), "up", "pause"]);
         init.out("up 1");
@@ -128,28 +92,14 @@ fn stopped() {
 #[test]
 fn restarts_exhausted() {
     let story = Story::new(&["--max-restarts", "2", "--backoff", "0"]);
-    let reason = story.check(
-        &story.run(&["at 1 exit 3", "at 2 die ABRT", "exit 5"]).end(),
-        "restarts-exhausted",
-        5,
-    );
+    let reason = story.check(&story.run(&["at 1 exit 3", "at 2 die ABRT", "exit 5"]).end(), "restarts-exhausted", 5);
     let exits = reason["last_exits"].as_array().expect("the last exits");
-    let find = |generation: u64| {
-        exits
-            .iter()
-            .find(|exit| exit["generation"] == generation)
-            .expect("that generation")
-    };
+    let find = |generation: u64| exits.iter().find(|exit| exit["generation"] == generation).expect("that generation");
     assert_eq!(exits.len(), 3);
     assert_eq!(find(1)["code"], 3);
     assert_eq!(find(2)["signal"], "SIGABRT");
     assert_eq!(find(3)["code"], 5);
-    assert!(
-        exits
-            .iter()
-            .all(|exit| exit["pid"].is_u64() && exit["uptime_seconds"].is_number()),
-        "{exits:?}"
-    );
+    assert!(exits.iter().all(|exit| exit["pid"].is_u64() && exit["uptime_seconds"].is_number()), "{exits:?}");
 }
 
 #[test]
@@ -162,14 +112,7 @@ fn restarts_exhausted_by_a_signal() {
 fn restarts_exhausted_is_never_success() {
     let story = Story::new(&["--max-restarts", "1", "--restart", "always"]);
     story.check(&story.run(&["exit 0"]).end(), "restarts-exhausted", 1);
-    let story = Story::new(&[
-        "--max-restarts",
-        "1",
-        "--restart",
-        "always",
-        "--exit-zero-on",
-        "3",
-    ]);
+    let story = Story::new(&["--max-restarts", "1", "--restart", "always", "--exit-zero-on", "3"]);
     story.check(&story.run(&["exit 3"]).end(), "restarts-exhausted", 1);
 }
 
@@ -209,23 +152,10 @@ fn cannot_execute() {
     ];
     for (command, code) in cases {
         let story = Story::new(&[]);
-        let end = story
-            .bench()
-            .variable("PATH", "/usr/bin:/bin")
-            .command([&command])
-            .end();
+        let end = story.bench().variable("PATH", "/usr/bin:/bin").command([&command]).end();
         story.check(&end, "cannot-execute", code);
-        assert!(
-            end.log.last().is_some_and(|line| line.contains(&command)),
-            "it names the command: {:?}",
-            end.log
-        );
-        assert_eq!(
-            end.log.len(),
-            1,
-            "no restarts are spent on it: {:?}",
-            end.log
-        );
+        assert!(end.log.last().is_some_and(|line| line.contains(&command)), "it names the command: {:?}", end.log);
+        assert_eq!(end.log.len(), 1, "no restarts are spent on it: {:?}", end.log);
     }
 }
 
@@ -246,10 +176,7 @@ fn cannot_execute_any_more() {
         let command = scratch.copy(&fixture(), "command");
         let story = Story::new(&["--restart", "always"]);
         let spoil = format!("at 2 {spoil} {command}");
-        let end = story
-            .bench()
-            .command([command.as_str(), "up", &spoil, "exit 3"])
-            .end();
+        let end = story.bench().command([command.as_str(), "up", &spoil, "exit 3"]).end();
         story.check(&end, "cannot-execute", code);
         assert_eq!(end.generations(), 2);
         assert_eq!(end.logged(": restart ").len(), 2, "{:?}", end.log);
@@ -259,9 +186,11 @@ fn cannot_execute_any_more() {
 /// Where Kubernetes has put the file, it is used without being asked for; where nobody has, none is made.
 #[test]
 fn the_termination_log_is_where_kubernetes_has_it() {
-    let mut init = Bench::new(&["--no-restart-on", "1-255"])
-        .scene(&["private-dev"])
-        .command(["/bin/sh", "-c", "trap 'exit 3' TERM; echo up; cat & wait"]);
+    let mut init = Bench::new(&["--no-restart-on", "1-255"]).scene(&["private-dev"]).command([
+        "/bin/sh",
+        "-c",
+        "trap 'exit 3' TERM; echo up; cat & wait",
+    ]);
     init.out("up");
     let seen = format!("/proc/{}/root/dev/termination-log", init.init_pid());
     let mut file = std::fs::File::open(seen).expect("the file in the namespace");
@@ -277,9 +206,7 @@ fn the_termination_log_is_where_kubernetes_has_it() {
 #[test]
 fn a_termination_log_that_cannot_be_written_changes_nothing() {
     for path in ["/nowhere/at/all", "/dev/full", "/proc/1/status"] {
-        let end = Bench::new(&["--max-restarts", "1", "--termination-log", path])
-            .run(&["up", "exit 4"])
-            .end();
+        let end = Bench::new(&["--max-restarts", "1", "--termination-log", path]).run(&["up", "exit 4"]).end();
         assert_eq!(end.code, Some(4));
         assert_eq!(end.generations(), 2);
     }

@@ -7,10 +7,7 @@ use support::{Bench, Running, fixture, init};
 
 /// A shell on a terminal that knows the init as `$INIT` and the fixture as `$FIXTURE`, at its prompt.
 fn shell() -> Running {
-    let shell = Bench::shell()
-        .variable("INIT", init())
-        .variable("FIXTURE", fixture())
-        .start();
+    let shell = Bench::shell().variable("INIT", init()).variable("FIXTURE", fixture()).start();
     shell.screen("prompt> ");
     shell
 }
@@ -26,12 +23,7 @@ fn ctrl_c_ends_the_job_once() {
     shell.screen("got SIGUSR1 1");
     shell.tell("exit 7");
     shell.screen("status 7");
-    assert!(
-        !shell
-            .screen_lines()
-            .iter()
-            .any(|line| line.contains("SIGINT 2"))
-    );
+    assert!(!shell.screen_lines().iter().any(|line| line.contains("SIGINT 2")));
 }
 
 #[test]

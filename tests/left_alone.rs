@@ -29,9 +29,8 @@ fn they_can_be_kept() {
 /// Kept ones of an ordinary process survive it too: they lose a parent and nothing else.
 #[test]
 fn kept_ones_outlive_an_ordinary_process() {
-    let mut init = Bench::new(&["--leftovers", "keep"])
-        .place(Place::Hosted)
-        .run(&["child daemon catch TERM / say daemon / obey", "exit 0"]);
+    let mut init =
+        Bench::new(&["--leftovers", "keep"]).place(Place::Hosted).run(&["child daemon catch TERM / say daemon / obey", "exit 0"]);
     init.out("init exited with 0");
     assert_ne!(init.out("left behind:"), "left behind: none");
     init.tell("exit 0");
@@ -41,14 +40,12 @@ fn kept_ones_outlive_an_ordinary_process() {
 
 #[test]
 fn a_child_from_before_is_no_leftover() {
-    let mut init = Bench::new(&["--leftover-timeout", "100ms"])
-        .scene(&["child plain catch all / pause"])
-        .run(&[
-            "child daemon on TERM exit 0 / pause",
-            "up",
-            "at 1 obey",
-            "exit 0",
-        ]);
+    let mut init = Bench::new(&["--leftover-timeout", "100ms"]).scene(&["child plain catch all / pause"]).run(&[
+        "child daemon on TERM exit 0 / pause",
+        "up",
+        "at 1 obey",
+        "exit 0",
+    ]);
     init.out("up 1");
     init.tell("exit 3");
     init.out("got SIGTERM");
@@ -56,11 +53,7 @@ fn a_child_from_before_is_no_leftover() {
     init.out("got SIGTERM");
     let end = init.end();
     assert_eq!(end.code, Some(0));
-    assert_eq!(
-        end.signals(),
-        ["SIGTERM", "SIGTERM"],
-        "the daemons', none to the one from before: {end:?}"
-    );
+    assert_eq!(end.signals(), ["SIGTERM", "SIGTERM"], "the daemons', none to the one from before: {end:?}");
 }
 
 /// What `docker exec` does: a process enters the namespace from outside, and is nobody's descendant there.
@@ -76,20 +69,11 @@ fn a_process_that_came_from_outside_is_left_alone() {
     init.out("up 1");
     let pid = init.init_pid().to_string();
     // SAFETY: no precondition.
-    let user: &[&str] = if unsafe { libc::geteuid() } == 0 {
-        &[]
-    } else {
-        &["--user", "--preserve-credentials"]
-    };
+    let user: &[&str] = if unsafe { libc::geteuid() } == 0 { &[] } else { &["--user", "--preserve-credentials"] };
     let mut session = Command::new("nsenter")
         .args(["--target", &pid, "--pid", "--mount"])
         .args(user)
-        .args([
-            "--",
-            "sh",
-            "-c",
-            "echo in; read line; echo \"$line\"; exit 6",
-        ])
+        .args(["--", "sh", "-c", "echo in; read line; echo \"$line\"; exit 6"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -100,13 +84,8 @@ fn a_process_that_came_from_outside_is_left_alone() {
     assert_eq!(line, "in\n");
     init.tell("exit 3");
     init.out("up 2");
-    assert_ne!(
-        init.out("processes:"),
-        "processes: none",
-        "the session is there"
-    );
-    std::io::Write::write_all(&mut session.stdin.take().expect("its input"), b"well\n")
-        .expect("it listens");
+    assert_ne!(init.out("processes:"), "processes: none", "the session is there");
+    std::io::Write::write_all(&mut session.stdin.take().expect("its input"), b"well\n").expect("it listens");
     line.clear();
     std::io::BufRead::read_line(&mut output, &mut line).expect("a line");
     assert_eq!(line, "well\n");

@@ -7,22 +7,13 @@ use support::{Bench, KINDS, Place, Running, children, status_field};
 
 /// The command crashes once; the second generation tells what other processes there are.
 fn crash(options: &[&str], child: &str) -> Running {
-    Bench::new(options).run(&[
-        &format!("at 1 child {child}"),
-        "up",
-        "at 1 obey",
-        "show processes",
-        "exit 0",
-    ])
+    Bench::new(options).run(&[&format!("at 1 child {child}"), "up", "at 1 obey", "show processes", "exit 0"])
 }
 
 #[test]
 fn they_are_asked_to_end_before_the_next_generation() {
     for kind in KINDS {
-        let mut init = crash(
-            &["--leftover-timeout", "1h"],
-            &format!("{kind} on TERM exit 0 / pause"),
-        );
+        let mut init = crash(&["--leftover-timeout", "1h"], &format!("{kind} on TERM exit 0 / pause"));
         init.out("up 1");
         init.tell("exit 3");
         init.out("got SIGTERM 1 from pid 1");
@@ -59,10 +50,7 @@ fn none_are_not_waited_for() {
 /// By default they have two seconds; one of them is enough here.
 #[test]
 fn they_have_time_by_default() {
-    let mut init = crash(
-        &[],
-        "session catch TERM / wait TERM / sleep 1000 / say in time",
-    );
+    let mut init = crash(&[], "session catch TERM / wait TERM / sleep 1000 / say in time");
     init.out("up 1");
     init.tell("exit 3");
     init.out("in time");
@@ -73,21 +61,14 @@ fn they_have_time_by_default() {
 /// A stopped process keeps TERM pending; KILL reaches it all the same. Nobody may send it CONT.
 #[test]
 fn a_stopped_one_is_killed() {
-    let mut init = Bench::new(&["--leftover-timeout", "100ms"]).run(&[
-        "up",
-        "at 1 obey",
-        "show processes",
-        "exit 0",
-    ]);
+    let mut init = Bench::new(&["--leftover-timeout", "100ms"]).run(&["up", "at 1 obey", "show processes", "exit 0"]);
     init.out("up 1");
     init.tell("child session say ready / raise STOP / say continued / pause");
     init.out("ready");
     let command = children(init.init_pid())[0];
     // The command waits for its child to settle, which it never does: it is stopped.
     init.until("the child stops", || {
-        children(command)
-            .iter()
-            .any(|pid| status_field(*pid, "State").is_some_and(|state| state.starts_with('T')))
+        children(command).iter().any(|pid| status_field(*pid, "State").is_some_and(|state| state.starts_with('T')))
     });
     kill(command, libc::SIGKILL);
     init.out("up 2");
@@ -106,10 +87,7 @@ fn kill(pid: i32, signal: i32) {
 #[test]
 fn those_that_put_another_in_their_place_are_ended() {
     for timeout in ["0", "100ms"] {
-        let mut init = crash(
-            &["--leftover-timeout", timeout],
-            "daemon on TERM replace / pause",
-        );
+        let mut init = crash(&["--leftover-timeout", timeout], "daemon on TERM replace / pause");
         init.out("up 1");
         init.tell("exit 3");
         init.out("up 2");
@@ -140,12 +118,7 @@ fn a_whole_family_is_asked() {
 
 #[test]
 fn many_are_ended() {
-    let mut init = Bench::new(&["--leftover-timeout", "200ms"]).run(&[
-        "up",
-        "at 1 obey",
-        "show processes",
-        "exit 0",
-    ]);
+    let mut init = Bench::new(&["--leftover-timeout", "200ms"]).run(&["up", "at 1 obey", "show processes", "exit 0"]);
     init.out("up 1");
     for _ in 0..20 {
         init.tell("child daemon ignore TERM / pause");
@@ -178,11 +151,7 @@ fn none_is_left_at_the_exit() {
     for kind in KINDS {
         for (ending, code) in [("exit 0", 0), ("exit 4", 4)] {
             let options = ["--restart", "never", "--leftover-timeout", "100ms"];
-            let mut init = Bench::new(&options).place(Place::Hosted).run(&[
-                &format!("child {kind} ignore TERM / pause"),
-                "up",
-                ending,
-            ]);
+            let mut init = Bench::new(&options).place(Place::Hosted).run(&[&format!("child {kind} ignore TERM / pause"), "up", ending]);
             init.out("init exited with");
             assert_eq!(init.out("left behind:"), "left behind: none", "{kind}");
             assert_eq!(init.exit_code(), code);
@@ -193,10 +162,8 @@ fn none_is_left_at_the_exit() {
 /// As PID 1 the kernel would kill them: they have their time all the same.
 #[test]
 fn as_pid_1_they_have_their_time_before_the_exit() {
-    let mut init = Bench::new(&["--leftover-timeout", "1h"]).run(&[
-        "child daemon catch TERM / wait TERM / sleep 300 / say cleaned up",
-        "exit 0",
-    ]);
+    let mut init =
+        Bench::new(&["--leftover-timeout", "1h"]).run(&["child daemon catch TERM / wait TERM / sleep 300 / say cleaned up", "exit 0"]);
     let end = init.end();
     assert_eq!(end.code, Some(0));
     assert!(end.said("cleaned up"), "{end:?}");

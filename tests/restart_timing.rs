@@ -28,10 +28,7 @@ fn the_first_restart_is_immediate_and_each_wait_is_twice_the_last_up_to_the_cap(
         ],
     );
     assert_eq!(init.exit_code(), 1);
-    assert!(
-        begun.elapsed() >= Duration::from_millis(50 + 100 + 150 + 150),
-        "the waits were waited"
-    );
+    assert!(begun.elapsed() >= Duration::from_millis(50 + 100 + 150 + 150), "the waits were waited");
 }
 
 #[test]
@@ -53,10 +50,7 @@ fn the_defaults_are_a_tenth_of_a_second_doubled() {
 fn the_cap_is_five_seconds_by_default() {
     let init = Bench::new(&["--backoff", "1h"]).run(&["up", "exit 1"]);
     let line = init.log("restart 2 of 5 in ");
-    assert!(
-        line.ends_with("restart 2 of 5 in 5 s") || line.ends_with("restart 2 of 5 in 5.0 s"),
-        "{line}"
-    );
+    assert!(line.ends_with("restart 2 of 5 in 5 s") || line.ends_with("restart 2 of 5 in 5.0 s"), "{line}");
 }
 
 #[test]
@@ -69,24 +63,11 @@ fn no_backoff_is_no_wait() {
 
 #[test]
 fn a_stable_run_resets_the_wait_but_not_the_window() {
-    let options = [
-        "--backoff",
-        "20ms",
-        "--stable-after",
-        "300ms",
-        "--max-restarts",
-        "5",
-    ];
+    let options = ["--backoff", "20ms", "--stable-after", "300ms", "--max-restarts", "5"];
     let mut init = Bench::new(&options).run(&["up", "at 3 sleep 400", "exit 1"]);
     restarts(
         &init,
-        &[
-            "restart 1 of 5 now",
-            "restart 2 of 5 in 20 ms",
-            "restart 3 of 5 now",
-            "restart 4 of 5 in 20 ms",
-            "restart 5 of 5 in 40 ms",
-        ],
+        &["restart 1 of 5 now", "restart 2 of 5 in 20 ms", "restart 3 of 5 now", "restart 4 of 5 in 20 ms", "restart 5 of 5 in 40 ms"],
     );
     assert_eq!(init.exit_code(), 1);
 }
@@ -95,32 +76,15 @@ fn a_stable_run_resets_the_wait_but_not_the_window() {
 fn a_shorter_run_resets_nothing() {
     let options = ["--backoff", "20ms", "--stable-after", "1h"];
     let init = Bench::new(&options).run(&["up", "at 3 sleep 300", "exit 1"]);
-    restarts(
-        &init,
-        &["restart 2 of 5 in 20 ms", "restart 3 of 5 in 40 ms"],
-    );
+    restarts(&init, &["restart 2 of 5 in 20 ms", "restart 3 of 5 in 40 ms"]);
 }
 
 /// What is older than the window counts no more.
 #[test]
 fn restarts_fall_out_of_the_window() {
-    let options = [
-        "--max-restarts",
-        "2",
-        "--restart-window",
-        "700ms",
-        "--backoff",
-        "0",
-    ];
+    let options = ["--max-restarts", "2", "--restart-window", "700ms", "--backoff", "0"];
     let mut init = Bench::new(&options).run(&["up", "at 3 sleep 800", "from 4 exit 0", "exit 1"]);
-    restarts(
-        &init,
-        &[
-            "restart 1 of 2 now",
-            "restart 2 of 2 now",
-            "restart 1 of 2 now",
-        ],
-    );
+    restarts(&init, &["restart 1 of 2 now", "restart 2 of 2 now", "restart 1 of 2 now"]);
     init.out("up 4");
     assert_eq!(init.exit_code(), 0);
 }
@@ -128,44 +92,15 @@ fn restarts_fall_out_of_the_window() {
 /// It slides: it does not begin anew. Of two earlier restarts, only the one that is too old is forgotten.
 #[test]
 fn the_window_slides() {
-    let options = [
-        "--max-restarts",
-        "5",
-        "--restart-window",
-        "3s",
-        "--backoff",
-        "0",
-    ];
-    let init = Bench::new(&options).run(&[
-        "up",
-        "at 2 sleep 1600",
-        "at 3 sleep 1600",
-        "from 4 pause",
-        "exit 1",
-    ]);
-    restarts(
-        &init,
-        &[
-            "restart 1 of 5 now",
-            "restart 2 of 5 now",
-            "restart 2 of 5 now",
-        ],
-    );
+    let options = ["--max-restarts", "5", "--restart-window", "3s", "--backoff", "0"];
+    let init = Bench::new(&options).run(&["up", "at 2 sleep 1600", "at 3 sleep 1600", "from 4 pause", "exit 1"]);
+    restarts(&init, &["restart 1 of 5 now", "restart 2 of 5 now", "restart 2 of 5 now"]);
 }
 
 #[test]
 fn inside_the_window_the_limit_holds() {
-    let options = [
-        "--max-restarts",
-        "2",
-        "--restart-window",
-        "1h",
-        "--backoff",
-        "0",
-    ];
-    let end = Bench::new(&options)
-        .run(&["up", "at 3 sleep 300", "exit 1"])
-        .end();
+    let options = ["--max-restarts", "2", "--restart-window", "1h", "--backoff", "0"];
+    let end = Bench::new(&options).run(&["up", "at 3 sleep 300", "exit 1"]).end();
     assert_eq!(end.code, Some(1));
     assert_eq!(end.generations(), 3);
 }
@@ -173,17 +108,8 @@ fn inside_the_window_the_limit_holds() {
 /// A window of 0 is the whole life, not no time at all.
 #[test]
 fn a_window_of_zero_forgets_nothing() {
-    let options = [
-        "--max-restarts",
-        "2",
-        "--restart-window",
-        "0",
-        "--backoff",
-        "0",
-    ];
-    let end = Bench::new(&options)
-        .run(&["up", "sleep 100", "exit 1"])
-        .end();
+    let options = ["--max-restarts", "2", "--restart-window", "0", "--backoff", "0"];
+    let end = Bench::new(&options).run(&["up", "sleep 100", "exit 1"]).end();
     assert_eq!(end.code, Some(1));
     assert_eq!(end.generations(), 3);
 }

@@ -7,20 +7,8 @@ use support::{Bench, Place};
 
 #[test]
 fn a_crash_is_restarted_and_the_next_generation_knows_why() {
-    let mut init = Bench::new(&[]).run(&[
-        "up",
-        "show last-exit",
-        "at 1 exit 7",
-        "at 2 die KILL",
-        "at 3 die SEGV",
-        "exit 0",
-    ]);
-    for (up, last) in [
-        ("up 1", "unset"),
-        ("up 2", "7"),
-        ("up 3", "SIGKILL"),
-        ("up 4", "SIGSEGV"),
-    ] {
+    let mut init = Bench::new(&[]).run(&["up", "show last-exit", "at 1 exit 7", "at 2 die KILL", "at 3 die SEGV", "exit 0"]);
+    for (up, last) in [("up 1", "unset"), ("up 2", "7"), ("up 3", "SIGKILL"), ("up 4", "SIGSEGV")] {
         init.out(up);
         assert_eq!(init.out("last-exit:"), format!("last-exit: {last}"));
     }
@@ -32,22 +20,19 @@ fn a_crash_is_restarted_and_the_next_generation_knows_why() {
 /// Under another restartinit the variables are there already, and are that one's.
 #[test]
 fn the_first_generation_knows_nothing_of_another_ones_exits() {
-    let mut init = Bench::new(&[])
-        .variable("RESTARTINIT_GENERATION", "7")
-        .variable("RESTARTINIT_LAST_EXIT", "SIGKILL")
-        .run(&["up", "show last-exit", "at 1 exit 3", "exit 0"]);
+    let mut init = Bench::new(&[]).variable("RESTARTINIT_GENERATION", "7").variable("RESTARTINIT_LAST_EXIT", "SIGKILL").run(&[
+        "up",
+        "show last-exit",
+        "at 1 exit 3",
+        "exit 0",
+    ]);
     init.out("up 1");
     assert_eq!(init.out("last-exit:"), "last-exit: unset");
     init.out("up 2");
     assert_eq!(init.out("last-exit:"), "last-exit: 3");
     let end = init.end();
     assert_eq!(end.code, Some(0));
-    assert_eq!(
-        end.logged("RESTARTINIT_").len(),
-        0,
-        "names of its own are no mistake: {:?}",
-        end.log
-    );
+    assert_eq!(end.logged("RESTARTINIT_").len(), 0, "names of its own are no mistake: {:?}", end.log);
 }
 
 /// The policy, how the command ends, whether it is restarted.
@@ -66,11 +51,7 @@ fn the_policy_decides() {
         (&["--restart", "never"], "exit 1", false),
         (&["--restart", "never"], "die KILL", false),
         (&["--max-restarts", "0"], "exit 1", false),
-        (
-            &["--max-restarts", "0", "--restart", "always"],
-            "exit 2",
-            false,
-        ),
+        (&["--max-restarts", "0", "--restart", "always"], "exit 2", false),
         (&[], "exit 0", false),
         (&[], "exit 1", true),
     ];
@@ -103,9 +84,7 @@ fn the_limit_is_the_number_of_restarts() {
 
 #[test]
 fn five_restarts_are_allowed_by_default() {
-    let end = Bench::new(&["--backoff", "1ms"])
-        .run(&["up", "exit 1"])
-        .end();
+    let end = Bench::new(&["--backoff", "1ms"]).run(&["up", "exit 1"]).end();
     assert_eq!(end.code, Some(1));
     assert_eq!(end.generations(), 6);
 }
@@ -122,9 +101,7 @@ fn restarts_by_always_are_counted_too_and_never_end_as_success() {
 fn codes_that_hand_over_at_once() {
     let options = ["--no-restart-on", "78,100-102", "--restart", "always"];
     for code in [78, 100, 101, 102] {
-        let end = Bench::new(&options)
-            .run(&["up", &format!("exit {code}")])
-            .end();
+        let end = Bench::new(&options).run(&["up", &format!("exit {code}")]).end();
         assert_eq!(end.code, Some(code));
         assert_eq!(end.generations(), 1);
     }
@@ -133,9 +110,7 @@ fn codes_that_hand_over_at_once() {
         init.out("up 2");
     }
     // In a later generation as well.
-    let end = Bench::new(&options)
-        .run(&["up", "until 2 exit 1", "exit 78"])
-        .end();
+    let end = Bench::new(&options).run(&["up", "until 2 exit 1", "exit 78"]).end();
     assert_eq!(end.code, Some(78));
     assert_eq!(end.generations(), 3);
 }
@@ -167,9 +142,7 @@ fn standard_input_goes_on() {
 
 #[test]
 fn an_ordinary_process_restarts_likewise() {
-    let mut init = Bench::new(&["--max-restarts", "2"])
-        .place(Place::Hosted)
-        .run(&["up", "exit 9"]);
+    let mut init = Bench::new(&["--max-restarts", "2"]).place(Place::Hosted).run(&["up", "exit 9"]);
     init.out("up 3");
     init.out("init exited with 9");
     assert_eq!(init.out("left behind:"), "left behind: none");

@@ -6,12 +6,7 @@ use support::{Bench, RTMIN, Running, children, status_field};
 
 #[test]
 fn a_stop_signal_can_be_rewritten_and_is_still_a_stop() {
-    let mut init = Bench::new(&["--rewrite", "TERM:QUIT"]).run(&[
-        "catch TERM QUIT",
-        "up",
-        "wait QUIT",
-        "exit 3",
-    ]);
+    let mut init = Bench::new(&["--rewrite", "TERM:QUIT"]).run(&["catch TERM QUIT", "up", "wait QUIT", "exit 3"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     let end = init.end();
@@ -22,12 +17,7 @@ fn a_stop_signal_can_be_rewritten_and_is_still_a_stop() {
 
 #[test]
 fn a_signal_rewritten_to_a_stop_signal_is_no_stop() {
-    let mut init = Bench::new(&["--rewrite", "USR1:TERM"]).run(&[
-        "up",
-        "show last-exit",
-        "from 2 exit 0",
-        "pause",
-    ]);
+    let mut init = Bench::new(&["--rewrite", "USR1:TERM"]).run(&["up", "show last-exit", "from 2 exit 0", "pause"]);
     init.out("up 1");
     init.signal(libc::SIGUSR1);
     init.out("up 2");
@@ -37,18 +27,10 @@ fn a_signal_rewritten_to_a_stop_signal_is_no_stop() {
 
 #[test]
 fn rewrites_repeat_and_do_not_chain() {
-    let rewrites = [
-        "--rewrite",
-        "USR1:USR2",
-        "--rewrite=SIGUSR2:10",
-        "--rewrite",
-        "RTMIN+3:HUP",
-    ];
+    let rewrites = ["--rewrite", "USR1:USR2", "--rewrite=SIGUSR2:10", "--rewrite", "RTMIN+3:HUP"];
     let mut init = Bench::new(&rewrites).run(&["catch all", "up", "obey"]);
     check_rewrites(&mut init);
-    let mut init = Bench::new(&[])
-        .variable("RESTARTINIT_REWRITE", "USR1:USR2,SIGUSR2:10,RTMIN+3:HUP")
-        .run(&["catch all", "up", "obey"]);
+    let mut init = Bench::new(&[]).variable("RESTARTINIT_REWRITE", "USR1:USR2,SIGUSR2:10,RTMIN+3:HUP").run(&["catch all", "up", "obey"]);
     check_rewrites(&mut init);
 }
 
@@ -66,11 +48,7 @@ fn check_rewrites(init: &mut Running) {
 
 #[test]
 fn a_signal_rewritten_to_a_real_time_one_arrives_as_that() {
-    let mut init = Bench::new(&["--rewrite", "HUP:RTMIN+0", "--rewrite", "USR1:64"]).run(&[
-        "catch all",
-        "up",
-        "obey",
-    ]);
+    let mut init = Bench::new(&["--rewrite", "HUP:RTMIN+0", "--rewrite", "USR1:64"]).run(&["catch all", "up", "obey"]);
     init.out("up 1");
     init.signal(libc::SIGHUP);
     init.out("got RTMIN+0 1");
@@ -82,11 +60,7 @@ fn a_signal_rewritten_to_a_real_time_one_arrives_as_that() {
 
 #[test]
 fn a_signal_rewritten_to_nothing_is_dropped() {
-    let mut init = Bench::new(&["--rewrite", "USR1:0", "--rewrite", "TERM:0"]).run(&[
-        "catch all",
-        "up",
-        "obey",
-    ]);
+    let mut init = Bench::new(&["--rewrite", "USR1:0", "--rewrite", "TERM:0"]).run(&["catch all", "up", "obey"]);
     init.out("up 1");
     init.signal(libc::SIGUSR1);
     init.signal(libc::SIGTERM);
@@ -127,10 +101,7 @@ fn signals_are_the_commands_alone_by_default() {
 #[test]
 fn with_group_they_are_its_whole_groups() {
     assert!(reaches_the_child(Bench::new(&["--group"]), "plain"));
-    assert!(
-        !reaches_the_child(Bench::new(&["--group"]), "group"),
-        "a group of its own"
-    );
+    assert!(!reaches_the_child(Bench::new(&["--group"]), "group"), "a group of its own");
 }
 
 #[test]
@@ -143,13 +114,8 @@ fn the_variable_means_the_same() {
 
 #[test]
 fn a_stop_goes_to_the_whole_group_too() {
-    let mut init = Bench::new(&["--group"]).run(&[
-        "child plain on TERM say the child / pause",
-        "catch TERM",
-        "up",
-        "wait TERM",
-        "sleep 60000",
-    ]);
+    let mut init =
+        Bench::new(&["--group"]).run(&["child plain on TERM say the child / pause", "catch TERM", "up", "wait TERM", "sleep 60000"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     init.out("the child");

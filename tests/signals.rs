@@ -10,9 +10,7 @@ const FAULTS: [i32; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBU
 /// What a process can catch and restartinit forwards. 32 and 33 are the C library's own.
 fn forwarded() -> Vec<i32> {
     let not = [libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD, 32, 33];
-    (1..=RTMAX)
-        .filter(|signal| !not.contains(signal) && !FAULTS.contains(signal))
-        .collect()
+    (1..=RTMAX).filter(|signal| !not.contains(signal) && !FAULTS.contains(signal)).collect()
 }
 
 /// Sends each signal, and waits for it at the other end before the next one.
@@ -82,13 +80,8 @@ fn every_signal_is_forwarded_once() {
 #[test]
 fn an_ordinary_process_forwards_every_signal_too() {
     let job_control = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    let signals: Vec<i32> = forwarded()
-        .into_iter()
-        .filter(|signal| !job_control.contains(signal))
-        .collect();
-    let mut init = Bench::new(&[])
-        .place(Place::Hosted)
-        .run(&["catch all", "up", "obey"]);
+    let signals: Vec<i32> = forwarded().into_iter().filter(|signal| !job_control.contains(signal)).collect();
+    let mut init = Bench::new(&[]).place(Place::Hosted).run(&["catch all", "up", "obey"]);
     init.out("up 1");
     send_each(&mut init, &signals);
     init.tell("exit 3");
@@ -171,8 +164,7 @@ fn a_signal_between_two_generations_is_held_for_the_next() {
         assert_eq!(end.code, Some(0));
         let told = end.signals().len();
         let ends = ["last-exit: unset", "last-exit: 1"];
-        let died =
-            |line: &&String| line.starts_with("last-exit: ") && !ends.contains(&line.as_str());
+        let died = |line: &&String| line.starts_with("last-exit: ") && !ends.contains(&line.as_str());
         let died = end.out.iter().filter(died).count();
         assert_eq!(told + died, 1, "{end:?}");
     }
@@ -181,17 +173,9 @@ fn a_signal_between_two_generations_is_held_for_the_next() {
 /// What arrives before restartinit has done anything at all waits in the mask that it inherited.
 #[test]
 fn a_signal_from_before_the_start_reaches_the_command() {
-    let mut init = Bench::new(&[]).scene(&["block USR1", "raise USR1"]).run(&[
-        "catch USR1",
-        "up",
-        "show last-exit",
-        "at 1 wait USR1",
-        "exit 0",
-    ]);
+    let mut init =
+        Bench::new(&[]).scene(&["block USR1", "raise USR1"]).run(&["catch USR1", "up", "show last-exit", "at 1 wait USR1", "exit 0"]);
     let end = init.end();
     assert_eq!(end.code, Some(0));
-    assert!(
-        end.said("got SIGUSR1") || end.said("last-exit: SIGUSR1"),
-        "{end:?}"
-    );
+    assert!(end.said("got SIGUSR1") || end.said("last-exit: SIGUSR1"), "{end:?}");
 }

@@ -13,15 +13,10 @@ use support::{Bench, Place, Running, Scratch, fixture};
 /// be the same.
 fn shown(scene: &[&str], what: &[&str]) -> Vec<String> {
     let show = format!("show {}", what.join(" "));
-    let mut init = Bench::new(&[])
-        .scene(scene)
-        .run(&["up", &show, "at 1 exit 3", "exit 0"]);
+    let mut init = Bench::new(&[]).scene(scene).run(&["up", &show, "at 1 exit 3", "exit 0"]);
     init.out("up 1");
     let [first, second] = [1, 2].map(|generation| {
-        let lines: Vec<String> = what
-            .iter()
-            .map(|what| init.out(&format!("{what}:")))
-            .collect();
+        let lines: Vec<String> = what.iter().map(|what| init.out(&format!("{what}:"))).collect();
         if generation == 1 {
             init.out("up 2");
         }
@@ -50,10 +45,7 @@ fn dispositions_are_the_default() {
 #[test]
 fn an_inherited_ignore_of_hup_is_kept() {
     let inherited = "ignore HUP INT PIPE";
-    assert_eq!(
-        shown(&[inherited], &["ignored", "caught"]),
-        ["ignored: SIGHUP", "caught: none"]
-    );
+    assert_eq!(shown(&[inherited], &["ignored", "caught"]), ["ignored: SIGHUP", "caught: none"]);
 }
 
 #[test]
@@ -64,10 +56,7 @@ fn no_descriptor_is_restartinits_own() {
 /// A descriptor that somebody passed on purpose is the command's, as under every other init.
 #[test]
 fn a_descriptor_that_was_passed_on_is_passed_on() {
-    assert_eq!(
-        shown(&["open 3", "open 9"], &["descriptors"]),
-        ["descriptors: 0 1 2 3 9"]
-    );
+    assert_eq!(shown(&["open 3", "open 9"], &["descriptors"]), ["descriptors: 0 1 2 3 9"]);
 }
 
 /// With the standard streams closed, restartinit's own descriptors would land there, and be the command's.
@@ -76,16 +65,11 @@ fn closed_standard_streams_stay_harmless() {
     let scratch = Scratch::new();
     let report = scratch.path("report");
     let script = format!("ls -l /proc/$$/fd >>{report}; [ $RESTARTINIT_GENERATION = 2 ]");
-    let mut init = Bench::new(&[])
-        .scene(&["close 0", "close 1", "close 2"])
-        .command(["/bin/sh", "-c", &script]);
+    let mut init = Bench::new(&[]).scene(&["close 0", "close 1", "close 2"]).command(["/bin/sh", "-c", &script]);
     assert_eq!(init.exit_code(), 0);
     for line in scratch.read("report").lines() {
         // The shell's own: its redirection while `ls` runs.
-        let harmless = ["/dev/null", "/report"]
-            .iter()
-            .any(|end| line.ends_with(end))
-            || !line.contains("->");
+        let harmless = ["/dev/null", "/report"].iter().any(|end| line.ends_with(end)) || !line.contains("->");
         assert!(harmless, "{line}");
     }
 }
@@ -94,29 +78,13 @@ fn closed_standard_streams_stay_harmless() {
 fn the_standard_streams_are_restartinits_own() {
     let scratch = Scratch::new();
     let file = |name: &str| File::create(scratch.path(name)).expect("a file");
-    let statements = [
-        "catch USR1",
-        "show stdio",
-        "wait USR1",
-        "at 1 exit 3",
-        "exit 0",
-    ];
-    let mut init = Bench::new(&[])
-        .input(file("input"))
-        .errors(file("errors"))
-        .run(&statements);
+    let statements = ["catch USR1", "show stdio", "wait USR1", "at 1 exit 3", "exit 0"];
+    let mut init = Bench::new(&[]).input(file("input")).errors(file("errors")).run(&statements);
     for _ in 0..2 {
         let seen = init.out("stdio:");
         let pid = init.init_pid();
-        let inode = |at| {
-            std::fs::metadata(format!("/proc/{pid}/fd/{at}"))
-                .expect("it is open")
-                .ino()
-        };
-        assert_eq!(
-            seen,
-            format!("stdio: {} {} {}", inode(0), inode(1), inode(2))
-        );
+        let inode = |at| std::fs::metadata(format!("/proc/{pid}/fd/{at}")).expect("it is open").ino();
+        assert_eq!(seen, format!("stdio: {} {} {}", inode(0), inode(1), inode(2)));
         init.signal(libc::SIGUSR1);
     }
     assert_eq!(init.exit_code(), 0);
@@ -171,21 +139,14 @@ fn the_environment_is_as_it_was_and_two_variables_more() {
         .variable("STRANGE", strange)
         .variable("RESTARTINIT_MAX_RESTARTS", "3")
         .run(&["show environment", "at 1 die KILL", "exit 0"]);
-    let given = [
-        "variable: EMPTY=",
-        "variable: PATH=/usr/bin:/bin",
-        "variable: RESTARTINIT_MAX_RESTARTS=3",
-        r"variable: STRANGE=\xff\xfe = \n x",
-    ];
+    let given =
+        ["variable: EMPTY=", "variable: PATH=/usr/bin:/bin", "variable: RESTARTINIT_MAX_RESTARTS=3", r"variable: STRANGE=\xff\xfe = \n x"];
     let mut first = given.to_vec();
     first.push("variable: RESTARTINIT_GENERATION=1");
     first.sort_unstable();
     assert_eq!(environment(&init), first);
     let mut second = given.to_vec();
-    second.extend([
-        "variable: RESTARTINIT_GENERATION=2",
-        "variable: RESTARTINIT_LAST_EXIT=SIGKILL",
-    ]);
+    second.extend(["variable: RESTARTINIT_GENERATION=2", "variable: RESTARTINIT_LAST_EXIT=SIGKILL"]);
     second.sort_unstable();
     assert_eq!(environment(&init), second);
     assert_eq!(init.exit_code(), 0);
@@ -201,38 +162,12 @@ mod common {
     fn arguments_arrive_as_they_are() {
         let strange = OsStr::from_bytes(b"\xff\xfe\n");
         let fixture = fixture();
-        let arguments = [
-            "arguments",
-            "--restart",
-            "never",
-            "-v",
-            "",
-            "--",
-            "a b",
-            "-h",
-            "--version",
-        ]
-        .map(OsStr::new);
-        let command = std::iter::once(fixture.as_os_str())
-            .chain(arguments)
-            .chain([strange]);
+        let arguments = ["arguments", "--restart", "never", "-v", "", "--", "a b", "-h", "--version"].map(OsStr::new);
+        let command = std::iter::once(fixture.as_os_str()).chain(arguments).chain([strange]);
         let end = plain().command(command).end();
         assert_eq!(end.code, Some(0));
-        let expected = [
-            "--restart",
-            "never",
-            "-v",
-            "",
-            "--",
-            "a b",
-            "-h",
-            "--version",
-            r"\xff\xfe\n",
-        ];
-        assert_eq!(
-            end.out,
-            expected.map(|argument| format!("argument: {argument}"))
-        );
+        let expected = ["--restart", "never", "-v", "", "--", "a b", "-h", "--version", r"\xff\xfe\n"];
+        assert_eq!(end.out, expected.map(|argument| format!("argument: {argument}")));
     }
 
     #[test]
@@ -259,12 +194,7 @@ mod common {
 #[test]
 fn an_ordinary_restartinit_takes_the_command_with_it() {
     for generation in [1, 2] {
-        let mut init = Bench::new(&[]).place(Place::Hosted).run(&[
-            "catch all",
-            "up",
-            &format!("until {} exit 3", generation - 1),
-            "pause",
-        ]);
+        let mut init = Bench::new(&[]).place(Place::Hosted).run(&["catch all", "up", &format!("until {} exit 3", generation - 1), "pause"]);
         init.out(&format!("up {generation}"));
         init.signal(libc::SIGKILL);
         init.out("init killed by SIGKILL");
@@ -281,12 +211,7 @@ fn as_pid_1_the_command_needs_no_death_signal() {
 /// The kernel sends the death signal when the parent *thread* ends, so the thread that spawns must be the one that stays.
 #[test]
 fn an_ordinary_process_is_still_there_for_its_command() {
-    let mut init = Bench::new(&[]).place(Place::Hosted).run(&[
-        "up",
-        "show death-signal",
-        "sleep 300",
-        "exit 0",
-    ]);
+    let mut init = Bench::new(&[]).place(Place::Hosted).run(&["up", "show death-signal", "sleep 300", "exit 0"]);
     assert_eq!(init.out("death-signal:"), "death-signal: 9");
     assert_eq!(init.exit_code(), 0);
 }

@@ -13,11 +13,7 @@ use support::Bench;
 /// property of that.
 fn fill(end: &PipeWriter) {
     let path = format!("/proc/self/fd/{}", end.as_raw_fd());
-    let other = open(
-        path.as_str(),
-        OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    );
+    let other = open(path.as_str(), OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty());
     let mut other = File::from(other.expect("the pipe once more"));
     for piece in [&b"x\n".repeat(2048)[..], b"\n"] {
         while other.write(piece).is_ok() {}
@@ -28,21 +24,15 @@ fn fill(end: &PipeWriter) {
 fn a_stalled_stderr_stops_nothing() {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     fill(&writer);
-    let mut init = Bench::new(&["-vv", "--backoff", "1ms", "--max-restarts", "9"])
-        .errors(OwnedFd::from(writer))
-        .run(&[
-            "catch USR1",
-            "up",
-            "until 4 exit 3",
-            "show blocking",
-            "obey",
-        ]);
+    let mut init = Bench::new(&["-vv", "--backoff", "1ms", "--max-restarts", "9"]).errors(OwnedFd::from(writer)).run(&[
+        "catch USR1",
+        "up",
+        "until 4 exit 3",
+        "show blocking",
+        "obey",
+    ]);
     init.out("up 5");
-    assert_eq!(
-        init.out("blocking:"),
-        "blocking: yes yes yes",
-        "the flags are the command's too"
-    );
+    assert_eq!(init.out("blocking:"), "blocking: yes yes yes", "the flags are the command's too");
     init.signal(libc::SIGUSR1);
     init.out("got SIGUSR1 1");
     // Somebody reads again: what comes now are whole lines.
@@ -56,10 +46,7 @@ fn a_stalled_stderr_stops_nothing() {
     reader.read_to_string(&mut text).expect("text");
     assert!(text.contains("stopped: "), "{text:?}");
     for line in text.lines().filter(|line| !line.is_empty() && *line != "x") {
-        assert!(
-            line.starts_with("restartinit: ") && line.matches("restartinit: ").count() == 1,
-            "{line:?}"
-        );
+        assert!(line.starts_with("restartinit: ") && line.matches("restartinit: ").count() == 1, "{line:?}");
     }
 }
 
@@ -67,9 +54,7 @@ fn a_stalled_stderr_stops_nothing() {
 fn a_stalled_stderr_does_not_hold_a_stop() {
     let (_reader, writer) = std::io::pipe().expect("a pipe");
     fill(&writer);
-    let mut init = Bench::new(&["-vv"])
-        .errors(OwnedFd::from(writer))
-        .run(&["up", "pause"]);
+    let mut init = Bench::new(&["-vv"]).errors(OwnedFd::from(writer)).run(&["up", "pause"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     assert_eq!(init.exit_code(), 143);
@@ -79,15 +64,9 @@ fn a_stalled_stderr_does_not_hold_a_stop() {
 fn a_closed_a_broken_or_a_full_stderr_stops_nothing() {
     let (reader, broken) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let full = File::options()
-        .write(true)
-        .open("/dev/full")
-        .expect("/dev/full");
-    let benches = [
-        Bench::new(&["-vv"]).scene(&["close 2"]),
-        Bench::new(&["-vv"]).errors(OwnedFd::from(broken)),
-        Bench::new(&["-vv"]).errors(full),
-    ];
+    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    let benches =
+        [Bench::new(&["-vv"]).scene(&["close 2"]), Bench::new(&["-vv"]).errors(OwnedFd::from(broken)), Bench::new(&["-vv"]).errors(full)];
     for bench in benches {
         let mut init = bench.run(&["up", "until 3 exit 3", "exit 0"]);
         init.out("up 4");

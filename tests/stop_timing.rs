@@ -15,8 +15,7 @@ fn stop(init: &mut Running) -> Instant {
 
 #[test]
 fn the_stop_is_forwarded_after_the_drain_delay() {
-    let mut init =
-        Bench::new(&["--drain-delay", "400ms"]).run(&["catch TERM", "up", "wait TERM", "exit 3"]);
+    let mut init = Bench::new(&["--drain-delay", "400ms"]).run(&["catch TERM", "up", "wait TERM", "exit 3"]);
     init.out("up 1");
     let sent = stop(&mut init);
     init.out("got SIGTERM 1");
@@ -29,25 +28,14 @@ fn the_stop_is_forwarded_after_the_drain_delay() {
 #[test]
 fn a_second_stop_cuts_the_drain_delay_short() {
     for (second, both) in [(libc::SIGINT, true), (libc::SIGTERM, false)] {
-        let mut init =
-            Bench::new(&["-v", "--drain-delay", "1h"]).run(&["catch TERM INT", "up", "obey"]);
+        let mut init = Bench::new(&["-v", "--drain-delay", "1h"]).run(&["catch TERM INT", "up", "obey"]);
         init.out("up 1");
         init.signal(libc::SIGTERM);
         init.log("stop asked by SIGTERM");
-        assert!(
-            !init
-                .lines(Stream::Out)
-                .iter()
-                .any(|line| line.starts_with("got")),
-            "held back"
-        );
+        assert!(!init.lines(Stream::Out).iter().any(|line| line.starts_with("got")), "held back");
         init.signal(second);
         // The one that was held back, and the second one, in whatever order.
-        let got = |name: &str| {
-            init.lines(Stream::Out)
-                .iter()
-                .any(|line| line.starts_with(&format!("got {name} ")))
-        };
+        let got = |name: &str| init.lines(Stream::Out).iter().any(|line| line.starts_with(&format!("got {name} ")));
         init.until("TERM arrives", || got("SIGTERM"));
         init.until("INT arrives", || !both || got("SIGINT"));
         init.tell("exit 3");
@@ -57,12 +45,7 @@ fn a_second_stop_cuts_the_drain_delay_short() {
 
 #[test]
 fn other_signals_are_forwarded_during_the_drain_delay() {
-    let mut init = Bench::new(&["-v", "--drain-delay", "1h"]).run(&[
-        "catch TERM USR1",
-        "up",
-        "wait USR1",
-        "exit 3",
-    ]);
+    let mut init = Bench::new(&["-v", "--drain-delay", "1h"]).run(&["catch TERM USR1", "up", "wait USR1", "exit 3"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     init.log("stop asked by SIGTERM");
@@ -75,11 +58,7 @@ fn other_signals_are_forwarded_during_the_drain_delay() {
 #[test]
 fn a_crash_during_the_drain_delay_is_not_restarted() {
     for ending in ["exit 3", "die KILL"] {
-        let mut init = Bench::new(&["-v", "--restart", "always", "--drain-delay", "1h"]).run(&[
-            "catch TERM",
-            "up",
-            "obey",
-        ]);
+        let mut init = Bench::new(&["-v", "--restart", "always", "--drain-delay", "1h"]).run(&["catch TERM", "up", "obey"]);
         init.out("up 1");
         init.signal(libc::SIGTERM);
         init.log("stop asked by SIGTERM");
@@ -96,14 +75,7 @@ fn a_crash_during_the_drain_delay_is_not_restarted() {
 #[test]
 fn the_grace_period_ends_with_the_death_of_everything() {
     for leftovers in ["kill", "keep"] {
-        let options = [
-            "--grace-period",
-            "300ms",
-            "--leftover-timeout",
-            "1h",
-            "--leftovers",
-            leftovers,
-        ];
+        let options = ["--grace-period", "300ms", "--leftover-timeout", "1h", "--leftovers", leftovers];
         let mut init = Bench::new(&options).place(Place::Hosted).run(&[
             "child plain ignore TERM / pause",
             "child group ignore TERM / pause",
@@ -118,28 +90,18 @@ fn the_grace_period_ends_with_the_death_of_everything() {
         let sent = stop(&mut init);
         init.out("init exited with 137");
         assert!(sent.elapsed() >= Duration::from_millis(300));
-        assert_eq!(init.out("left behind:"), "left behind: none");
+        let left = init.out("left behind:");
+        assert_eq!(left, "left behind: none", "--leftovers {leftovers}");
         let end = init.end();
         assert_eq!(end.code, Some(137));
-        assert_eq!(
-            end.logged("did not end within the grace period of 300 ms: killed")
-                .len(),
-            1,
-            "{:?}",
-            end.log
-        );
+        assert_eq!(end.logged("did not end within the grace period of 300 ms: killed").len(), 1, "{:?}", end.log);
     }
 }
 
 #[test]
 fn the_grace_period_bounds_the_leftovers_of_a_stop_too() {
     let options = ["--grace-period", "300ms", "--leftover-timeout", "1h"];
-    let mut init = Bench::new(&options).place(Place::Hosted).run(&[
-        "child session ignore TERM / pause",
-        "on TERM exit 3",
-        "up",
-        "pause",
-    ]);
+    let mut init = Bench::new(&options).place(Place::Hosted).run(&["child session ignore TERM / pause", "on TERM exit 3", "up", "pause"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     init.out("init exited with 3");
@@ -148,13 +110,13 @@ fn the_grace_period_bounds_the_leftovers_of_a_stop_too() {
 
 #[test]
 fn the_grace_period_counts_from_the_forwarding() {
-    let options = ["--drain-delay", "400ms", "--grace-period", "400ms"];
+    let options = ["--drain-delay", "500ms", "--grace-period", "200ms"];
     let mut init = Bench::new(&options).run(&["catch TERM", "up", "pause"]);
     init.out("up 1");
     let sent = stop(&mut init);
     init.out("got SIGTERM 1");
     assert_eq!(init.exit_code(), 137);
-    assert!(sent.elapsed() >= Duration::from_millis(800));
+    assert!(sent.elapsed() >= Duration::from_millis(700));
 }
 
 #[test]
@@ -170,13 +132,7 @@ fn a_command_that_ends_within_the_grace_period_is_not_killed() {
 /// Only a stop starts it.
 #[test]
 fn the_grace_period_is_no_limit_for_a_run() {
-    let mut init = Bench::new(&["--grace-period", "50ms"]).run(&[
-        "catch USR1",
-        "up",
-        "wait USR1",
-        "sleep 300",
-        "exit 0",
-    ]);
+    let mut init = Bench::new(&["--grace-period", "50ms"]).run(&["catch USR1", "up", "wait USR1", "sleep 300", "exit 0"]);
     init.out("up 1");
     init.signal(libc::SIGUSR1);
     assert_eq!(init.exit_code(), 0);

@@ -51,17 +51,8 @@ mod common {
 fn no_generation_follows_a_stop_whatever_the_policy_and_the_code() {
     for policy in ["on-failure", "always", "never"] {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
-            for (ending, code) in [
-                ("exit 0", 0),
-                ("exit 1", 1),
-                ("die KILL", 137),
-                ("die SEGV", 139),
-            ] {
-                let mut init = Bench::new(&["--restart", policy]).run(&[
-                    &format!("on {} {ending}", name(signal)),
-                    "up",
-                    "pause",
-                ]);
+            for (ending, code) in [("exit 0", 0), ("exit 1", 1), ("die KILL", 137), ("die SEGV", 139)] {
+                let mut init = Bench::new(&["--restart", policy]).run(&[&format!("on {} {ending}", name(signal)), "up", "pause"]);
                 init.out("up 1");
                 init.signal(signal);
                 let end = init.end();
@@ -74,13 +65,7 @@ fn no_generation_follows_a_stop_whatever_the_policy_and_the_code() {
 
 #[test]
 fn a_stop_ends_a_later_generation_likewise() {
-    let mut init = Bench::new(&["--restart", "always"]).run(&[
-        "catch TERM",
-        "up",
-        "until 3 exit 1",
-        "wait TERM",
-        "exit 5",
-    ]);
+    let mut init = Bench::new(&["--restart", "always"]).run(&["catch TERM", "up", "until 3 exit 1", "wait TERM", "exit 5"]);
     init.out("up 4");
     init.signal(libc::SIGTERM);
     let end = init.end();
@@ -115,15 +100,8 @@ fn a_stop_before_the_handler_is_a_stop() {
 #[test]
 fn a_stop_from_before_the_start_is_obeyed() {
     for (scene, place) in [("raise TERM", Place::Pid1), ("raise INT", Place::Pid1)] {
-        let signal = if scene.ends_with("TERM") {
-            libc::SIGTERM
-        } else {
-            libc::SIGINT
-        };
-        let mut init = Bench::new(&["--restart", "always"])
-            .place(place)
-            .scene(&["block TERM INT", scene])
-            .run(&["up", "pause"]);
+        let signal = if scene.ends_with("TERM") { libc::SIGTERM } else { libc::SIGINT };
+        let mut init = Bench::new(&["--restart", "always"]).place(place).scene(&["block TERM INT", scene]).run(&["up", "pause"]);
         let end = init.end();
         assert_eq!(end.code, Some(128 + signal));
         assert!(end.generations() <= 1, "{end:?}");
@@ -134,8 +112,7 @@ fn a_stop_from_before_the_start_is_obeyed() {
 fn a_stop_in_the_backoff_exits_at_once_with_the_last_code() {
     for (ending, code) in [("exit 3", 3), ("die KILL", 137)] {
         for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
-            let mut init =
-                Bench::new(&["-v", "--backoff", "1h", "--backoff-max", "1h"]).run(&["up", ending]);
+            let mut init = Bench::new(&["-v", "--backoff", "1h", "--backoff-max", "1h"]).run(&["up", ending]);
             init.log("restart 2 of 5 in");
             init.signal(signal);
             let end = init.end();
@@ -149,11 +126,7 @@ fn a_stop_in_the_backoff_exits_at_once_with_the_last_code() {
 /// Between two generations restartinit may be waiting for leftovers. The stop counts there as well.
 #[test]
 fn a_stop_while_leftovers_are_ended_is_not_followed_by_a_restart() {
-    let mut init = Bench::new(&["-v", "--leftover-timeout", "3s"]).run(&[
-        "child session catch TERM / pause",
-        "up",
-        "exit 3",
-    ]);
+    let mut init = Bench::new(&["-v", "--leftover-timeout", "3s"]).run(&["child session catch TERM / pause", "up", "exit 3"]);
     init.out("got SIGTERM 1");
     init.signal(libc::SIGTERM);
     let end = init.end();
@@ -194,18 +167,14 @@ fn stop_signals_can_be_chosen() {
         init.out("up 1");
         init.signal(signal);
         init.out("up 2");
-        assert_eq!(
-            init.out("last-exit:"),
-            format!("last-exit: {}", name(signal))
-        );
+        assert_eq!(init.out("last-exit:"), format!("last-exit: {}", name(signal)));
     }
 }
 
 /// Docker's STOPSIGNAL may be anything: as a stop it needs no default action that kills.
 #[test]
 fn a_stop_signal_that_kills_nothing_by_default_is_one_all_the_same() {
-    let mut init =
-        Bench::new(&["--stop-signals", "WINCH"]).run(&["on WINCH exit 1", "up", "pause"]);
+    let mut init = Bench::new(&["--stop-signals", "WINCH"]).run(&["on WINCH exit 1", "up", "pause"]);
     init.out("up 1");
     init.signal(libc::SIGWINCH);
     let end = init.end();
@@ -215,9 +184,7 @@ fn a_stop_signal_that_kills_nothing_by_default_is_one_all_the_same() {
 
 #[test]
 fn an_ordinary_process_stops_likewise() {
-    let mut init = Bench::new(&["--restart", "always"])
-        .place(Place::Hosted)
-        .run(&["up", "pause"]);
+    let mut init = Bench::new(&["--restart", "always"]).place(Place::Hosted).run(&["up", "pause"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     init.out("init exited with 143");

@@ -21,17 +21,13 @@ fn settle(init: &mut Running) {
 }
 
 fn said(init: &Running, text: &str) -> usize {
-    init.screen_lines()
-        .iter()
-        .filter(|line| line.contains(text))
-        .count()
+    init.screen_lines().iter().filter(|line| line.contains(text)).count()
 }
 
 #[test]
 fn ctrl_c_reaches_the_command_once_and_is_a_stop() {
     for code in [0, 1, 130] {
-        let mut init =
-            on_terminal(&["--restart", "always"]).run(&["catch INT USR1 USR2", "up", "obey"]);
+        let mut init = on_terminal(&["--restart", "always"]).run(&["catch INT USR1 USR2", "up", "obey"]);
         init.screen("up 1");
         init.keys(CTRL_C);
         init.screen("got SIGINT 1 from the kernel");
@@ -110,13 +106,9 @@ fn ctrl_c_starts_the_grace_period() {
 fn what_the_terminal_did_not_send_is_forwarded() {
     let mut init = on_terminal(&[]).run(&["catch INT QUIT WINCH TSTP HUP", "up", "obey"]);
     init.screen("up 1");
-    for (signal, name) in [
-        (libc::SIGWINCH, "WINCH"),
-        (libc::SIGTSTP, "TSTP"),
-        (libc::SIGHUP, "HUP"),
-        (libc::SIGQUIT, "QUIT"),
-        (libc::SIGINT, "INT"),
-    ] {
+    for (signal, name) in
+        [(libc::SIGWINCH, "WINCH"), (libc::SIGTSTP, "TSTP"), (libc::SIGHUP, "HUP"), (libc::SIGQUIT, "QUIT"), (libc::SIGINT, "INT")]
+    {
         init.signal(signal);
         init.screen(&format!("got SIG{name} 1 from pid 1"));
     }
@@ -139,10 +131,7 @@ fn a_resize_is_told_once() {
 /// A hang-up is sent to the session's leader alone, and that is restartinit.
 #[test]
 fn a_hang_up_reaches_the_command() {
-    let mut init =
-        Bench::new(&[])
-            .place(Place::TerminalInput)
-            .run(&["catch HUP", "up", "wait HUP", "exit 3"]);
+    let mut init = Bench::new(&[]).place(Place::TerminalInput).run(&["catch HUP", "up", "wait HUP", "exit 3"]);
     init.out("up 1");
     init.hang_up();
     init.out("got SIGHUP 1");
@@ -151,10 +140,8 @@ fn a_hang_up_reaches_the_command() {
 /// A shell insists: it takes the terminal for a group of its own, and its group dies with it.
 #[test]
 fn an_interactive_shell_has_its_job_control_in_every_generation() {
-    let mut init = on_terminal(&[])
-        .variable("PS1", "prompt> ")
-        .variable("TERM", "dumb")
-        .command(["/bin/bash", "--norc", "--noprofile", "-i"]);
+    let mut init =
+        on_terminal(&[]).variable("PS1", "prompt> ").variable("TERM", "dumb").command(["/bin/bash", "--norc", "--noprofile", "-i"]);
     for (generation, ending) in [(1, "exit 3"), (2, "kill -KILL $$"), (3, "exit 0")] {
         init.screen("prompt> ");
         init.tell("echo generation $RESTARTINIT_GENERATION");
@@ -186,12 +173,7 @@ fn an_interactive_shell_has_its_job_control_in_every_generation() {
 /// Piped output and a terminal as input: `docker run -it ... | tee`.
 #[test]
 fn the_terminal_may_be_the_input_only() {
-    let mut init = Bench::new(&[]).place(Place::TerminalInput).run(&[
-        "up",
-        "at 1 obey",
-        "show foreground",
-        "pause",
-    ]);
+    let mut init = Bench::new(&[]).place(Place::TerminalInput).run(&["up", "at 1 obey", "show foreground", "pause"]);
     init.out("up 1");
     init.tell("exit 1");
     init.out("up 2");

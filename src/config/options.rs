@@ -44,12 +44,15 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("restart", Some("POLICY"), "restart on-failure, always or never", restart, Choice::parse, Choice::name),
     option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, values::number, shown),
     option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, values::duration, show_duration),
-    option!("backoff", Some("D"), "wait before the 2nd restart; then it doubles", backoff, values::duration, show_duration),
+    option!("backoff", Some("D"), "wait before the 2nd restart, then doubled", backoff, values::duration, show_duration),
     option!("backoff-max", Some("D"), "cap of that wait", backoff_max, values::duration, show_duration),
     option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
     option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
     option!("stop-signals", Some("SIGS"), "forwarded, and no restart follows", stop_signals, values::signals, show_signals),
-    OptionSpec { repeatable: true, ..option!("rewrite", Some("FROM:TO"), "forward TO in place of FROM; 0 drops it", rewrite, Rewrites::parse, shown) },
+    OptionSpec {
+        repeatable: true,
+        ..option!("rewrite", Some("FROM:TO"), "forward TO in place of FROM; 0 drops it", rewrite, Rewrites::parse, shown)
+    },
     option!("grace-period", Some("D"), "from the stop to SIGKILL; 0: never", grace_period, values::duration, show_duration),
     option!("drain-delay", Some("D"), "on a stop, wait this long before forwarding", drain_delay, values::duration, show_duration),
     option!("leftovers", Some("kill|keep"), "descendants that outlive the command", leftovers, Choice::parse, Choice::name),
@@ -99,7 +102,7 @@ pub fn help() -> String {
         text.push_str(&format!("  {left:<26} {}{default}\n", option.help));
     }
     text.push_str(
-        "  --print-config             show every setting and where it came from\n\
+        "  --print-config             show all settings and where they came from\n\
          \x20 -v, -vv, -q                more or less on stderr [warn]; also RESTARTINIT_LOG\n\
          \x20 -h, --help; -V, --version\n\n\
          Each option has a twin in the environment: RESTARTINIT_MAX_RESTARTS=3.\n\

@@ -75,7 +75,10 @@ fn a_bad_value_is_named_with_what_is_accepted() {
 
 #[test]
 fn what_is_unknown_gets_the_nearest_name() {
-    assert_eq!(read_with(&["--max-restart=3", "x"], &[]).unwrap_err().0, "unknown option --max-restart: did you mean --max-restarts? (see restartinit -h)");
+    assert_eq!(
+        read_with(&["--max-restart=3", "x"], &[]).unwrap_err().0,
+        "unknown option --max-restart: did you mean --max-restarts? (see restartinit -h)"
+    );
     assert_eq!(read_with(&["--zzzzzz", "x"], &[]).unwrap_err().0, "unknown option --zzzzzz (see restartinit -h)");
     let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[("RESTARTINIT_MAX_RESTART", "3")]) else { panic!() };
     assert_eq!(warnings, ["unknown variable RESTARTINIT_MAX_RESTART is ignored: did you mean RESTARTINIT_MAX_RESTARTS?"]);
@@ -117,6 +120,9 @@ fn print_config_says_where_each_setting_came_from() {
     let env = [("RESTARTINIT_BACKOFF", "1s"), ("RESTARTINIT_PRINT_CONFIG", "yes")];
     let Ok(Request::Print(text)) = read_with(&["--group"], &env) else { panic!() };
     assert!(text.lines().any(|line| line.starts_with("group") && line.ends_with("(--group)")), "{text}");
-    assert!(text.lines().any(|line| line.starts_with("backoff ") && line.contains("1s") && line.ends_with("(RESTARTINIT_BACKOFF)")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("backoff ") && line.contains("1s") && line.ends_with("(RESTARTINIT_BACKOFF)")),
+        "{text}"
+    );
     assert!(text.lines().any(|line| line.starts_with("max-restarts") && line.ends_with("(default)")), "{text}");
 }

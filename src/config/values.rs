@@ -46,8 +46,7 @@ pub trait Choice: Copy + PartialEq + Sized + 'static {
 
 impl Choice for RestartPolicy {
     const ACCEPTED: Accepted = "on-failure, always or never";
-    const CHOICES: &'static [(&'static str, Self)] =
-        &[("on-failure", Self::OnFailure), ("always", Self::Always), ("never", Self::Never)];
+    const CHOICES: &'static [(&'static str, Self)] = &[("on-failure", Self::OnFailure), ("always", Self::Always), ("never", Self::Never)];
 }
 
 impl Choice for Leftovers {
@@ -62,16 +61,8 @@ impl Choice for LogFormat {
 
 impl Choice for bool {
     const ACCEPTED: Accepted = "1, true, yes, on, or 0, false, no, off";
-    const CHOICES: &'static [(&'static str, Self)] = &[
-        ("on", true),
-        ("off", false),
-        ("1", true),
-        ("true", true),
-        ("yes", true),
-        ("0", false),
-        ("false", false),
-        ("no", false),
-    ];
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("on", true), ("off", false), ("1", true), ("true", true), ("yes", true), ("0", false), ("false", false), ("no", false)];
 }
 
 /// `500ms`, `10s`, `2m`, `1h`, `1m30s`; a bare number is seconds.
@@ -199,11 +190,8 @@ impl Rewrites {
 impl fmt::Display for Rewrites {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |signal: &Signal| signal.to_string().replacen("SIG", "", 1);
-        let rules: Vec<String> = self
-            .0
-            .iter()
-            .map(|(from, to)| format!("{}:{}", short(from), to.as_ref().map_or("0".to_owned(), short)))
-            .collect();
+        let rules: Vec<String> =
+            self.0.iter().map(|(from, to)| format!("{}:{}", short(from), to.as_ref().map_or("0".to_owned(), short))).collect();
         f.write_str(&rules.join(","))
     }
 }
@@ -222,10 +210,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("7", 7000), ("0", 0), ("1m30s", 90_000)] {
+        for (text, millis) in
+            [("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("7", 7000), ("0", 0), ("1m30s", 90_000)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "-1", "1.5s", "10x", "10M", "1month", "2d", "ms", "s", "99999999999999999999", "99999999999999999h", "1 0", "10 s"] {
+        for text in ["", "-1", "1.5s", "10x", "10M", "1month", "2d", "ms", "s", "99999999999999999999", "99999999999999999h", "1 0", "10 s"]
+        {
             assert!(duration(text).is_err(), "{text:?}");
         }
     }

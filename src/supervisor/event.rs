@@ -32,13 +32,23 @@ pub enum Event {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
-    Spawn { generation: u32, last_exit: Option<Exit> },
+    Spawn {
+        generation: u32,
+        last_exit: Option<Exit>,
+    },
     /// Send a signal to a command, or to its whole process group.
-    Forward { pid: i32, signal: Signal, group: bool },
-    /// SIGKILL for a command and all its descendants.
-    KillTree { pid: i32 },
+    Forward {
+        pid: i32,
+        signal: Signal,
+        group: bool,
+    },
+    /// SIGKILL for every generation and all descendants.
+    KillAll,
     /// Count the descendants that outlive a generation, after sending them the signal, if any; answered by [`Event::Leftovers`].
-    EndLeftovers { generation: u32, signal: Option<Signal> },
+    EndLeftovers {
+        generation: u32,
+        signal: Option<Signal>,
+    },
     /// Stop, as a job that was stopped at a terminal: the shell above is waiting for that.
     Suspend,
     Report(Report),
@@ -66,7 +76,9 @@ pub enum Phase {
 pub enum Next {
     /// Nothing yet: a generation runs.
     Undecided,
-    Spawn { due: Moment },
+    Spawn {
+        due: Moment,
+    },
     /// The spawn was asked for.
     Spawning,
     HandOver(Ending),

@@ -106,11 +106,12 @@ impl SpawnFailure {
         let what = what.split(" (os error").next().unwrap_or_default().to_lowercase();
         match self.errno {
             libc::ENOENT if self.file_exists => {
-                "the file is there, but its interpreter or dynamic loader is not (a dynamically linked program in a FROM scratch image?)".to_owned()
+                "the file is there, but its interpreter or dynamic loader is not (a dynamically linked program in a FROM scratch image?)"
+                    .to_owned()
             }
             libc::ENOENT | libc::ENOTDIR => format!("{what} (is it in the image, and its folder in PATH?)"),
             libc::EACCES => format!("{what} (is it a file with the execute bit, on a file system without noexec?)"),
-            libc::ENOEXEC => format!("{what} (built for another architecture?)"),
+            libc::ENOEXEC => format!("{what} (built for another architecture, or a script without #!?)"),
             _ => what,
         }
     }

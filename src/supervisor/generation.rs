@@ -36,11 +36,20 @@ pub enum Sweep {
     /// Whether there are children left is told when this turn's exits all have been.
     Unknown,
     /// A signal is being sent: the answer says to how many.
-    Asked { signal: Signal, give_up_at: Option<Moment> },
+    Asked {
+        signal: Signal,
+        give_up_at: Option<Moment>,
+    },
     /// They have had SIGTERM.
-    Terminating { kill_at: Moment },
+    Terminating {
+        kill_at: Moment,
+    },
     /// They have had SIGKILL, and have it again, in case one forked meanwhile.
-    Killing { again_at: Moment, give_up_at: Moment, count: usize },
+    Killing {
+        again_at: Moment,
+        give_up_at: Moment,
+        count: usize,
+    },
     Done,
 }
 
@@ -102,6 +111,13 @@ impl Generation {
                 give_up_at.is_none().then_some(signal)
             }
             Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. } => None,
+        }
+    }
+
+    /// The time that leftovers have is over.
+    pub fn hurry(&mut self, now: Moment) {
+        if let Life::Ended { sweep: Sweep::Terminating { kill_at }, .. } = &mut self.life {
+            *kill_at = now.min(*kill_at);
         }
     }
 

@@ -94,7 +94,6 @@ impl Supervisor {
     /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
     pub fn handle(&mut self, now: Moment, event: Event, actions: &mut Actions) {
         match (self.phase, event) {
-            (Phase::Ended, Event::Spawned { pid }) => actions.push_back(Action::KillTree { pid }),
             (Phase::Ended, _) => return,
 
             (_, Event::Exited { pid, exit }) => self.exited(now, pid, exit, actions),
@@ -167,11 +166,11 @@ impl Supervisor {
                 }
             }
             (Phase::Stopping { signal, kill_at }, Event::Tick) => {
-                self.tick_sweeps(now, actions);
                 if kill_at.is_some_and(|kill_at| kill_at <= now) {
                     self.phase = Phase::Stopping { signal, kill_at: None };
-                    self.grace_expired(actions);
+                    self.grace_expired(now, actions);
                 }
+                self.tick_sweeps(now, actions);
             }
         }
         self.settle(actions);
@@ -216,13 +215,16 @@ impl Supervisor {
         self.phase = Phase::Stopping { signal, kill_at };
     }
 
-    fn grace_expired(&mut self, actions: &mut Actions) {
+    fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {
         let grace = self.config.grace_period;
-        for generation in self.running() {
+        for generation in &mut self.generations {
+            generation.hurry(now);
             let Generation { number, pid, .. } = *generation;
-            actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
-            actions.push_back(Action::KillTree { pid });
+            if generation.is_running() {
+                actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
+            }
         }
+        actions.push_back(Action::KillAll);
     }
 
     fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {

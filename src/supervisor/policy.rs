@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_each_policy_restarts() {
-        let exits = [Exit::Code(0), Exit::Code(1), Exit::Code(78), Exit::Code(3), Exit::Signal { signal: Signal::KILL, core_dumped: false }];
+        let exits =
+            [Exit::Code(0), Exit::Code(1), Exit::Code(78), Exit::Code(3), Exit::Signal { signal: Signal::KILL, core_dumped: false }];
         let with = |restart, max_restarts| Config {
             restart,
             max_restarts,

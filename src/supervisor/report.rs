@@ -172,7 +172,9 @@ impl Ending {
     /// The termination log: one JSON line of at most 4096 bytes, all that Kubernetes keeps.
     pub fn termination_log(&self, command: &str, last_exits: &[Run]) -> String {
         let message: String = self.message(command).chars().take(1000).collect();
-        let exits = last_exits.iter().map(|run| Value::Object(run_fields(run).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()));
+        let exits = last_exits
+            .iter()
+            .map(|run| Value::Object(run_fields(run).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()));
         let line = json_object(&[
             ("outcome", self.outcome.name().into()),
             ("exit_code", self.code.into()),

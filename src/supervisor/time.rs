@@ -10,9 +10,9 @@ pub fn human(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     match seconds {
         0 => format!("{millis} ms"),
-        1..60 if millis < 100 => format!("{seconds} s"),
-        1..60 => format!("{seconds}.{} s", millis / 100),
-        60..3600 => two(seconds, 60, "min", 1, "s"),
+        1..120 if millis < 100 => format!("{seconds} s"),
+        1..120 => format!("{seconds}.{} s", millis / 100),
+        120..3600 => two(seconds, 60, "min", 1, "s"),
         3600..86_400 => two(seconds, 3600, "h", 60, "min"),
         _ => two(seconds, 86_400, "d", 3600, "h"),
     }
@@ -37,7 +37,8 @@ mod tests {
             (999, "999 ms"),
             (1000, "1 s"),
             (3200, "3.2 s"),
-            (60_000, "1 min"),
+            (60_000, "60 s"),
+            (120_000, "2 min"),
             (125_900, "2 min 5 s"),
             (11_100_000, "3 h 5 min"),
             (356_400_000, "4 d 3 h"),

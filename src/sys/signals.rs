@@ -18,6 +18,8 @@ static BY_PROCESS: [AtomicU32; signal::MAX as usize + 1] = [const { AtomicU32::n
 static ANY_BY_PROCESS: AtomicU64 = AtomicU64::new(0);
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
 static CHILD: AtomicBool = AtomicBool::new(false);
+/// Signals that we sent to a group that we are in ourselves: their echo is no news. PIPE always is one.
+static ECHOES: AtomicU64 = AtomicU64::new(0);
 static OWN_PID: AtomicI32 = AtomicI32::new(0);
 
 /// A signal that arrived, as often as `count` says.
@@ -77,6 +79,8 @@ pub fn is_ignored(signal: c_int) -> bool {
 /// That of sigaction(2).
 pub fn install() -> io::Result<()> {
     OWN_PID.store(std::process::id() as i32, Relaxed);
+    // std's own handlers for SEGV and BUS run on a small stack that other handlers would overflow; default is what PID 1 survives.
+    FAULTS.iter().for_each(|number| set_disposition(*number, false));
     // SAFETY: the action only stores to an atomic, which is async-signal-safe.
     unsafe { signal_hook::low_level::register(libc::SIGCHLD, || CHILD.store(true, Relaxed))? };
     let catchable = (1..=31).chain(signal::RTMIN.into()..=signal::MAX.into());
@@ -122,8 +126,8 @@ fn note(info: &siginfo_t) {
     }
     // SAFETY: si_pid is a plain integer in every layout of the union that a sender other than the kernel fills in.
     let by_self = info.si_code == libc::SI_USER && unsafe { info.si_pid() } == OWN_PID.load(Relaxed);
-    // A broken pipe at our own stderr, or a signal to the group that we share at a terminal.
-    if !by_self {
+    let echo = by_self && (info.si_signo == libc::SIGPIPE || ECHOES.fetch_and(!bit, Relaxed) & bit != 0);
+    if !echo {
         count.fetch_add(1, Relaxed);
         ANY_BY_PROCESS.fetch_or(bit, Relaxed);
     }
@@ -164,6 +168,9 @@ pub fn send(pid: i32, signal: Signal, group: bool) -> io::Result<()> {
         1 => 0,
         number => -number,
     };
+    if target == 0 {
+        ECHOES.fetch_or(1 << (signal.number() - 1), Relaxed);
+    }
     // SAFETY: as above.
     if unsafe { libc::kill(target, signal.number()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

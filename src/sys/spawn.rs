@@ -40,7 +40,6 @@ pub struct Launcher {
     candidates: Vec<CString>,
     /// Owns what `argv` points to.
     _args: Vec<CString>,
-    /// `["/bin/sh", file, args…, null]`: as a whole for a script without `#!`; from the second place on the command's own.
     argv: Vec<*const c_char>,
     env: Vec<CString>,
     envp: Vec<*const c_char>,
@@ -50,7 +49,6 @@ pub struct Launcher {
 /// What the child reads, and where it leaves its errno.
 struct Orders<'a> {
     launcher: &'a Launcher,
-    argv: *mut *const c_char,
     errno: c_int,
 }
 
@@ -72,7 +70,7 @@ impl Launcher {
         }
         let candidates = candidates(&file, &path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
-        let argv = [c"/bin/sh".as_ptr()].into_iter().chain(args.iter().map(|arg| arg.as_ptr())).chain([ptr::null()]).collect();
+        let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
         // SAFETY: a new private mapping; nothing else refers to it.
         let stack = unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
@@ -99,8 +97,7 @@ impl Launcher {
         self.envp.extend(self.env.iter().map(|pair| pair.as_ptr()));
         self.envp.extend(added.iter().filter(|pair| !pair.is_empty()).map(|pair| pair.as_ptr().cast::<c_char>()));
         self.envp.push(ptr::null());
-        let argv = self.argv.as_mut_ptr();
-        let mut orders = Orders { launcher: self, argv, errno: 0 };
+        let mut orders = Orders { launcher: self, errno: 0 };
         // SAFETY: `child` runs on a stack of its own, in our memory while we are suspended, and touches nothing but `orders`.
         // CLONE_VFORK keeps all that it reads alive until it has executed the command or is gone.
         let pid = unsafe {
@@ -115,7 +112,8 @@ impl Launcher {
         }
         if errno != 0 {
             // SAFETY: waits for this child alone, which is on its way out; it never was the command.
-            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {}
+            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            }
             let exists = |path: &CString| Path::new(OsStr::from_bytes(path.as_bytes())).exists();
             let file_exists = self.candidates.iter().any(exists);
             return Err(SpawnFailure { step: SpawnStep::Exec, errno, file_exists });
@@ -138,7 +136,7 @@ fn candidates(file: &OsStr, path: &OsStr) -> Vec<Vec<u8>> {
 extern "C" fn child(orders: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes its Orders, which outlive us; it is suspended, so nobody else uses them.
     let orders = unsafe { &mut *orders.cast::<Orders<'_>>() };
-    let Launcher { hygiene, own_pid, candidates, envp, .. } = orders.launcher;
+    let Launcher { hygiene, own_pid, candidates, argv, envp, .. } = orders.launcher;
     // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive.
     unsafe {
         if hygiene.die_with_us {
@@ -155,22 +153,13 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
             signals::set_disposition(number, number == libc::SIGHUP && hygiene.ignore_hup);
         }
         signals::set_mask(0);
-        let argv = orders.argv;
         let mut errno = libc::ENOENT;
         for file in candidates {
-            libc::execve(file.as_ptr(), argv.add(1), envp.as_ptr());
-            let mut failed = *libc::__errno_location();
-            if failed == libc::ENOEXEC {
-                // A script without #! is the shell's, as execvp(3) has it; its name takes the place of the command's.
-                let own = argv.add(1).replace(file.as_ptr());
-                libc::execve(*argv, argv, envp.as_ptr());
-                argv.add(1).write(own);
-                failed = libc::ENOEXEC;
-            }
-            match failed {
+            libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
+            match *libc::__errno_location() {
                 libc::ENOENT | libc::ENOTDIR => {}
-                libc::EACCES => errno = failed,
-                _ => {
+                libc::EACCES => errno = libc::EACCES,
+                failed => {
                     errno = failed;
                     break;
                 }

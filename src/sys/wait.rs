@@ -8,9 +8,17 @@ use crate::supervisor::exit::Exit;
 /// What one call of wait(2) told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waited {
-    Exited { pid: i32, exit: Exit },
-    Stopped { pid: i32, signal: Signal },
-    Continued { pid: i32 },
+    Exited {
+        pid: i32,
+        exit: Exit,
+    },
+    Stopped {
+        pid: i32,
+        signal: Signal,
+    },
+    Continued {
+        pid: i32,
+    },
     /// No child has news, but there are children.
     NoNews,
     /// There is no child at all.

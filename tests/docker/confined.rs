@@ -7,11 +7,7 @@ fn works_under(options: &str) -> Container {
     let container = Container::serving(Spec::example().options(options));
     let leftover = container.get_number("/leftover");
     container.crash(1);
-    assert!(
-        !container.has_process(leftover),
-        "{options}: {}",
-        container.exec(&["ps"])
-    );
+    assert!(!container.has_process(leftover), "{options}: {}", container.exec(&["ps"]));
     let orphan = container.get_number("/zombie");
     container.wait_until_gone(orphan);
     container
@@ -50,17 +46,10 @@ fn as_a_user_that_the_image_does_not_know() {
 fn with_a_read_only_root_and_no_capabilities() {
     let container = works_under("--read-only --cap-drop ALL --security-opt no-new-privileges");
     let status = container.exec(&["cat", "/proc/1/status"]);
-    for line in [
-        "CapEff:\t0000000000000000",
-        "CapBnd:\t0000000000000000",
-        "NoNewPrivs:\t1",
-    ] {
+    for line in ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"] {
         assert!(status.contains(line), "{status}");
     }
-    assert_eq!(
-        container.exec(&["sh", "-c", "touch /tmp/x 2>/dev/null || echo read-only"]),
-        "read-only"
-    );
+    assert_eq!(container.exec(&["sh", "-c", "touch /tmp/x 2>/dev/null || echo read-only"]), "read-only");
     stops(&container);
 }
 

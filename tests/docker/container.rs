@@ -18,11 +18,7 @@ pub struct Spec {
 impl Spec {
     /// The image and its own command.
     pub fn image(image: &'static str) -> Self {
-        Self {
-            image,
-            options: Vec::new(),
-            command: Vec::new(),
-        }
+        Self { image, options: Vec::new(), command: Vec::new() }
     }
 
     /// The example server, as Dockerfile.example has it.
@@ -37,38 +33,23 @@ impl Spec {
 
     /// Options for `docker run`, separated by blanks.
     pub fn options(mut self, options: &str) -> Self {
-        self.options
-            .extend(options.split_whitespace().map(str::to_owned));
+        self.options.extend(options.split_whitespace().map(str::to_owned));
         self
     }
 
     /// The arguments after the image, separated by blanks.
     pub fn command(mut self, command: &str) -> Self {
-        self.command
-            .extend(command.split_whitespace().map(str::to_owned));
+        self.command.extend(command.split_whitespace().map(str::to_owned));
         self
     }
 
     /// `docker run` with `mode` (such as `-d`), and the name of the container to come.
     pub fn arguments(&self, mode: &str) -> (String, Vec<String>) {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
-        let name = format!(
-            "restartinit-test-{}-{}",
-            run(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("restartinit-test-{}-{}", run(), COUNT.fetch_add(1, Ordering::Relaxed));
         let label = label();
         // No network but the container's own loopback: nothing is published, and no two containers can meet.
-        let fixed = [
-            "run",
-            mode,
-            "--name",
-            &name,
-            "--label",
-            &label,
-            "--network",
-            "none",
-        ];
+        let fixed = ["run", mode, "--name", &name, "--label", &label, "--network", "none"];
         let mut arguments: Vec<String> = fixed.iter().map(|&part| part.to_owned()).collect();
         arguments.extend_from_slice(&self.options);
         arguments.push(self.image.to_owned());
@@ -97,11 +78,7 @@ impl Spec {
         let log = Transcript::default();
         log.follow(follower.stdout.take().expect("piped"));
         log.follow(follower.stderr.take().expect("piped"));
-        Container {
-            log,
-            follower,
-            removal,
-        }
+        Container { log, follower, removal }
     }
 }
 
@@ -137,28 +114,18 @@ impl Container {
 
     /// Waits until the server of that generation listens.
     pub fn wait_for_server(&self, generation: u32) {
-        self.log
-            .wait_for(&format!("generation {generation}: listening"));
+        self.log.wait_for(&format!("generation {generation}: listening"));
     }
 
     /// Asks the server for `path`, from inside the container; returns the answer.
     pub fn get(&self, path: &str) -> String {
-        self.exec(&[
-            "wget",
-            "-q",
-            "-O",
-            "-",
-            &format!("http://127.0.0.1:3000{path}"),
-        ])
+        self.exec(&["wget", "-q", "-O", "-", &format!("http://127.0.0.1:3000{path}")])
     }
 
     /// Asks for a page that ends in a number, such as a pid.
     pub fn get_number(&self, path: &str) -> u32 {
         let answer = self.get(path);
-        let number = answer
-            .split_whitespace()
-            .last()
-            .and_then(|word| word.parse().ok());
+        let number = answer.split_whitespace().last().and_then(|word| word.parse().ok());
         number.unwrap_or_else(|| panic!("{path} gave no number: {answer}"))
     }
 
@@ -190,9 +157,7 @@ impl Container {
 
     /// Waits until `docker inspect` says that.
     pub fn wait_until_inspect(&self, format: &str, value: &str) {
-        self.poll(&format!("{format} is {value}"), || {
-            self.inspect(format) == value
-        });
+        self.poll(&format!("{format} is {value}"), || self.inspect(format) == value);
     }
 
     pub fn kill(&self, signal: &str) {
@@ -201,12 +166,7 @@ impl Container {
 
     /// `docker stop`, with a limit that only a stop that failed would reach: that one ends with 137.
     pub fn stop(&self) -> i32 {
-        docker([
-            "stop",
-            "-t",
-            &(DEADLINE.as_secs() - 10).to_string(),
-            self.name(),
-        ]);
+        docker(["stop", "-t", &(DEADLINE.as_secs() - 10).to_string(), self.name()]);
         self.exit_code()
     }
 
@@ -217,15 +177,8 @@ impl Container {
     }
 
     fn exit_code(&self) -> i32 {
-        assert_eq!(
-            self.inspect("{{.State.Status}}"),
-            "exited",
-            "{}",
-            self.everything_said()
-        );
-        self.inspect("{{.State.ExitCode}}")
-            .parse()
-            .expect("a number")
+        assert_eq!(self.inspect("{{.State.Status}}"), "exited", "{}", self.everything_said());
+        self.inspect("{{.State.ExitCode}}").parse().expect("a number")
     }
 
     /// All that an ended container has written. A container that Docker has restarted has written it in each of its lives.
@@ -237,11 +190,7 @@ impl Container {
     fn poll(&self, what: &str, done: impl Fn() -> bool) {
         let end = Instant::now() + DEADLINE;
         while !done() {
-            assert!(
-                Instant::now() < end,
-                "not in time: {what}\n{}",
-                self.everything_said()
-            );
+            assert!(Instant::now() < end, "not in time: {what}\n{}", self.everything_said());
             // Docker tells of no such change; the pause spares the processor and decides nothing.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }

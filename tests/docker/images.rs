@@ -15,11 +15,7 @@ pub fn base() -> &'static str {
     static IMAGE: OnceLock<String> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let name = name("base");
-        succeed(
-            Command::new(repository().join("tests/docker/base-image"))
-                .arg(&name)
-                .env("LABEL", label()),
-        );
+        succeed(Command::new(repository().join("tests/docker/base-image")).arg(&name).env("LABEL", label()));
         name
     })
 }
@@ -31,21 +27,13 @@ pub fn example() -> &'static str {
         let stage = Context::new("build");
         let binary = "src/target/static/restartinit";
         stage.copy(&static_binary(), binary);
-        stage.build(
-            BUILD_STAGE,
-            "FROM scratch\nCOPY . /\nCMD [\"/none\"]\n",
-            &[],
-        );
+        stage.build(BUILD_STAGE, "FROM scratch\nCOPY . /\nCMD [\"/none\"]\n", &[]);
 
         let context = Context::new("example");
         let server = "examples/server/server.js";
         context.copy(&repository().join(server), server);
         let name = name("example");
-        context.build(
-            &name,
-            &runtime_half(),
-            &["--build-arg", &format!("NODE_IMAGE={}", base())],
-        );
+        context.build(&name, &runtime_half(), &["--build-arg", &format!("NODE_IMAGE={}", base())]);
         docker(["rmi", BUILD_STAGE]);
         name
     })
@@ -58,15 +46,9 @@ pub fn scratch() -> &'static str {
         let context = Context::new("scratch");
         context.copy(&static_binary(), "restartinit");
         let source = repository().join("tests/docker/probe.c");
-        succeed(
-            Command::new("gcc")
-                .args(["-static", "-O1", "-o"])
-                .arg(context.path.join("probe"))
-                .arg(source),
-        );
+        succeed(Command::new("gcc").args(["-static", "-O1", "-o"]).arg(context.path.join("probe")).arg(source));
         let name = name("scratch");
-        let dockerfile =
-            "FROM scratch\nCOPY restartinit probe /\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
+        let dockerfile = "FROM scratch\nCOPY restartinit probe /\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
         context.build(&name, dockerfile, &[]);
         name
     })
@@ -75,34 +57,17 @@ pub fn scratch() -> &'static str {
 /// Dockerfile.example without the half that builds the binary: its arguments, and all from the second FROM on.
 fn runtime_half() -> String {
     let path = repository().join("Dockerfile.example");
-    let text =
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let stages: Vec<usize> = text
-        .match_indices("\nFROM ")
-        .map(|(at, _)| at + 1)
-        .collect();
-    let [build, runtime] = stages[..] else {
-        panic!("{}: not two stages", path.display())
-    };
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let stages: Vec<usize> = text.match_indices("\nFROM ").map(|(at, _)| at + 1).collect();
+    let [build, runtime] = stages[..] else { panic!("{}: not two stages", path.display()) };
     let stage = format!("AS {BUILD_STAGE}\n");
-    assert!(
-        text[build..runtime].contains(&stage),
-        "{}: no stage {BUILD_STAGE}",
-        path.display()
-    );
+    assert!(text[build..runtime].contains(&stage), "{}: no stage {BUILD_STAGE}", path.display());
     text[..build].to_owned() + &text[runtime..]
 }
 
 fn static_binary() -> PathBuf {
-    let path = std::env::var_os("RESTARTINIT_STATIC").map_or_else(
-        || repository().join("target/static/restartinit"),
-        PathBuf::from,
-    );
-    assert!(
-        path.is_file(),
-        "{} is missing: run `make static`, or name a static binary in RESTARTINIT_STATIC",
-        path.display()
-    );
+    let path = std::env::var_os("RESTARTINIT_STATIC").map_or_else(|| repository().join("target/static/restartinit"), PathBuf::from);
+    assert!(path.is_file(), "{} is missing: run `make static`, or name a static binary in RESTARTINIT_STATIC", path.display());
     path
 }
 
@@ -128,35 +93,15 @@ impl Context {
 
     fn copy(&self, from: &Path, to: &str) {
         let to = self.path.join(to);
-        fs::create_dir_all(to.parent().expect("a file in the context"))
-            .expect("the context is writable");
+        fs::create_dir_all(to.parent().expect("a file in the context")).expect("the context is writable");
         fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
 
     fn build(&self, image: &str, dockerfile: &str, options: &[&str]) {
         fs::write(self.path.join("Dockerfile"), dockerfile).expect("the context is writable");
-        fs::write(
-            self.path.join(".dockerignore"),
-            "Dockerfile\n.dockerignore\n",
-        )
-        .expect("the context is writable");
+        fs::write(self.path.join(".dockerignore"), "Dockerfile\n.dockerignore\n").expect("the context is writable");
         let (path, label) = (self.path.to_str().expect("a plain path"), label());
-        docker(
-            [
-                &[
-                    "build",
-                    "--network",
-                    "none",
-                    "--label",
-                    &label,
-                    "--tag",
-                    image,
-                ],
-                options,
-                &[path],
-            ]
-            .concat(),
-        );
+        docker([&["build", "--network", "none", "--label", &label, "--tag", image], options, &[path]].concat());
     }
 }
 

@@ -67,48 +67,21 @@ fn a_shell_has_its_job_control_in_every_generation() {
     let prompts = |count: usize| move |screen: &str| screen.matches("/app $ ").count() == count;
     for generation in 1..=3 {
         let before = (generation - 1) * 4;
-        terminal
-            .screen
-            .wait_until("a first prompt", prompts(before + 1));
+        terminal.screen.wait_until("a first prompt", prompts(before + 1));
         // The quotes keep the echo of what is typed apart from what is printed.
-        terminal.enter(
-            "echo gene''ration-$RESTARTINIT_GENERATION",
-            &format!("generation-{generation}\r\n"),
-        );
+        terminal.enter("echo gene''ration-$RESTARTINIT_GENERATION", &format!("generation-{generation}\r\n"));
         terminal.screen.wait_until("a prompt", prompts(before + 2));
-        terminal.enter(
-            &format!("echo star''ting-{generation}; cat"),
-            &format!("starting-{generation}\r\n"),
-        );
-        terminal.enter(
-            &format!("one-{generation}"),
-            &format!("one-{generation}\r\none-{generation}\r\n"),
-        );
+        terminal.enter(&format!("echo star''ting-{generation}; cat"), &format!("starting-{generation}\r\n"));
+        terminal.enter(&format!("one-{generation}"), &format!("one-{generation}\r\none-{generation}\r\n"));
         terminal.press(CTRL_Z);
-        terminal.screen.wait_until("that cat stopped", |screen| {
-            screen.matches("Stopped").count() == generation
-        });
-        terminal
-            .screen
-            .wait_until("a prompt after Ctrl-Z", prompts(before + 3));
-        terminal.enter(
-            &format!("echo resu''ming-{generation}; fg"),
-            &format!("resuming-{generation}\r\n"),
-        );
-        terminal.enter(
-            &format!("two-{generation}"),
-            &format!("two-{generation}\r\ntwo-{generation}\r\n"),
-        );
+        terminal.screen.wait_until("that cat stopped", |screen| screen.matches("Stopped").count() == generation);
+        terminal.screen.wait_until("a prompt after Ctrl-Z", prompts(before + 3));
+        terminal.enter(&format!("echo resu''ming-{generation}; fg"), &format!("resuming-{generation}\r\n"));
+        terminal.enter(&format!("two-{generation}"), &format!("two-{generation}\r\ntwo-{generation}\r\n"));
         // For cat alone: to restartinit it would be a stop.
         terminal.press(CTRL_C);
-        terminal
-            .screen
-            .wait_until("a prompt after Ctrl-C", prompts(before + 4));
-        terminal.press(if generation < 3 {
-            "exit 3\n"
-        } else {
-            "exit 0\n"
-        });
+        terminal.screen.wait_until("a prompt after Ctrl-C", prompts(before + 4));
+        terminal.press(if generation < 3 { "exit 3\n" } else { "exit 0\n" });
     }
     let (code, screen) = terminal.close();
     assert_eq!(code, Some(0), "{screen}");

@@ -14,10 +14,7 @@ fn the_server_is_back_in_the_same_container() {
     container.crash(1);
 
     let page = container.get("/");
-    assert!(
-        page.contains("generation  2") && page.contains("last exit   1\n"),
-        "{page}"
-    );
+    assert!(page.contains("generation  2") && page.contains("last exit   1\n"), "{page}");
     assert_eq!(container.inspect(LIFE), before);
     assert!(before.ends_with(" 0"), "RestartCount: {before}");
     container.log.wait_for("exited with code 1");
@@ -30,11 +27,7 @@ fn whatever_ends_the_server_is_named() {
     for (generation, (fault, said, last_exit)) in [
         ("/exit?code=7", "exited with code 7", "last exit   7\n"),
         ("/throw", "exited with code 1", "last exit   1\n"),
-        (
-            "/signal?name=SIGSEGV",
-            "was killed by SIGSEGV",
-            "last exit   SIGSEGV\n",
-        ),
+        ("/signal?name=SIGSEGV", "was killed by SIGSEGV", "last exit   SIGSEGV\n"),
     ]
     .into_iter()
     .enumerate()
@@ -53,15 +46,7 @@ fn out_of_memory_takes_the_server_and_not_the_container() {
     let before = container.inspect(LIFE);
 
     // The server dies in the midst of its answer.
-    let client = output([
-        "exec",
-        container.name(),
-        "wget",
-        "-q",
-        "-O",
-        "-",
-        "http://127.0.0.1:3000/leak?mb=1000",
-    ]);
+    let client = output(["exec", container.name(), "wget", "-q", "-O", "-", "http://127.0.0.1:3000/leak?mb=1000"]);
     assert!(!client.status.success());
 
     container.wait_for_server(2);
@@ -75,10 +60,7 @@ fn a_success_is_no_crash() {
     container.get("/exit?code=0");
     assert_eq!(container.wait(), 0);
     let said = container.everything_said();
-    assert!(
-        said.contains("restartinit: completed: ") && !said.contains("generation 2"),
-        "{said}"
-    );
+    assert!(said.contains("restartinit: completed: ") && !said.contains("generation 2"), "{said}");
 }
 
 #[test]

@@ -7,25 +7,13 @@ fn every_kind_of_signal_arrives() {
     let container = Spec::probe("wait 0 15").start();
     container.log.wait_for("probe: generation 1");
     // One by one: two of a kind that are pending together are one.
-    for (name, number) in [
-        ("HUP", 1),
-        ("USR1", 10),
-        ("USR2", 12),
-        ("WINCH", 28),
-        ("PIPE", 13),
-        ("RTMIN+3", 37),
-        ("RTMAX", 64),
-    ] {
+    for (name, number) in [("HUP", 1), ("USR1", 10), ("USR2", 12), ("WINCH", 28), ("PIPE", 13), ("RTMIN+3", 37), ("RTMAX", 64)] {
         container.kill(name);
         container.log.wait_for(&format!("probe: signal {number}\n"));
     }
     assert_eq!(container.stop(), 0);
     let said = container.everything_said();
-    assert_eq!(
-        said.matches("probe: signal ").count(),
-        8,
-        "each once, and the stop: {said}"
-    );
+    assert_eq!(said.matches("probe: signal ").count(), 8, "each once, and the stop: {said}");
     assert!(!said.contains("probe: generation 2"), "{said}");
 }
 

@@ -34,26 +34,14 @@ impl Terminal {
         let removal = Removal { name };
         let end = || terminal.try_clone().expect("a descriptor");
         // No deadline by `timeout` here, which would stand between the terminal and the client: the waits have theirs.
-        let client = Command::new("docker")
-            .args(arguments)
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn();
+        let client = Command::new("docker").args(arguments).stdin(end()).stdout(end()).stderr(end()).spawn();
         let client = client.expect("docker can be run");
         screen.follow(keyboard.try_clone().expect("a descriptor"));
-        Self {
-            screen,
-            keyboard,
-            client,
-            removal,
-        }
+        Self { screen, keyboard, client, removal }
     }
 
     pub fn press(&mut self, keys: &str) {
-        self.keyboard
-            .write_all(keys.as_bytes())
-            .expect("the terminal is open");
+        self.keyboard.write_all(keys.as_bytes()).expect("the terminal is open");
     }
 
     /// Types a line for a shell, and waits until it has printed `answer`.
@@ -81,13 +69,8 @@ fn pseudo_terminal() -> nix::Result<(File, File)> {
     grantpt(&user)?;
     unlockpt(&user)?;
     let mut terminal = File::options();
-    terminal
-        .read(true)
-        .write(true)
-        .custom_flags(OFlag::O_NOCTTY.bits());
-    let terminal = terminal
-        .open(ptsname_r(&user)?)
-        .map_err(|_| Errno::last())?;
+    terminal.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let terminal = terminal.open(ptsname_r(&user)?).map_err(|_| Errno::last())?;
     Ok((File::from(OwnedFd::from(user)), terminal))
 }
 

@@ -48,19 +48,10 @@ impl Transcript {
             if enough(&text) {
                 return;
             }
-            assert!(
-                said.open > 0,
-                "it ended without saying {what}. It said:\n{text}"
-            );
+            assert!(said.open > 0, "it ended without saying {what}. It said:\n{text}");
             let left = end.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero(),
-                "it did not say {what} in time. It said:\n{text}"
-            );
-            said = changed
-                .wait_timeout(said, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            assert!(!left.is_zero(), "it did not say {what} in time. It said:\n{text}");
+            said = changed.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -73,10 +64,7 @@ impl Transcript {
             let left = end.saturating_duration_since(Instant::now());
             let text = String::from_utf8_lossy(&said.bytes);
             assert!(!left.is_zero(), "it did not end in time. It said:\n{text}");
-            said = changed
-                .wait_timeout(said, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            said = changed.wait_timeout(said, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         String::from_utf8_lossy(&said.bytes).into_owned()
     }

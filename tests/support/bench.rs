@@ -41,11 +41,7 @@ pub struct Bench {
 
 /// The init as a plain one, which tini and its like are anyway.
 pub fn plain() -> Bench {
-    Bench::new(if is_restartinit() {
-        &["--restart", "never"]
-    } else {
-        &[]
-    })
+    Bench::new(if is_restartinit() { &["--restart", "never"] } else { &[] })
 }
 
 impl Bench {
@@ -65,14 +61,8 @@ impl Bench {
 
     /// An interactive shell on a terminal, in the place of the init: for what happens under a shell.
     pub fn shell() -> Self {
-        let shell = Self::new(&["--norc", "--noprofile", "-i"])
-            .variable("PS1", "prompt> ")
-            .variable("TERM", "dumb");
-        Self {
-            program: "/bin/bash".into(),
-            place: Place::Terminal,
-            ..shell
-        }
+        let shell = Self::new(&["--norc", "--noprofile", "-i"]).variable("PS1", "prompt> ").variable("TERM", "dumb");
+        Self { program: "/bin/bash".into(), place: Place::Terminal, ..shell }
     }
 
     pub fn option(mut self, option: impl Into<OsString>) -> Self {
@@ -93,8 +83,7 @@ impl Bench {
 
     /// Statements of the fixture that run in the process which then becomes the init.
     pub fn scene(mut self, statements: &[&str]) -> Self {
-        self.scene
-            .extend(statements.iter().map(|statement| (*statement).to_owned()));
+        self.scene.extend(statements.iter().map(|statement| (*statement).to_owned()));
         self
     }
 
@@ -126,8 +115,7 @@ impl Bench {
 
     /// Starts the init with the fixture as its command.
     pub fn run(self, statements: &[&str]) -> Running {
-        let command = std::iter::once(fixture().into_os_string())
-            .chain(statements.iter().map(OsString::from));
+        let command = std::iter::once(fixture().into_os_string()).chain(statements.iter().map(OsString::from));
         self.command(command)
     }
 
@@ -143,31 +131,16 @@ impl Bench {
         check_namespaces();
         let mut unshare = Command::new("unshare");
         self.set_variables(&mut unshare);
-        unshare
-            .args(namespace_options())
-            .arg("--")
-            .args(self.line());
+        unshare.args(namespace_options()).arg("--").args(self.line());
         // SAFETY: it only makes system calls that are async-signal-safe.
         unsafe { unshare.pre_exec(|| Ok(clean())) };
         let transcript = Arc::new(Transcript::default());
         let on_terminal = matches!(self.place, Place::Terminal | Place::TerminalInput);
         let terminal = on_terminal.then(open_terminal);
-        let programs = || {
-            terminal
-                .as_ref()
-                .map(|terminal| terminal.programs.try_clone().expect("a duplicate"))
-        };
+        let programs = || terminal.as_ref().map(|terminal| terminal.programs.try_clone().expect("a duplicate"));
         let all = self.place == Place::Terminal;
-        unshare.stdin(
-            self.input
-                .take()
-                .or(programs().map(Stdio::from))
-                .unwrap_or_else(Stdio::piped),
-        );
-        for (stream, given) in [
-            (Stream::Out, self.output.take()),
-            (Stream::Log, self.errors.take()),
-        ] {
+        unshare.stdin(self.input.take().or(programs().map(Stdio::from)).unwrap_or_else(Stdio::piped));
+        for (stream, given) in [(Stream::Out, self.output.take()), (Stream::Log, self.errors.take())] {
             let given = given.or(programs().filter(|_| all).map(Stdio::from));
             let end = given.unwrap_or_else(|| listen(&transcript, stream));
             match stream {
@@ -204,14 +177,7 @@ impl Bench {
         if !scene.is_empty() || self.place == Place::Hosted {
             line.push(fixture().into_os_string());
             line.extend(scene);
-            line.push(
-                if self.place == Place::Hosted {
-                    "host"
-                } else {
-                    "exec"
-                }
-                .into(),
-            );
+            line.push(if self.place == Place::Hosted { "host" } else { "exec" }.into());
         }
         line.push(self.program.clone().into_os_string());
         line.extend(self.arguments.iter().cloned());
@@ -234,12 +200,7 @@ fn clean() {
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::setsid();
-        libc::syscall(
-            libc::SYS_close_range,
-            3,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        );
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         for signal in 1..=libc::SIGRTMAX() {
             libc::signal(signal, libc::SIG_DFL);
         }

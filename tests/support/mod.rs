@@ -2,11 +2,7 @@
 //! to it over pipes or a terminal, and waits for lines and ends with one hard deadline. Nothing outlives a test.
 //!
 //! It needs root or unprivileged user namespaces, and says so when it has neither.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test file uses the part that it needs"
-)]
+#![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
 mod bench;
 mod names;

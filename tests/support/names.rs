@@ -1,9 +1,8 @@
 //! Signal names and numbers, as the kernel and glibc count them. Shared with the fixture. Owns no other knowledge.
 
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD",
+    "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// The first real-time signal a program may use. Literal, since libc calls differ: musl says 35.
@@ -14,10 +13,7 @@ pub const RTMAX: i32 = 64;
 
 /// `SIGTERM` for 15, `RTMIN+3` for 37.
 pub fn name(signal: i32) -> String {
-    match usize::try_from(signal - 1)
-        .ok()
-        .and_then(|at| NAMES.get(at))
-    {
+    match usize::try_from(signal - 1).ok().and_then(|at| NAMES.get(at)) {
         Some(name) => format!("SIG{name}"),
         None => format!("RTMIN+{}", signal - RTMIN),
     }
@@ -29,8 +25,5 @@ pub fn number(name: &str) -> Option<i32> {
         return above.parse::<i32>().ok().map(|above| RTMIN + above);
     }
     let short = name.strip_prefix("SIG").unwrap_or(name);
-    NAMES
-        .iter()
-        .position(|known| *known == short)
-        .and_then(|at| i32::try_from(at + 1).ok())
+    NAMES.iter().position(|known| *known == short).and_then(|at| i32::try_from(at + 1).ok())
 }

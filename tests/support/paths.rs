@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The init under test.
 pub fn init() -> PathBuf {
-    std::env::var_os("INIT_UNDER_TEST")
-        .map_or_else(|| env!("CARGO_BIN_EXE_restartinit").into(), PathBuf::from)
+    std::env::var_os("INIT_UNDER_TEST").map_or_else(|| env!("CARGO_BIN_EXE_restartinit").into(), PathBuf::from)
 }
 
 /// Whether options of restartinit mean anything to the init under test.
@@ -19,10 +18,7 @@ pub fn is_restartinit() -> bool {
 /// The fixture: Cargo builds it as an example, next to the folder of this test's executable.
 pub fn fixture() -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
-    let profile = own
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/PROFILE/deps/TEST");
+    let profile = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
     let fixture = profile.join("examples/fixture");
     assert!(
         fixture.exists(),
@@ -47,9 +43,7 @@ pub fn check_namespaces() {
         }
     });
     if let Err(reason) = works {
-        panic!(
-            "these tests need root, or user namespaces that any user may make, for a PID namespace: {reason}"
-        );
+        panic!("these tests need root, or user namespaces that any user may make, for a PID namespace: {reason}");
     }
 }
 
@@ -69,8 +63,7 @@ impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("restartinit-test-{}-{count}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("restartinit-test-{}-{count}", std::process::id()));
         std::fs::create_dir(&path).expect("a scratch folder");
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(&path, open).expect("its permissions");

@@ -37,23 +37,9 @@ pub struct End {
 }
 
 impl Running {
-    pub fn new(
-        child: Child,
-        person: Option<File>,
-        transcript: Arc<Transcript>,
-        program: PathBuf,
-        place: Place,
-    ) -> Self {
+    pub fn new(child: Child, person: Option<File>, transcript: Arc<Transcript>, program: PathBuf, place: Place) -> Self {
         let until = Instant::now() + DEADLINE;
-        Self {
-            child,
-            person,
-            transcript,
-            program,
-            place,
-            until,
-            init: None,
-        }
+        Self { child, person, transcript, program, place, until, init: None }
     }
 
     /// Waits for a line on standard output that is this, or goes on after it with a space.
@@ -63,9 +49,7 @@ impl Running {
 
     /// Waits for a line that begins with one or the other.
     pub fn either(&self, one: &str, other: &str) -> String {
-        self.line(Stream::Out, one, |line| {
-            line.starts_with(one) || line.starts_with(other)
-        })
+        self.line(Stream::Out, one, |line| line.starts_with(one) || line.starts_with(other))
     }
 
     /// Waits for a line on standard error with this in it.
@@ -122,12 +106,7 @@ impl Running {
 
     /// Changes the size of the terminal.
     pub fn resize(&self, rows: u16, columns: u16) {
-        let size = libc::winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let person = self.person.as_ref().expect("a terminal");
         // SAFETY: TIOCSWINSZ reads one winsize.
         let result = unsafe { libc::ioctl(person.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
@@ -144,38 +123,19 @@ impl Running {
         let (_, descriptor) = self.locate();
         let null = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: a null siginfo is allowed and means what kill sends.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                descriptor.as_raw_fd(),
-                signal,
-                null,
-                0,
-            )
-        };
-        assert_eq!(
-            result,
-            0,
-            "signal {signal} to the init: {}",
-            std::io::Error::last_os_error()
-        );
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor.as_raw_fd(), signal, null, 0) };
+        assert_eq!(result, 0, "signal {signal} to the init: {}", std::io::Error::last_os_error());
     }
 
     fn locate(&mut self) -> (i32, &OwnedFd) {
         let top = i32::try_from(self.child.id()).expect("a pid");
         while self.init.is_none() {
             let first = children(top);
-            let candidates = if self.place == Place::Hosted {
-                first.into_iter().flat_map(children).collect()
-            } else {
-                first
-            };
+            let candidates = if self.place == Place::Hosted { first.into_iter().flat_map(children).collect() } else { first };
             let found = candidates.into_iter().find(|pid| runs(*pid, &self.program));
             self.init = found.and_then(|pid| Some((pid, pidfd(pid)?)));
-            if self.init.is_none() {
-                assert!(Instant::now() < self.until, "the init never ran");
-                std::thread::sleep(Duration::from_micros(100));
-            }
+            // Without a rest: a test may aim at the first microseconds of the init.
+            assert!(self.init.is_some() || Instant::now() < self.until, "the init never ran");
         }
         let (pid, descriptor) = self.init.as_ref().expect("just found");
         (*pid, descriptor)
@@ -198,36 +158,19 @@ impl Running {
     pub fn end(&mut self) -> End {
         let ended = self.transcript.ended(self.until);
         ended.unwrap_or_else(|reason| panic!("waited for the end of the output: {reason}"));
-        let descriptor =
-            pidfd(i32::try_from(self.child.id()).expect("a pid")).expect("not collected yet");
+        let descriptor = pidfd(i32::try_from(self.child.id()).expect("a pid")).expect("not collected yet");
         let mut watched = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
         let left = self.until.saturating_duration_since(Instant::now());
-        let ready = poll(
-            &mut watched,
-            PollTimeout::try_from(left).expect("a timeout"),
-        );
-        assert_eq!(
-            ready,
-            Ok(1),
-            "waited for the init to exit: the deadline passed"
-        );
+        let ready = poll(&mut watched, PollTimeout::try_from(left).expect("a timeout"));
+        assert_eq!(ready, Ok(1), "waited for the init to exit: the deadline passed");
         let status = self.child.wait().expect("its status");
-        End {
-            code: status.code(),
-            out: self.lines(Stream::Out),
-            log: self.lines(Stream::Log),
-        }
+        End { code: status.code(), out: self.lines(Stream::Out), log: self.lines(Stream::Log) }
     }
 
     /// The exit code, once it has ended.
     pub fn exit_code(&mut self) -> i32 {
         let end = self.end();
-        end.code.unwrap_or_else(|| {
-            panic!(
-                "a signal ended the init itself: {:?}",
-                self.child.wait().map(|s| s.signal())
-            )
-        })
+        end.code.unwrap_or_else(|| panic!("a signal ended the init itself: {:?}", self.child.wait().map(|s| s.signal())))
     }
 }
 
@@ -239,10 +182,7 @@ impl End {
 
     /// How many generations began.
     pub fn generations(&self) -> usize {
-        self.out
-            .iter()
-            .filter(|line| line.starts_with("up "))
-            .count()
+        self.out.iter().filter(|line| line.starts_with("up ")).count()
     }
 
     /// The signals that came to the command or its descendants, in the order in which they told of them.
@@ -252,11 +192,7 @@ impl End {
 
     /// The init's lines with this in them.
     pub fn logged(&self, expected: &str) -> Vec<&str> {
-        self.log
-            .iter()
-            .map(String::as_str)
-            .filter(|line| line.contains(expected))
-            .collect()
+        self.log.iter().map(String::as_str).filter(|line| line.contains(expected)).collect()
     }
 }
 
@@ -271,15 +207,11 @@ impl Drop for Running {
 }
 
 fn signals(lines: &[String]) -> Vec<&str> {
-    lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("got ")?.split(' ').next())
-        .collect()
+    lines.iter().filter_map(|line| line.strip_prefix("got ")?.split(' ').next()).collect()
 }
 
 fn says(line: &str, expected: &str) -> bool {
-    line.strip_prefix(expected)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    line.strip_prefix(expected).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 fn pidfd(pid: i32) -> Option<OwnedFd> {

@@ -3,65 +3,27 @@
 
 use super::{Bench, End};
 
-pub const DURATIONS: [&str; 7] = [
-    "restart-window",
-    "backoff",
-    "backoff-max",
-    "stable-after",
-    "grace-period",
-    "drain-delay",
-    "leftover-timeout",
-];
+pub const DURATIONS: [&str; 7] =
+    ["restart-window", "backoff", "backoff-max", "stable-after", "grace-period", "drain-delay", "leftover-timeout"];
 
 /// Each option with values that are accepted and values that are not.
 pub fn options() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)> {
     let mut options = vec![
         ("restart", vec!["always", "never"], vec!["sometimes", "1"]),
-        (
-            "max-restarts",
-            vec!["0", "1", "1000"],
-            vec!["x", "-1", "1.5", "99999999999999999999"],
-        ),
-        (
-            "no-restart-on",
-            vec!["78", "78,100-110", "0-255"],
-            vec!["256", "x", "110-100", "1-", "1,,2"],
-        ),
-        (
-            "stop-signals",
-            vec!["HUP", "SIGUSR1,15", "RTMIN+3", "64"],
-            vec!["NOPE", "65", "0", "RTMIN+31", "TERM,"],
-        ),
+        ("max-restarts", vec!["0", "1", "1000"], vec!["x", "-1", "1.5", "99999999999999999999"]),
+        ("no-restart-on", vec!["78", "78,100-110", "0-255"], vec!["256", "x", "110-100", "1-", "1,,2"]),
+        ("stop-signals", vec!["HUP", "SIGUSR1,15", "RTMIN+3", "64"], vec!["NOPE", "65", "0", "RTMIN+31", "TERM,"]),
         (
             "rewrite",
             vec!["TERM:QUIT", "15:3", "SIGHUP:0", "RTMIN+3:TERM"],
-            vec![
-                "TERM",
-                "TERM:",
-                ":TERM",
-                "NOPE:TERM",
-                "TERM:NOPE",
-                "TERM:QUIT:INT",
-                "0:TERM",
-            ],
+            vec!["TERM", "TERM:", ":TERM", "NOPE:TERM", "TERM:NOPE", "TERM:QUIT:INT", "0:TERM"],
         ),
         ("leftovers", vec!["keep"], vec!["maybe", "0"]),
-        (
-            "exit-zero-on",
-            vec!["143", "1,2,3-5"],
-            vec!["300", "-5", "five"],
-        ),
+        ("exit-zero-on", vec!["143", "1,2,3-5"], vec!["300", "-5", "five"]),
         ("termination-log", vec!["/tmp/no/such/place"], vec![]),
         ("log-format", vec!["json"], vec!["xml", "JSON5"]),
     ];
-    let bad = [
-        "x",
-        "10x",
-        "s",
-        "-1s",
-        "10 parsecs",
-        "99999999999999999999h",
-    ];
+    let bad = ["x", "10x", "s", "-1s", "10 parsecs", "99999999999999999999h"];
     for name in DURATIONS {
         options.push((name, vec!["7ms", "17s", "3m", "2h", "33"], bad.to_vec()));
     }
@@ -77,10 +39,7 @@ pub fn twin(name: &str) -> String {
 }
 
 pub fn printed(bench: Bench) -> End {
-    let end = bench
-        .option("--print-config")
-        .command(["/no/such/command"])
-        .end();
+    let end = bench.option("--print-config").command(["/no/such/command"]).end();
     assert_eq!(end.code, Some(0), "{end:?}");
     end
 }
@@ -88,15 +47,8 @@ pub fn printed(bench: Bench) -> End {
 /// The line of `--print-config` about an option, whatever it looks like otherwise.
 pub fn setting(end: &End, name: &str) -> String {
     let is_name = |word: &str| word.trim_start_matches("--") == name;
-    let about = |line: &&String| {
-        line.split(|letter: char| letter.is_whitespace() || "=:,\"".contains(letter))
-            .any(is_name)
-    };
-    end.out
-        .iter()
-        .find(about)
-        .unwrap_or_else(|| panic!("no line about {name}: {end:?}"))
-        .clone()
+    let about = |line: &&String| line.split(|letter: char| letter.is_whitespace() || "=:,\"".contains(letter)).any(is_name);
+    end.out.iter().find(about).unwrap_or_else(|| panic!("no line about {name}: {end:?}")).clone()
 }
 
 /// One line, with what is named in it, and 125.

@@ -39,9 +39,7 @@ impl Transcript {
             let mut buffer = [0; 4096];
             // A terminal whose other side is gone answers EIO: an end like any other.
             while let Ok(count @ 1..) = source.read(&mut buffer) {
-                transcript.streams()[stream as usize]
-                    .text
-                    .extend(&buffer[..count]);
+                transcript.streams()[stream as usize].text.extend(&buffer[..count]);
                 transcript.news.notify_all();
             }
             transcript.streams()[stream as usize].open = false;
@@ -50,18 +48,11 @@ impl Transcript {
     }
 
     /// Waits for a line that fits, after those that earlier waits have gone past.
-    pub fn line(
-        &self,
-        stream: Stream,
-        until: Instant,
-        fits: impl Fn(&str) -> bool,
-    ) -> Result<String, &'static str> {
+    pub fn line(&self, stream: Stream, until: Instant, fits: impl Fn(&str) -> bool) -> Result<String, &'static str> {
         self.find(stream, until, |text| {
             let mut from = 0;
             while let Some(length) = text[from..].iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&text[from..from + length])
-                    .trim_end_matches('\r')
-                    .to_owned();
+                let line = String::from_utf8_lossy(&text[from..from + length]).trim_end_matches('\r').to_owned();
                 from += length + 1;
                 if fits(&line) {
                     return Some((from, line));
@@ -72,29 +63,14 @@ impl Transcript {
     }
 
     /// Waits for text anywhere, in a line without an end too: a prompt.
-    pub fn text(
-        &self,
-        stream: Stream,
-        until: Instant,
-        needle: &str,
-    ) -> Result<String, &'static str> {
+    pub fn text(&self, stream: Stream, until: Instant, needle: &str) -> Result<String, &'static str> {
         self.find(stream, until, |text| {
-            let at = text
-                .windows(needle.len())
-                .position(|window| window == needle.as_bytes())?;
-            Some((
-                at + needle.len(),
-                String::from_utf8_lossy(&text[..at + needle.len()]).into_owned(),
-            ))
+            let at = text.windows(needle.len()).position(|window| window == needle.as_bytes())?;
+            Some((at + needle.len(), String::from_utf8_lossy(&text[..at + needle.len()]).into_owned()))
         })
     }
 
-    fn find<T>(
-        &self,
-        stream: Stream,
-        until: Instant,
-        search: impl Fn(&[u8]) -> Option<(usize, T)>,
-    ) -> Result<T, &'static str> {
+    fn find<T>(&self, stream: Stream, until: Instant, search: impl Fn(&[u8]) -> Option<(usize, T)>) -> Result<T, &'static str> {
         let mut streams = self.streams();
         loop {
             let heard = &mut streams[stream as usize];
@@ -136,20 +112,12 @@ impl Transcript {
         told
     }
 
-    fn wait<'a>(
-        &self,
-        streams: MutexGuard<'a, [Heard; 3]>,
-        until: Instant,
-    ) -> Result<MutexGuard<'a, [Heard; 3]>, &'static str> {
+    fn wait<'a>(&self, streams: MutexGuard<'a, [Heard; 3]>, until: Instant) -> Result<MutexGuard<'a, [Heard; 3]>, &'static str> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err("the deadline passed");
         }
-        Ok(self
-            .news
-            .wait_timeout(streams, left)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0)
+        Ok(self.news.wait_timeout(streams, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
     fn streams(&self) -> MutexGuard<'_, [Heard; 3]> {

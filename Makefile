@@ -1,0 +1,51 @@
+# restartinit: `make run` tries it out, `make test` tests it, `make static` builds what goes into an image.
+# /bin/sh only: the build half of Dockerfile.example runs `make static` on Alpine.
+
+ARCH := $(shell uname -m)
+TARGET := $(ARCH)-unknown-linux-musl
+STATIC := target/static/restartinit
+# MUSL_CARGO: a cargo that builds for musl where the rustup target cannot be had.
+HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: all run test test-processes test-docker static packages lint clean
+
+all: static
+
+run: ## a real server under restartinit, and what to try on it
+	cargo build --release
+	@echo
+	@echo "The server says its address. Then, in another terminal:"
+	@echo "  curl localhost:3000/             who am I"
+	@echo "  curl localhost:3000/crash        it is back at once; the sixth time restartinit hands over"
+	@echo "  curl localhost:3000/leftover     a process that would outlive a crash"
+	@echo "Ctrl-C stops it. More addresses: examples/server/README.md"
+	@echo
+	./target/release/restartinit -v -- node examples/server/server.js
+
+static: ## target/static/restartinit: one file, no libraries
+	@if $(HAS_TARGET); then \
+	  cargo build --release --locked --target $(TARGET); \
+	elif [ -n "$(MUSL_CARGO)" ]; then \
+	  MUSL_SMALL=$${MUSL_SMALL-1} $(MUSL_CARGO) build --release --locked; \
+	elif command -v rustup >/dev/null && rustup target add $(TARGET); then \
+	  cargo build --release --locked --target $(TARGET); \
+	else \
+	  echo "make static: no standard library for $(TARGET): run 'rustup target add $(TARGET)', or name a cargo that has one in MUSL_CARGO" >&2; exit 1; \
+	fi
+	@mkdir -p target/static
+	@cp $${CARGO_TARGET_DIR:-target}/$(TARGET)/release/restartinit $(STATIC)
+	@ls -l $(STATIC)
+
+packages: ## what the tests need beyond Rust and Node
+	tests/packages
+
+test: packages static ## everything: the thought, the processes (as built here and static), real containers
+	tests/all
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets --all-features --locked -- -D warnings
+
+clean:
+	cargo clean
