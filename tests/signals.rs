@@ -173,8 +173,13 @@ fn a_signal_between_two_generations_is_held_for_the_next() {
 /// What arrives before restartinit has done anything at all waits in the mask that it inherited.
 #[test]
 fn a_signal_from_before_the_start_reaches_the_command() {
-    let mut init =
-        Bench::new(&[]).scene(&["block USR1", "raise USR1"]).run(&["catch USR1", "up", "show last-exit", "at 1 wait USR1", "exit 0"]);
+    let mut init = Bench::new(&[]).scene(&["block USR1", "child plain signal-parent USR1"]).run(&[
+        "catch USR1",
+        "up",
+        "show last-exit",
+        "at 1 wait USR1",
+        "exit 0",
+    ]);
     let end = init.end();
     assert_eq!(end.code, Some(0));
     assert!(end.said("got SIGUSR1") || end.said("last-exit: SIGUSR1"), "{end:?}");

@@ -55,7 +55,11 @@ impl Restarts {
         if self.used(config, now) >= config.max_restarts {
             return Verdict::HandOver(Outcome::RestartsExhausted);
         }
-        self.window.enter(now);
+        if config.restart_window.is_zero() {
+            self.window.total = self.window.total.saturating_add(1);
+        } else {
+            self.window.enter(now, config.max_restarts);
+        }
         let wait = self.wait(config);
         self.in_a_row = self.in_a_row.saturating_add(1);
         Verdict::Restart { wait, used: self.window.total, allowed: config.max_restarts }
@@ -92,7 +96,9 @@ struct Window {
 impl Window {
     const PLACES: usize = 1024;
 
-    fn enter(&mut self, now: Moment) {
+    /// Enters a restart; there are never more than `most` of them, so that this is all the memory it will take.
+    fn enter(&mut self, now: Moment, most: u32) {
+        self.entries.reserve_exact(if self.entries.is_empty() { Window::PLACES.min(most as usize) } else { 0 });
         if self.entries.len() >= Window::PLACES
             && let Some((_, count)) = self.entries.pop_front()
             && let Some((_, next)) = self.entries.front_mut()
@@ -226,7 +232,7 @@ mod tests {
         #[test]
         fn a_crowded_window_errs_on_the_strict_side(crashes in 1025usize..4000) {
             let mut window = Window::default();
-            (0..crashes).for_each(|n| window.enter(Duration::from_millis(n as u64)));
+            (0..crashes).for_each(|n| window.enter(Duration::from_millis(n as u64), u32::MAX));
             prop_assert!(window.entries.len() <= Window::PLACES);
             prop_assert_eq!(window.total as usize, crashes);
             let half = Duration::from_millis(crashes as u64 / 2);

@@ -133,7 +133,7 @@ impl Bench {
         self.set_variables(&mut unshare);
         unshare.args(namespace_options()).arg("--").args(self.line());
         // SAFETY: it only makes system calls that are async-signal-safe.
-        unsafe { unshare.pre_exec(|| Ok(clean())) };
+        unsafe { unshare.pre_exec(clean) };
         let transcript = Arc::new(Transcript::default());
         let on_terminal = matches!(self.place, Place::Terminal | Place::TerminalInput);
         let terminal = on_terminal.then(open_terminal);
@@ -195,7 +195,7 @@ fn listen(transcript: &Arc<Transcript>, stream: Stream) -> Stdio {
 /// Whoever runs the tests may have left descriptors open or signals ignored or blocked: a test begins without. It has a session of
 /// its own, so that no terminal of a person is in reach, nor the group of the tests for an init that signals too much. And
 /// the namespace dies with the test's thread, however that ends.
-fn clean() {
+fn clean() -> std::io::Result<()> {
     // SAFETY: plain system calls; a set that sigemptyset has filled is valid. Signals that cannot be set stay as they are.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -208,4 +208,5 @@ fn clean() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
+    Ok(())
 }
