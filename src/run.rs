@@ -55,7 +55,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
     }
     let terminal = Terminal::find();
-    let hygiene = Hygiene { own_group: terminal.is_none(), die_with_us: !is_init, ignore_hup };
+    let hygiene = Hygiene { own_group: terminal.is_none(), die_with_us: !is_init, ignore_hup, reset_signals: signals::reset_for_command };
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let termination_log = config.termination_log.clone();
     let mut hall = Hall {
@@ -173,8 +173,8 @@ impl Hall {
                 // The commands apart as well: they can be ended even where /proc cannot be read.
                 let commands = self.supervisor.generations().iter().filter(|generation| generation.is_running());
                 let commands: Vec<i32> = commands.map(|generation| generation.pid).collect();
-                processes::signal_all(&commands, Signal::KILL);
-                processes::signal_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
+                signals::send_all(&commands, Signal::KILL);
+                signals::send_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
             }
             Action::EndLeftovers { generation, signal } => {
                 let count = self.end_leftovers(signal);
@@ -199,7 +199,7 @@ impl Hall {
         match self.family(&spared) {
             Ok(leftovers) => {
                 if let Some(signal) = signal {
-                    processes::signal_all(&leftovers, signal);
+                    signals::send_all(&leftovers, signal);
                 }
                 leftovers.len()
             }

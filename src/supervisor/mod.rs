@@ -7,6 +7,7 @@ pub mod family;
 pub mod generation;
 pub mod policy;
 pub mod report;
+mod stopping;
 pub mod time;
 
 #[cfg(test)]
@@ -190,43 +191,6 @@ impl Supervisor {
         actions.extend(self.running().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
     }
 
-    /// A stop signal: nothing is spawned from here on.
-    fn stop(&mut self, now: Moment, signal: Signal, command_has_it: bool, actions: &mut Actions) {
-        let waits = self.running().next().is_some() && !command_has_it;
-        let drain = if waits { self.config.drain_delay } else { Duration::ZERO };
-        actions.push_back(Action::Report(Report::StopAsked { signal, drain }));
-        if !drain.is_zero() {
-            self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
-        } else if command_has_it {
-            self.begin_stopping(now, signal);
-        } else {
-            self.forward_stop(now, signal, actions);
-        }
-    }
-
-    fn forward_stop(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
-        self.begin_stopping(now, signal);
-        self.forward(signal, actions);
-    }
-
-    fn begin_stopping(&mut self, now: Moment, signal: Signal) {
-        let grace = self.config.grace_period;
-        let kill_at = (!grace.is_zero()).then(|| now.saturating_add(grace));
-        self.phase = Phase::Stopping { signal, kill_at };
-    }
-
-    fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {
-        let grace = self.config.grace_period;
-        for generation in &mut self.generations {
-            generation.hurry(now);
-            let Generation { number, pid, .. } = *generation;
-            if generation.is_running() {
-                actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
-            }
-        }
-        actions.push_back(Action::KillAll);
-    }
-
     fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
         self.latest = self.latest.saturating_add(1);
         self.spawn_failures = 0;
@@ -324,16 +288,5 @@ impl Supervisor {
         let command = self.command.clone();
         actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
         actions.push_back(Action::Finish(ending));
-    }
-
-    /// The end after a stop; and whether the command left as one that was asked to.
-    fn stopped(&self, signal: Signal) -> (Ending, bool) {
-        let by_the_signal = Exit::Signal { signal, core_dumped: false };
-        let (exit, cause) = match self.last_exits.front() {
-            Some(run) => (run.exit, Cause::Run(*run)),
-            None => (by_the_signal, Cause::NeverSpawned { signal }),
-        };
-        let code = policy::exit_code(&self.config, Outcome::Stopped, exit);
-        (Ending { outcome: Outcome::Stopped, code, cause }, code == 0 || code == by_the_signal.code())
     }
 }

@@ -1,10 +1,8 @@
-//! The process table, `/proc`: listing it, and signalling what was found in it.
+//! The process table, `/proc`.
 
 use std::io;
 
-use crate::signal::Signal;
 use crate::supervisor::family::{Process, read_stat};
-use crate::sys::signals;
 
 /// Every process that `/proc` shows.
 ///
@@ -26,13 +24,4 @@ pub fn list() -> io::Result<Vec<Process>> {
         return Err(io::Error::new(io::ErrorKind::NotFound, "/proc is empty: not mounted?"));
     }
     Ok(processes)
-}
-
-/// Sends a signal to each of these, listed just before: a pid changes hands only after all others have had their turn.
-pub fn signal_all(pids: &[i32], signal: Signal) {
-    for pid in pids {
-        if let Err(error) = signals::send(*pid, signal, false) {
-            log::debug!("cannot send {signal} to pid {pid}: {error}");
-        }
-    }
 }

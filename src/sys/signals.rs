@@ -50,14 +50,23 @@ pub fn block_all() {
     set_mask(u64::MAX);
 }
 
-/// Sets the signal mask to these bits. Async-signal-safe: `spawn` uses it between vfork and exec.
-pub(super) fn set_mask(bits: u64) {
+/// Gives a child what a command expects: default dispositions, HUP ignored if so wanted, and an empty mask. Async-signal-safe: it runs
+/// between vfork and exec.
+pub fn reset_for_command(ignore_hup: bool) {
+    // Blocked until the handlers are gone, or one would run in the memory that the child has borrowed.
+    for number in 1..=c_int::from(signal::MAX) {
+        set_disposition(number, number == libc::SIGHUP && ignore_hup);
+    }
+    set_mask(0);
+}
+
+fn set_mask(bits: u64) {
     // SAFETY: the kernel reads SET_SIZE bytes at a valid address and writes nothing.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const bits, std::ptr::null::<u64>(), SET_SIZE) };
 }
 
-/// Sets a signal to its default or to be ignored. Async-signal-safe, and for every number, which libc's sigaction is not.
-pub(super) fn set_disposition(number: c_int, ignore: bool) {
+/// By the system call itself: libc's own refuses some numbers.
+fn set_disposition(number: c_int, ignore: bool) {
     let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
     let action = KernelAction { handler, flags: 0, restorer: 0, mask: 0 };
     // SAFETY: the kernel reads one KernelAction and writes nothing; a number it does not take is an error without effect.
@@ -173,6 +182,15 @@ pub fn send(pid: i32, signal: Signal, group: bool) -> io::Result<()> {
     }
     // SAFETY: as above.
     if unsafe { libc::kill(target, signal.number()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sends a signal to each of these, listed just before: a pid changes hands only after all others have had their turn.
+pub fn send_all(pids: &[i32], signal: Signal) {
+    for pid in pids {
+        if let Err(error) = send(*pid, signal, false) {
+            log::debug!("cannot send {signal} to pid {pid}: {error}");
+        }
+    }
 }
 
 /// Stops this process until somebody continues it.

@@ -13,16 +13,14 @@ use std::ptr;
 use libc::{c_char, c_int, c_void};
 
 use crate::config::{GENERATION, LAST_EXIT};
-use crate::signal::MAX;
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
-use crate::sys::signals;
 
 /// Where a command without a slash is looked for when PATH is not set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const STACK_SIZE: usize = 32 * 1024;
 
 /// What holds for every generation alike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Hygiene {
     /// The command gets a process group of its own.
     pub own_group: bool,
@@ -30,6 +28,8 @@ pub struct Hygiene {
     pub die_with_us: bool,
     /// SIGHUP was ignored when we were started, as nohup(1) has it, and stays ignored.
     pub ignore_hup: bool,
+    /// Sets dispositions and mask to what a command expects, given `ignore_hup`; must be async-signal-safe.
+    pub reset_signals: fn(bool),
 }
 
 /// The command, ready to be executed any number of times.
@@ -149,10 +149,7 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
         if hygiene.own_group {
             libc::setpgid(0, 0);
         }
-        for number in 1..=c_int::from(MAX) {
-            signals::set_disposition(number, number == libc::SIGHUP && hygiene.ignore_hup);
-        }
-        signals::set_mask(0);
+        (hygiene.reset_signals)(hygiene.ignore_hup);
         let mut errno = libc::ENOENT;
         for file in candidates {
             libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
