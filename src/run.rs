@@ -11,9 +11,11 @@ use crate::config::{Config, TERMINATION_LOG};
 use crate::logger;
 use crate::signal::Signal;
 use crate::supervisor::event::{Action, Actions, Event};
+use crate::supervisor::exit::{Exit, Reason};
 use crate::supervisor::report::Ending;
 use crate::supervisor::time::Moment;
 use crate::supervisor::{Supervisor, family};
+use crate::sys::cgroup::OomCounter;
 use crate::sys::signals::{self, Arrival};
 use crate::sys::spawn::{Hygiene, Launcher};
 use crate::sys::terminal::{self, Terminal};
@@ -31,6 +33,8 @@ struct Hall {
     supervisor: Supervisor,
     launcher: Launcher,
     terminal: Option<Terminal>,
+    /// `None`: no cgroup in sight.
+    oom_counter: Option<OomCounter>,
     own_pid: i32,
     /// Children that were there before us: nobody's leftovers.
     foreign: Vec<i32>,
@@ -64,6 +68,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         supervisor: Supervisor::new(config, name.clone(), terminal.is_some() && !is_init),
         foreign: if wait::any_children() { children_of(own_pid) } else { Vec::new() },
         terminal,
+        oom_counter: None,
         own_pid,
         command: name,
         termination_log,
@@ -128,7 +133,8 @@ impl Hall {
             let children = match wait::next() {
                 Waited::Exited { pid, exit } => {
                     self.foreign.retain(|foreign| *foreign != pid);
-                    self.tell(Event::Exited { pid, exit });
+                    let reason = self.reason(pid, exit);
+                    self.tell(Event::Exited { pid, exit, reason });
                     continue;
                 }
                 Waited::Stopped { pid, signal } => {
@@ -142,6 +148,15 @@ impl Hall {
             return self.tell(Event::Reaped { children });
         }
         self.more_to_reap = true;
+    }
+
+    /// What the kernel says of a command's end beyond its exit.
+    fn reason(&mut self, pid: i32, exit: Exit) -> Option<Reason> {
+        let Exit::Signal { signal: Signal::KILL, .. } = exit else { return None };
+        // Also for an orphan, so that its end is not taken for the reason of a later one.
+        let out_of_memory = self.oom_counter.as_mut().is_some_and(OomCounter::has_risen);
+        let is_command = self.supervisor.generations().iter().any(|generation| generation.is_running() && generation.pid == pid);
+        (out_of_memory && is_command).then_some(Reason::OutOfMemory)
     }
 
     /// Tells the supervisor, and does what it answers, in that order.
@@ -160,7 +175,13 @@ impl Hall {
                 if let Some(terminal) = &self.terminal {
                     terminal.retake();
                 }
-                return Some(match self.launcher.spawn(generation, last_exit) {
+                let spawned = self.launcher.spawn(generation, last_exit);
+                if generation == 1 {
+                    // Only now: the command need not wait for this.
+                    let none = |error: &io::Error| log::debug!("no count of out-of-memory kills: {error}");
+                    self.oom_counter = OomCounter::open().inspect_err(none).ok();
+                }
+                return Some(match spawned {
                     Ok(pid) => Event::Spawned { pid },
                     Err(failure) => Event::SpawnFailed(failure),
                 });

@@ -168,8 +168,8 @@ fn usage(error: lexopt::Error) -> UsageError {
 fn read_option(name: &str, parser: &mut lexopt::Parser, flags: &mut Flags) -> Result<(), UsageError> {
     let Some((option, slot)) = OPTIONS.iter().zip(&mut flags.values).find(|(option, _)| option.name == name) else {
         return Err(UsageError(match nearest(name) {
-            Some(near) => format!("unknown option --{name}: did you mean --{near}? (see restartinit -h)"),
-            None => format!("unknown option --{name} (see restartinit -h)"),
+            (apart, near) if apart <= 1 + near.len() / 3 => format!("unknown option --{name}: did you mean --{near}? (see restartinit -h)"),
+            _ => format!("unknown option --{name} (see restartinit -h)"),
         }));
     };
     let by = format!("--{name}");
@@ -229,17 +229,14 @@ fn switch(name: &str, value: OsString) -> Result<bool, UsageError> {
 
 fn unknown_variable(name: &str) -> String {
     let option = name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-");
-    match nearest(&option) {
-        Some(near) => format!("unknown variable {name} is ignored: did you mean {PREFIX}{}?", near.to_ascii_uppercase().replace('-', "_")),
-        None => format!("unknown variable {name} is ignored (see restartinit -h)"),
-    }
+    let near = nearest(&option).1.to_ascii_uppercase().replace('-', "_");
+    format!("unknown variable {name} is ignored: did you mean {PREFIX}{near}?")
 }
 
-/// The option whose name is nearest to a mistaken one, if any is near at all.
-fn nearest(name: &str) -> Option<&'static str> {
-    let names = OPTIONS.iter().map(|option| option.name).chain(["print-config", "help", "version", LOG.name]);
-    let (distance, near) = names.map(|option| (strsim::damerau_levenshtein(name, option), option)).min()?;
-    (distance <= 1 + near.len() / 3).then_some(near)
+/// The option whose name is nearest to a mistaken one, and how many letters apart they are.
+fn nearest(name: &str) -> (usize, &'static str) {
+    let names = OPTIONS.iter().map(|option| option.name).chain(["print-config", LOG.name]);
+    names.map(|option| (strsim::damerau_levenshtein(name, option), option)).min().unwrap_or_default()
 }
 
 fn print_config(config: &Config, flags: &Flags) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::exit::{Exit, SpawnFailure};
+use super::exit::{Exit, Reason, SpawnFailure};
 use super::report::{Ending, Report};
 use super::time::Moment;
 use crate::signal::Signal;
@@ -16,8 +16,8 @@ pub enum Event {
     Spawned { pid: i32 },
     /// It could not be made.
     SpawnFailed(SpawnFailure),
-    /// A child that may be a command's was reaped.
-    Exited { pid: i32, exit: Exit },
+    /// A child that may be a command's was reaped; with the reason of its end, where that is known from outside.
+    Exited { pid: i32, exit: Exit, reason: Option<Reason> },
     /// A child was stopped by a signal.
     ChildStopped { pid: i32, signal: Signal },
     /// All exits up to now have been told. `children`: somebody's child is still ours.

@@ -42,6 +42,22 @@ impl fmt::Display for Exit {
     }
 }
 
+/// Why a command ended, where its exit alone does not say so.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// The kernel killed for want of memory in our cgroup.
+    OutOfMemory,
+}
+
+impl Reason {
+    /// The one name it has in the log and the termination log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::OutOfMemory => "out of memory",
+        }
+    }
+}
+
 /// Why restartinit ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {

@@ -1,6 +1,7 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+pub mod cgroup;
 pub mod event;
 pub mod exit;
 pub mod family;
@@ -20,7 +21,7 @@ use crate::config::Config;
 use crate::config::values::Leftovers;
 use crate::signal::{Signal, SignalSet};
 use event::{Action, Actions, Event, Next, Phase};
-use exit::{Exit, Outcome, SpawnFailure};
+use exit::{Exit, Outcome, Reason, SpawnFailure};
 use generation::{Ask, Due, Generation, Life, Sweep};
 use policy::{Restarts, Verdict};
 use report::{Cause, Ending, Report, Run};
@@ -97,7 +98,7 @@ impl Supervisor {
         match (self.phase, event) {
             (Phase::Ended, _) => return,
 
-            (_, Event::Exited { pid, exit }) => self.exited(now, pid, exit, actions),
+            (_, Event::Exited { pid, exit, reason }) => self.exited(now, pid, exit, reason, actions),
             (_, Event::Reaped { children }) => self.reaped(children, actions),
             (_, Event::Leftovers { generation, count }) => self.leftovers(now, generation, count, actions),
             (_, Event::ChildStopped { pid, signal }) => {
@@ -211,11 +212,11 @@ impl Supervisor {
         actions.push_back(Action::Report(Report::SpawnFailed { generation: self.latest.saturating_add(1), failure, wait }));
     }
 
-    fn exited(&mut self, now: Moment, pid: i32, exit: Exit, actions: &mut Actions) {
+    fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
         let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
             return;
         };
-        let run = Run { generation: generation.number, pid, exit, uptime: now.saturating_sub(generation.started) };
+        let run = Run { generation: generation.number, pid, exit, reason, uptime: now.saturating_sub(generation.started) };
         let sweep = match self.config.leftovers {
             Leftovers::Kill => Sweep::Unknown,
             Leftovers::Keep => Sweep::Done,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 use serde_json::{Map, Value};
 
-use super::exit::{Exit, Outcome, SpawnFailure, SpawnStep};
+use super::exit::{Exit, Outcome, Reason, SpawnFailure, SpawnStep};
 use super::time::human;
 use crate::signal::Signal;
 
@@ -15,6 +15,7 @@ pub struct Run {
     pub generation: u32,
     pub pid: i32,
     pub exit: Exit,
+    pub reason: Option<Reason>,
     pub uptime: Duration,
 }
 
@@ -192,7 +193,8 @@ pub fn json_object(fields: &[(&str, Value)]) -> String {
 }
 
 fn run_message(run: &Run) -> String {
-    format!("generation {} (pid {}) {} after {}", run.generation, run.pid, run.exit, human(run.uptime))
+    let reason = run.reason.map_or(String::new(), |reason| format!(" ({})", reason.name()));
+    format!("generation {} (pid {}) {}{reason} after {}", run.generation, run.pid, run.exit, human(run.uptime))
 }
 
 fn run_fields(run: &Run) -> Fields {
@@ -200,7 +202,9 @@ fn run_fields(run: &Run) -> Fields {
         Exit::Code(code) => ("code", code.into()),
         Exit::Signal { signal, .. } => ("signal", signal.to_string().into()),
     };
-    vec![("generation", run.generation.into()), ("pid", run.pid.into()), exit, ("uptime_seconds", seconds(run.uptime))]
+    let mut fields = vec![("generation", run.generation.into()), ("pid", run.pid.into()), exit, ("uptime_seconds", seconds(run.uptime))];
+    fields.extend(run.reason.map(|reason| ("reason", reason.name().into())));
+    fields
 }
 
 fn seconds(duration: Duration) -> Value {

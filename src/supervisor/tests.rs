@@ -73,7 +73,7 @@ impl Bench {
     }
 
     fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
-        self.tell(Event::Exited { pid, exit }).tell(Event::Reaped { children: false })
+        self.tell(Event::Exited { pid, exit, reason: None }).tell(Event::Reaped { children: false })
     }
 
     fn take_log(&mut self) -> Vec<String> {
@@ -162,7 +162,7 @@ fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
 fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
     let mut bench = Bench::running(Config::default());
     let found = |count| Event::Leftovers { generation: 1, count };
-    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(1) }).tell(Event::Reaped { children: true }).tell(found(2));
+    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: true }).tell(found(2));
     assert_eq!(bench.take_log(), ["leftovers 1 SIGTERM"]);
     bench.tell(Event::Reaped { children: true }).tell(found(1));
     bench.tick_at(ms(2000)).tell(found(1)).tick_at(ms(2020)).tell(found(1));
@@ -176,7 +176,7 @@ fn leftovers_that_nothing_ends_are_given_up() {
     let mut bench = Bench::running(Config::default());
     let found = Event::Leftovers { generation: 1, count: 1 };
     bench
-        .tell(Event::Exited { pid: 101, exit: Exit::Code(1) })
+        .tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None })
         .tell(Event::Reaped { children: true })
         .tell(found.clone())
         .tick_at(ms(2000));
@@ -266,7 +266,7 @@ impl World {
         }
         let mut events: Vec<Event> = [TERM, INT, HUP].map(signal).to_vec();
         for pid in &self.alive {
-            events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code) }));
+            events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
             events.push(Event::ChildStopped { pid: *pid, signal: Signal::TSTP });
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));

@@ -50,7 +50,7 @@ fn out_of_memory_takes_the_server_and_not_the_container() {
     assert!(!client.status.success());
 
     container.wait_for_server(2);
-    container.log.wait_for("was killed by SIGKILL");
+    container.log.wait_for("was killed by SIGKILL (out of memory) after");
     assert_eq!(container.inspect(LIFE), before);
 }
 
