@@ -186,12 +186,8 @@ fn cannot_execute_any_more() {
 /// Where Kubernetes has put the file, it is used without being asked for; where nobody has, none is made.
 #[test]
 fn the_termination_log_is_where_kubernetes_has_it() {
-    let mut init = Bench::new(&["--no-restart-on", "1-255"]).scene(&["private-dev"]).command([
-        "/bin/sh",
-        "-c",
-        "trap 'exit 3' TERM; echo up; cat & wait",
-    ]);
-    init.out("up");
+    let mut init = Bench::new(&[]).scene(&["private-dev"]).run(&["on TERM exit 3", "up", "pause"]);
+    init.out("up 1");
     let seen = format!("/proc/{}/root/dev/termination-log", init.init_pid());
     let mut file = std::fs::File::open(seen).expect("the file in the namespace");
     init.signal(libc::SIGTERM);

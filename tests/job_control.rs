@@ -80,9 +80,9 @@ fn in_the_background_it_leaves_the_terminal_alone() {
     for generation in [1, 2] {
         shell.screen(&format!("up {generation}"));
         shell.screen("foreground: no");
-        shell.tell("echo \"shell $((40 + 2))\"");
-        shell.screen("shell 42");
     }
+    shell.tell("echo \"shell $((40 + 2))\"");
+    shell.screen("shell 42");
     shell.tell("kill %1; wait %1; echo \"status $?\"");
     shell.screen("status 143");
 }
