@@ -16,12 +16,12 @@ run: ## a real server under restartinit, and what to try on it
 	cargo build --release
 	@echo
 	@echo "The server says its address. Then, in another terminal:"
-	@echo "  curl localhost:3000/             who am I"
-	@echo "  curl localhost:3000/crash        it is back at once; the sixth time restartinit hands over"
-	@echo "  curl localhost:3000/leftover     a process that would outlive a crash"
+	@echo "  curl localhost:$${PORT:-3000}/             who am I"
+	@echo "  curl localhost:$${PORT:-3000}/crash        it is back at once; the sixth time restartinit hands over"
+	@echo "  curl localhost:$${PORT:-3000}/leftover     a process that would outlive a crash"
 	@echo "Ctrl-C stops it. More addresses: examples/server/README.md"
 	@echo
-	./target/release/restartinit -v -- node examples/server/server.js
+	$${CARGO_TARGET_DIR:-target}/release/restartinit -v -- node examples/server/server.js
 
 static: ## target/static/restartinit: one file, no libraries
 	@if $(HAS_TARGET); then \

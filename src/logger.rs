@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
-use crate::supervisor::report::{Report, json_object};
+use crate::supervisor::report::{Report, at_most, json_object};
 use crate::sys::stderr::Stderr;
 
 /// The key under which an event's name travels; lines without one are a "log".
 const EVENT: &str = "event";
-/// The longest message in a line, so that a JSON line is never cut short by the pipe's limit.
+/// The longest message in a line, in bytes: escaped and with an event's fields around it, it still fits a pipe in one piece.
 const LONGEST_MESSAGE: usize = 1500;
 
 /// Sets the logger up; a second call changes nothing.
@@ -72,10 +72,14 @@ impl<'kvs> VisitSource<'kvs> for Pairs {
     }
 }
 
+/// A line is one line, whatever a command or an option is called.
+pub fn one_line(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    at_most(&text, LONGEST_MESSAGE).to_owned()
+}
+
 fn message(record: &Record<'_>) -> String {
-    // A line is one line, whatever a command is called.
-    let text = record.args().to_string();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+    one_line(&record.args().to_string())
 }
 
 fn text_line(record: &Record<'_>) -> String {
@@ -120,13 +124,13 @@ mod tests {
         let line = line_of(&Report::GraceExpired { generation: 2, pid: 7, grace: Duration::from_millis(1500) });
         assert_eq!((&line["event"], &line["generation"], &line["grace_seconds"]), (&"grace-expired".into(), &2.into(), &1.5.into()));
         assert_eq!(line["level"], "warn");
-        let line = line_of(&Report::StopAsked { signal: Signal::TERM, drain: Duration::ZERO });
+        let line = line_of(&Report::StopAsked { signal: Signal::TERM, forwarded: Signal::TERM, drain: Duration::ZERO });
         assert_eq!((&line["signal"], &line["message"]), (&"SIGTERM".into(), &"stop asked by SIGTERM".into()));
     }
 
     #[test]
     fn a_line_is_one_line() {
-        let line = text_line(&Record::builder().args(format_args!("a\nb\u{7}{}", "c".repeat(9000))).build());
-        assert!(line.starts_with("restartinit: a b c") && line.len() < 2000 && line.matches('\n').count() == 1);
+        let line = text_line(&Record::builder().args(format_args!("a\nb\u{7}{}", "\u{20ac}".repeat(9000))).build());
+        assert!(line.starts_with("restartinit: a b \u{20ac}") && line.len() < 2000 && line.matches('\n').count() == 1);
     }
 }

@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     match serve() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            stderr::write_line(format!("restartinit: {error:#}\n").as_bytes());
+            let line = logger::one_line(&format!("{error:#}"));
+            stderr::write_line(format!("restartinit: {line}\n").as_bytes());
             ExitCode::from(USAGE)
         }
     }

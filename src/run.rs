@@ -94,7 +94,7 @@ fn children_of(pid: i32) -> Vec<i32> {
 
 impl Hall {
     /// One turn: sleep, then signals, reaping and exits, deadlines. Each event's actions are done before the next event is told, so
-    /// that no pid is signalled once its exit is known; a spawn always follows a look at the signals.
+    /// that no pid is signalled once its exit is known.
     fn turn(&mut self) {
         let timeout = match self.supervisor.next_deadline() {
             _ if self.more_to_reap => Some(Duration::ZERO),
@@ -108,7 +108,8 @@ impl Hall {
         if signals::take_child() || self.more_to_reap {
             self.reap();
         }
-        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+        // A Ctrl-C from before a spawn has not reached what is spawned: whatever is pending is let in first, in the next turn.
+        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
             self.tell(Event::Tick);
         }
     }
@@ -180,6 +181,9 @@ impl Hall {
                     // Only now: the command need not wait for this.
                     let none = |error: &io::Error| log::debug!("no count of out-of-memory kills: {error}");
                     self.oom_counter = OomCounter::open().inspect_err(none).ok();
+                } else if let Some(counter) = &mut self.oom_counter {
+                    // What was killed in an earlier run is no reason of this one's end.
+                    counter.has_risen();
                 }
                 return Some(match spawned {
                     Ok(pid) => Event::Spawned { pid },
@@ -213,8 +217,8 @@ impl Hall {
         processes::list().map(|all| family::descendants(all, self.own_pid, spared))
     }
 
-    /// Signals what is left of generations that have ended; tells how many there are.
-    fn end_leftovers(&self, signal: Option<Signal>) -> usize {
+    /// Signals what is left of generations that have ended; tells how many there are, if that can be known.
+    fn end_leftovers(&self, signal: Option<Signal>) -> Option<usize> {
         let running = self.supervisor.generations().iter().filter(|generation| generation.is_running());
         let spared: Vec<i32> = running.map(|generation| generation.pid).chain(self.foreign.iter().copied()).collect();
         match self.family(&spared) {
@@ -222,11 +226,15 @@ impl Hall {
                 if let Some(signal) = signal {
                     signals::send_all(&leftovers, signal);
                 }
-                leftovers.len()
+                Some(leftovers.len())
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                log::warn!("cannot look for leftovers in /proc now ({error}): trying again");
+                None
             }
             Err(error) => {
-                log::warn!("cannot look for leftovers in /proc: {error}: they are left alone");
-                0
+                log::warn!("cannot look for leftovers in /proc ({error}): they are left alone");
+                Some(0)
             }
         }
     }

@@ -62,6 +62,12 @@ impl Signal {
         self.stops_a_job() || [Signal::INT, Signal::QUIT, Signal::WINCH].contains(&self)
     }
 
+    /// Whether restartinit can catch it and forwards it: not KILL, STOP, CHLD, nor those that report a fault.
+    pub fn is_forwarded(self) -> bool {
+        use libc::{SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP};
+        ![SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, SIGBUS].contains(&self.number())
+    }
+
     fn bit(self) -> u64 {
         1 << (self.0 - 1)
     }

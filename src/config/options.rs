@@ -53,7 +53,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeatable: true,
         ..option!("rewrite", Some("FROM:TO"), "forward TO in place of FROM; 0 drops it", rewrite, Rewrites::parse, shown)
     },
-    option!("grace-period", Some("D"), "from the stop to SIGKILL; 0: never", grace_period, values::duration, show_duration),
+    option!("grace-period", Some("D"), "from the forwarded stop to SIGKILL; 0: never", grace_period, values::duration, show_duration),
     option!("drain-delay", Some("D"), "on a stop, wait this long before forwarding", drain_delay, values::duration, show_duration),
     option!("leftovers", Some("kill|keep"), "descendants that outlive the command", leftovers, Choice::parse, Choice::name),
     option!("leftover-timeout", Some("D"), "what they have between SIGTERM and SIGKILL", leftover_timeout, values::duration, show_duration),

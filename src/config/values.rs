@@ -152,9 +152,10 @@ impl fmt::Display for CodeSet {
     }
 }
 
-/// A comma-separated list of signals.
+/// A comma-separated list of signals that can arrive.
 pub fn signals(text: &str) -> Result<SignalSet, Accepted> {
-    text.split(',').map(|part| Signal::parse(part.trim())).collect::<Option<_>>().ok_or("signals such as TERM,SIGINT,15,RTMIN+3")
+    let parse = |part: &str| Signal::parse(part.trim()).filter(|signal| signal.is_forwarded());
+    text.split(',').map(parse).collect::<Option<_>>().ok_or("signals that can be caught, such as TERM,SIGINT,15,RTMIN+3")
 }
 
 /// TERM before the others, as people say it.
@@ -175,7 +176,7 @@ impl Rewrites {
         let rule = |part: &str| {
             let (from, to) = part.split_once(':')?;
             let to = if to.trim() == "0" { None } else { Some(Signal::parse(to.trim())?) };
-            Some((Signal::parse(from.trim())?, to))
+            Some((Signal::parse(from.trim()).filter(|from| from.is_forwarded())?, to))
         };
         text.split(',').map(rule).collect::<Option<_>>().map(Rewrites).ok_or(ACCEPTED)
     }
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(rewrites.apply(Signal::TERM), Some(Signal::INT));
         assert_eq!(rewrites.apply(Signal::new(1).unwrap()), None);
         assert_eq!(rewrites.apply(Signal::WINCH), Some(Signal::WINCH));
-        for text in ["", "TERM", "TERM:", ":TERM", "0:TERM", "TERM:FOO", "TERM:QUIT,"] {
+        for text in ["", "TERM", "TERM:", ":TERM", "0:TERM", "TERM:FOO", "TERM:QUIT,", "KILL:TERM", "CHLD:0"] {
             assert!(Rewrites::parse(text).is_err(), "{text:?}");
         }
     }

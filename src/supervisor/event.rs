@@ -22,8 +22,8 @@ pub enum Event {
     ChildStopped { pid: i32, signal: Signal },
     /// All exits up to now have been told. `children`: somebody's child is still ours.
     Reaped { children: bool },
-    /// The answer to [`Action::EndLeftovers`].
-    Leftovers { generation: u32, count: usize },
+    /// The answer to [`Action::EndLeftovers`]; `None`: it cannot be told now.
+    Leftovers { generation: u32, count: Option<usize> },
     /// Time has passed.
     Tick,
 }

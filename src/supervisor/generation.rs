@@ -91,12 +91,13 @@ impl Generation {
         }
     }
 
-    /// So many leftovers were found, and have been signalled if that was asked. Gives back the signal that is news.
-    pub fn leftovers(&mut self, now: Moment, found: usize, timeout: Duration) -> Option<Signal> {
+    /// So many leftovers were found, and have been signalled if that was asked; `None`: nobody knows, so there may be some. Gives back
+    /// the signal that is news.
+    pub fn leftovers(&mut self, now: Moment, found: Option<usize>, timeout: Duration) -> Option<Signal> {
         let Life::Ended { sweep, .. } = &mut self.life else { return None };
         match *sweep {
             Sweep::Done => None,
-            _ if found == 0 => {
+            _ if found == Some(0) => {
                 *sweep = Sweep::Done;
                 None
             }
@@ -107,7 +108,7 @@ impl Generation {
             Sweep::Asked { signal, give_up_at } => {
                 let again_at = now.saturating_add(KILL_AGAIN_AFTER);
                 let until = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
-                *sweep = Sweep::Killing { again_at, give_up_at: until, count: found };
+                *sweep = Sweep::Killing { again_at, give_up_at: until, count: found.unwrap_or(1) };
                 give_up_at.is_none().then_some(signal)
             }
             Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. } => None,

@@ -110,7 +110,7 @@ impl Supervisor {
             (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
                 let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
                 if self.config.stop_signals.contains(signal) {
-                    self.stop(now, forwarded, command_has_it, actions);
+                    self.stop(now, (signal, forwarded), command_has_it, actions);
                 } else if self.running().next().is_none() {
                     self.held.insert(forwarded);
                 } else if !command_has_it {
@@ -255,10 +255,12 @@ impl Supervisor {
         }
     }
 
-    fn leftovers(&mut self, now: Moment, number: u32, count: usize, actions: &mut Actions) {
+    fn leftovers(&mut self, now: Moment, number: u32, count: Option<usize>, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
         let generation = self.generations.iter_mut().find(|generation| generation.number == number);
-        if let Some(signal) = generation.and_then(|generation| generation.leftovers(now, count, timeout)) {
+        if let Some(signal) = generation.and_then(|generation| generation.leftovers(now, count, timeout))
+            && let Some(count) = count
+        {
             actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
         }
     }

@@ -44,14 +44,46 @@ pub enum Cause {
 /// One event that is told.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Report {
-    Started { generation: u32, pid: i32 },
-    Restarting { run: Run, used: u32, allowed: u32, wait: Duration },
-    StopAsked { signal: Signal, drain: Duration },
-    GraceExpired { generation: u32, pid: i32, grace: Duration },
-    Leftovers { generation: u32, count: usize, signal: Signal },
-    LeftoversRemain { generation: u32, count: usize },
-    SpawnFailed { generation: u32, failure: SpawnFailure, wait: Duration },
-    Ended { ending: Ending, command: String, healthy: bool },
+    Started {
+        generation: u32,
+        pid: i32,
+    },
+    Restarting {
+        run: Run,
+        used: u32,
+        allowed: u32,
+        wait: Duration,
+    },
+    /// `forwarded` is what the command gets in place of `signal`.
+    StopAsked {
+        signal: Signal,
+        forwarded: Signal,
+        drain: Duration,
+    },
+    GraceExpired {
+        generation: u32,
+        pid: i32,
+        grace: Duration,
+    },
+    Leftovers {
+        generation: u32,
+        count: usize,
+        signal: Signal,
+    },
+    LeftoversRemain {
+        generation: u32,
+        count: usize,
+    },
+    SpawnFailed {
+        generation: u32,
+        failure: SpawnFailure,
+        wait: Duration,
+    },
+    Ended {
+        ending: Ending,
+        command: String,
+        healthy: bool,
+    },
 }
 
 type Fields = Vec<(&'static str, Value)>;
@@ -92,8 +124,11 @@ impl Report {
                 let when = if wait.is_zero() { "now".to_owned() } else { format!("in {}", human(*wait)) };
                 format!("{}: restart {used} of {allowed} {when}", run_message(run))
             }
-            Report::StopAsked { signal, drain } if drain.is_zero() => format!("stop asked by {signal}"),
-            Report::StopAsked { signal, drain } => format!("stop asked by {signal}: it is forwarded in {}", human(*drain)),
+            Report::StopAsked { signal, forwarded, drain } => {
+                let rewritten = if signal == forwarded { String::new() } else { format!(", forwarded as {forwarded}") };
+                let when = if drain.is_zero() { String::new() } else { format!(", in {}", human(*drain)) };
+                format!("stop asked by {signal}{rewritten}{when}")
+            }
             Report::GraceExpired { generation, pid, grace } => {
                 format!("generation {generation} (pid {pid}) did not end within the grace period of {}: killed", human(*grace))
             }
@@ -123,7 +158,9 @@ impl Report {
                 fields.push(("wait_seconds", seconds(*wait)));
                 fields
             }
-            Report::StopAsked { signal, drain } => vec![("signal", signal.to_string().into()), ("wait_seconds", seconds(*drain))],
+            Report::StopAsked { signal, forwarded, drain } => {
+                vec![("signal", signal.to_string().into()), ("forwarded", forwarded.to_string().into()), ("wait_seconds", seconds(*drain))]
+            }
             Report::GraceExpired { generation, pid, grace } => {
                 vec![("generation", (*generation).into()), ("pid", (*pid).into()), ("grace_seconds", seconds(*grace))]
             }
@@ -172,7 +209,7 @@ impl Ending {
 
     /// The termination log: one JSON line of at most 4096 bytes, all that Kubernetes keeps.
     pub fn termination_log(&self, command: &str, last_exits: &[Run]) -> String {
-        let message: String = self.message(command).chars().take(1000).collect();
+        let message = at_most(&self.message(command), 1000).to_owned();
         let exits = last_exits
             .iter()
             .map(|run| Value::Object(run_fields(run).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()));
@@ -184,6 +221,11 @@ impl Ending {
         ]);
         line + "\n"
     }
+}
+
+/// The beginning of a text, of at most so many bytes.
+pub fn at_most(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
 /// A JSON object with its keys in the order given.

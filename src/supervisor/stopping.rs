@@ -11,11 +11,13 @@ use super::{Supervisor, policy};
 use crate::signal::Signal;
 
 impl Supervisor {
-    /// A stop signal: nothing is spawned from here on.
-    pub(super) fn stop(&mut self, now: Moment, signal: Signal, command_has_it: bool, actions: &mut Actions) {
-        let waits = self.running().next().is_some() && !command_has_it;
-        let drain = if waits { self.config.drain_delay } else { Duration::ZERO };
-        actions.push_back(Action::Report(Report::StopAsked { signal, drain }));
+    /// A stop signal, and what is forwarded in its place: nothing is spawned from here on.
+    pub(super) fn stop(&mut self, now: Moment, (arrived, forwarded): (Signal, Signal), command_has_it: bool, actions: &mut Actions) {
+        let runs = self.running().next().is_some();
+        let drain = if runs && !command_has_it { self.config.drain_delay } else { Duration::ZERO };
+        // With nothing to forward it to, what arrived is what the end is put down to.
+        let signal = if runs { forwarded } else { arrived };
+        actions.push_back(Action::Report(Report::StopAsked { signal: arrived, forwarded: signal, drain }));
         if !drain.is_zero() {
             self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
         } else if command_has_it {

@@ -161,7 +161,7 @@ fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
 #[test]
 fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
     let mut bench = Bench::running(Config::default());
-    let found = |count| Event::Leftovers { generation: 1, count };
+    let found = |count| Event::Leftovers { generation: 1, count: Some(count) };
     bench.tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: true }).tell(found(2));
     assert_eq!(bench.take_log(), ["leftovers 1 SIGTERM"]);
     bench.tell(Event::Reaped { children: true }).tell(found(1));
@@ -174,7 +174,7 @@ fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
 #[test]
 fn leftovers_that_nothing_ends_are_given_up() {
     let mut bench = Bench::running(Config::default());
-    let found = Event::Leftovers { generation: 1, count: 1 };
+    let found = Event::Leftovers { generation: 1, count: None };
     bench
         .tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None })
         .tell(Event::Reaped { children: true })
@@ -258,7 +258,7 @@ impl World {
     fn events(&self) -> Vec<Event> {
         // Both questions are answered before anything else is told.
         if let Some(generation) = self.asked.first() {
-            return [0, 2].map(|count| Event::Leftovers { generation: *generation, count }).to_vec();
+            return [Some(0), Some(2), None].map(|count| Event::Leftovers { generation: *generation, count }).to_vec();
         }
         if self.spawn_asked {
             let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, file_exists: false });

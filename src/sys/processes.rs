@@ -7,8 +7,13 @@ use crate::supervisor::family::{Process, read_stat};
 /// Every process that `/proc` shows.
 ///
 /// # Errors
-/// That of opening `/proc`: not mounted, or no descriptor left.
+/// That of reading `/proc`: not mounted, of another PID namespace, or no descriptor left.
 pub fn list() -> io::Result<Vec<Process>> {
+    // A /proc of another PID namespace speaks of pids that are somebody else's here.
+    let own = std::fs::read_link("/proc/self")?;
+    if own.to_str().and_then(|pid| pid.parse().ok()) != Some(std::process::id()) {
+        return Err(io::Error::other("it shows another PID namespace"));
+    }
     let mut processes = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -19,9 +24,6 @@ pub fn list() -> io::Result<Vec<Process>> {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(error),
             Err(_) => {}
         }
-    }
-    if processes.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "/proc is empty: not mounted?"));
     }
     Ok(processes)
 }

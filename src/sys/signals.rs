@@ -18,8 +18,6 @@ static BY_PROCESS: [AtomicU32; signal::MAX as usize + 1] = [const { AtomicU32::n
 static ANY_BY_PROCESS: AtomicU64 = AtomicU64::new(0);
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
 static CHILD: AtomicBool = AtomicBool::new(false);
-/// Signals that we sent to a group that we are in ourselves: their echo is no news. PIPE always is one.
-static ECHOES: AtomicU64 = AtomicU64::new(0);
 static OWN_PID: AtomicI32 = AtomicI32::new(0);
 
 /// A signal that arrived, as often as `count` says.
@@ -92,14 +90,14 @@ pub fn install() -> io::Result<()> {
     FAULTS.iter().for_each(|number| set_disposition(*number, false));
     // SAFETY: the action only stores to an atomic, which is async-signal-safe.
     unsafe { signal_hook::low_level::register(libc::SIGCHLD, || CHILD.store(true, Relaxed))? };
-    let catchable = (1..=31).chain(signal::RTMIN.into()..=signal::MAX.into());
-    for number in catchable.filter(|n| !FAULTS.contains(n) && ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(n)) {
+    let catchable = |n: &c_int| !FAULTS.contains(n) && ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(n);
+    for number in (1..=c_int::from(signal::MAX)).filter(catchable) {
         // SAFETY: `note` only touches atomics, which is async-signal-safe.
         let registered = unsafe { signal_hook_registry::register_sigaction(number, note) };
         match registered {
             Ok(_) => {}
-            // musl keeps 34 to itself and refuses to hand it out, for threads that this program does not have.
-            Err(_) if number == c_int::from(signal::RTMIN) => install_behind_libc(number),
+            // libc keeps 32, 33 and, musl, 34 to itself, for threads that this program does not have.
+            Err(_) if (32..=34).contains(&number) => install_behind_libc(number),
             Err(error) => return Err(error),
         }
     }
@@ -135,8 +133,8 @@ fn note(info: &siginfo_t) {
     }
     // SAFETY: si_pid is a plain integer in every layout of the union that a sender other than the kernel fills in.
     let by_self = info.si_code == libc::SI_USER && unsafe { info.si_pid() } == OWN_PID.load(Relaxed);
-    let echo = by_self && (info.si_signo == libc::SIGPIPE || ECHOES.fetch_and(!bit, Relaxed) & bit != 0);
-    if !echo {
+    // The echo of a signal to the group that we share at a terminal, or a broken pipe at our own stderr: no news.
+    if !by_self {
         count.fetch_add(1, Relaxed);
         ANY_BY_PROCESS.fetch_or(bit, Relaxed);
     }
@@ -160,6 +158,14 @@ pub fn take(mut each: impl FnMut(Arrival)) {
     }
 }
 
+/// Whether a signal other than CHLD has arrived that `poll::wait` has not let in yet.
+pub fn any_pending() -> bool {
+    let mut pending = 0u64;
+    // SAFETY: the kernel writes SET_SIZE bytes to a valid address.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_SIZE) };
+    pending & !(1 << (libc::SIGCHLD - 1)) != 0
+}
+
 /// Whether a child changed state since the last call. CHLD coalesces: it stands for any number of children.
 pub fn take_child() -> bool {
     CHILD.swap(false, Relaxed)
@@ -177,14 +183,11 @@ pub fn send(pid: i32, signal: Signal, group: bool) -> io::Result<()> {
         1 => 0,
         number => -number,
     };
-    if target == 0 {
-        ECHOES.fetch_or(1 << (signal.number() - 1), Relaxed);
-    }
     // SAFETY: as above.
     if unsafe { libc::kill(target, signal.number()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Sends a signal to each of these, listed just before: a pid changes hands only after all others have had their turn.
+/// Sends a signal to each of these, listed just before. One that has ended since is no error.
 pub fn send_all(pids: &[i32], signal: Signal) {
     for pid in pids {
         if let Err(error) = send(*pid, signal, false) {

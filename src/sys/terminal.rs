@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
-use nix::unistd::{Pid, getpgid, getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 
 /// The controlling terminal. The command shares our process group there: only so does a Ctrl-C reach both of us.
 #[derive(Debug)]
@@ -50,15 +50,18 @@ impl Terminal {
         Some(Terminal { device, ours })
     }
 
-    /// Puts our group back into the foreground, if it was there at first and the group that is there now is dead: that of a shell,
-    /// for example, which was the generation before. All signals are blocked here, TTOU as well, or this would stop us.
+    /// Puts our group back into the foreground, if it was there at first and the group that is there now is none of somebody else's:
+    /// it is dead, as that of a shell that was the generation before; or the session is our own, as in a container. All signals are blocked here, TTOU as well, or this would stop us.
     pub fn retake(&self) {
         let Ok(foreground) = tcgetpgrp(&self.device) else { return };
         if !self.ours || foreground == getpgrp() {
             return;
         }
         let dead = foreground.as_raw() <= 0 || killpg(foreground, None) == Err(Errno::ESRCH);
-        if dead && let Err(error) = tcsetpgrp(&self.device, getpgrp()) {
+        let own_session = getsid(None) == Ok(getpid());
+        if (dead || own_session)
+            && let Err(error) = tcsetpgrp(&self.device, getpgrp())
+        {
             log::debug!("cannot put the command into the terminal's foreground: {error}");
         }
     }
