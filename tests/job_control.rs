@@ -103,3 +103,14 @@ fn a_reader_in_the_background_stops_until_it_is_in_front() {
     shell.tell("echo \"status $?\"");
     shell.screen("status 0");
 }
+
+/// The job's group is the command's too, and so restartinit hears what it sends there: once is enough.
+#[test]
+fn a_signal_to_the_shared_group_is_not_forwarded_again() {
+    let mut shell = shell();
+    shell.tell("$INIT --group --restart never -- $FIXTURE 'catch USR1 USR2' up 'signal-parent USR1' 'wait USR1' 'signal-parent USR2' 'wait USR2' 'exit 7'; echo \"status $?\"");
+    shell.screen("status 7");
+    let lines = shell.screen_lines();
+    let told: Vec<&String> = lines.iter().filter(|line| line.contains("got SIG")).collect();
+    assert!(told.len() == 2 && told[0].contains("SIGUSR1 1") && told[1].contains("SIGUSR2 1"), "{told:?}");
+}

@@ -93,3 +93,20 @@ fn a_process_that_came_from_outside_is_left_alone() {
     init.tell("exit 0");
     assert_eq!(init.exit_code(), 0);
 }
+
+/// The pids in another namespace's /proc are somebody else's here: nobody is signalled by them.
+#[test]
+fn what_a_foreign_proc_shows_is_left_alone() {
+    let init = support::init();
+    let line = format!("'{}' --max-restarts 0 sh -c 'sleep 60 & exit 3'", init.display());
+    // Without --mount-proc, /proc is still that of the namespace outside.
+    let mut unshare = Command::new("unshare");
+    // SAFETY: no precondition.
+    if unsafe { libc::geteuid() } != 0 {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let output = unshare.args(["--pid", "--fork", "--kill-child", "sh", "-c", &format!("exec {line}")]).output().expect("unshare");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{log}");
+    assert!(log.contains("it shows another PID namespace") && !log.contains("SIGTERM sent"), "{log}");
+}

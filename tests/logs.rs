@@ -137,3 +137,14 @@ fn a_strange_name_does_not_break_a_line() {
     let end = Bench::new(&[]).command([strange]).end();
     assert_eq!(end.log.len(), 1, "{:?}", end.log);
 }
+
+/// Whatever is in a message, a line is one line and whole: also where each character takes three bytes.
+#[test]
+fn a_long_line_is_cut_and_stays_json() {
+    let name = format!("RESTARTINIT_{}", "\u{20ac}".repeat(2000));
+    let end = Bench::new(&["--log-format", "json"]).variable(name, "1").run(&["exit 3"]).end();
+    assert!(end.log.len() > 1, "{:?}", end.log);
+    for line in &end.log {
+        assert!(line.len() < 4096 && serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line:?}");
+    }
+}

@@ -6,10 +6,11 @@ use support::{Bench, RTMIN, Running, children, status_field};
 
 #[test]
 fn a_stop_signal_can_be_rewritten_and_is_still_a_stop() {
-    let mut init = Bench::new(&["--rewrite", "TERM:QUIT"]).run(&["catch TERM QUIT", "up", "wait QUIT", "exit 3"]);
+    let mut init = Bench::new(&["-v", "--rewrite", "TERM:QUIT"]).run(&["catch TERM QUIT", "up", "wait QUIT", "exit 3"]);
     init.out("up 1");
     init.signal(libc::SIGTERM);
     let end = init.end();
+    assert_eq!(end.logged("stop asked by SIGTERM, forwarded as SIGQUIT").len(), 1, "{:?}", end.log);
     assert_eq!(end.code, Some(3));
     assert_eq!(end.signals(), ["SIGQUIT"]);
     assert_eq!(end.generations(), 1);

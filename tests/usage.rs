@@ -50,6 +50,9 @@ fn bad_input_of_every_other_kind() {
     refused_with(&["--restart", "always"], &["command"]);
     refused_with(&["--no-such-option", "true"], &["--no-such-option"]);
     refused_with(&["--max-restart", "3", "true"], &["--max-restart"]);
+    refused_with(&["--two\nlines", "true"], &["--two lines"]);
+    refused_with(&["--stop-signals", "KILL", "true"], &["--stop-signals", "KILL"]);
+    refused_with(&["--rewrite", "CHLD:TERM", "true"], &["--rewrite", "CHLD:TERM"]);
     refused_with(&["-x", "true"], &["-x"]);
     refused_with(&["--max-restarts"], &["--max-restarts"]);
     for bytes in [&b"--\xff"[..], b"--restart=\xff", b"--backoff=1\xffs", b"--max-restarts=\xc3"] {

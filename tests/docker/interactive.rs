@@ -76,7 +76,7 @@ fn a_shell_has_its_job_control_in_every_generation() {
         terminal.press(CTRL_Z);
         terminal.screen.wait_until("that cat stopped", |screen| screen.matches("Stopped").count() == generation);
         terminal.screen.wait_until("a prompt after Ctrl-Z", prompts(before + 3));
-        terminal.enter(&format!("echo resu''ming-{generation}; fg"), &format!("resuming-{generation}\r\n"));
+        terminal.enter(&format!("echo resu''ming-{generation}; fg"), &format!("resuming-{generation}\r\ncat\r\n"));
         terminal.enter(&format!("two-{generation}"), &format!("two-{generation}\r\ntwo-{generation}\r\n"));
         // For cat alone: to restartinit it would be a stop.
         terminal.press(CTRL_C);
