@@ -21,7 +21,7 @@ run: ## a real server under restartinit, and what to try on it
 	@echo "  curl localhost:$${PORT:-3000}/leftover     a process that would outlive a crash"
 	@echo "Ctrl-C stops it. More addresses: examples/server/README.md"
 	@echo
-	$${CARGO_TARGET_DIR:-target}/release/restartinit -v -- node examples/server/server.js
+	@exec $${CARGO_TARGET_DIR:-target}/release/restartinit -v -- node examples/server/server.js
 
 static: ## target/static/restartinit: one file, no libraries
 	@if $(HAS_TARGET); then \
