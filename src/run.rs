@@ -121,8 +121,7 @@ impl Hall {
     fn signal_arrived(&mut self, arrival: Arrival) {
         let Arrival { signal, count, by_kernel } = arrival;
         let from_terminal = by_kernel && self.terminal.is_some() && signal.comes_from_terminals();
-        let mut commands = self.supervisor.generations().iter().filter(|generation| generation.is_running());
-        let command_has_it = from_terminal && commands.any(|generation| terminal::shares_our_group(generation.pid));
+        let command_has_it = from_terminal && self.supervisor.running().any(|generation| terminal::shares_our_group(generation.pid));
         for _ in 0..count {
             self.tell(Event::Signal { signal, command_has_it });
         }
@@ -156,7 +155,7 @@ impl Hall {
         let Exit::Signal { signal: Signal::KILL, .. } = exit else { return None };
         // Also for an orphan, so that its end is not taken for the reason of a later one.
         let out_of_memory = self.oom_counter.as_mut().is_some_and(OomCounter::has_risen);
-        let is_command = self.supervisor.generations().iter().any(|generation| generation.is_running() && generation.pid == pid);
+        let is_command = self.supervisor.running().any(|generation| generation.pid == pid);
         (out_of_memory && is_command).then_some(Reason::OutOfMemory)
     }
 
@@ -196,8 +195,7 @@ impl Hall {
             },
             Action::KillAll => {
                 // The commands apart as well: they can be ended even where /proc cannot be read.
-                let commands = self.supervisor.generations().iter().filter(|generation| generation.is_running());
-                let commands: Vec<i32> = commands.map(|generation| generation.pid).collect();
+                let commands: Vec<i32> = self.supervisor.running().map(|generation| generation.pid).collect();
                 signals::send_all(&commands, Signal::KILL);
                 signals::send_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
             }
@@ -219,8 +217,7 @@ impl Hall {
 
     /// Signals what is left of generations that have ended; tells how many there are, if that can be known.
     fn end_leftovers(&self, signal: Option<Signal>) -> Option<usize> {
-        let running = self.supervisor.generations().iter().filter(|generation| generation.is_running());
-        let spared: Vec<i32> = running.map(|generation| generation.pid).chain(self.foreign.iter().copied()).collect();
+        let spared: Vec<i32> = self.supervisor.running().map(|generation| generation.pid).chain(self.foreign.iter().copied()).collect();
         match self.family(&spared) {
             Ok(leftovers) => {
                 if let Some(signal) = signal {

@@ -12,6 +12,8 @@ mod stopping;
 pub mod time;
 
 #[cfg(test)]
+mod exploration;
+#[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
@@ -68,12 +70,9 @@ impl Supervisor {
         }
     }
 
-    pub fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    pub fn generations(&self) -> &[Generation] {
-        &self.generations
+    /// The generations whose command runs: their pids may be signalled.
+    pub fn running(&self) -> impl Iterator<Item = &Generation> {
+        self.generations.iter().filter(|generation| generation.is_running())
     }
 
     /// The last runs of the command, the latest first.
@@ -181,10 +180,6 @@ impl Supervisor {
     /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
     fn rewrite(&self, signal: Signal, command_has_it: bool) -> Option<Signal> {
         if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
-    }
-
-    fn running(&self) -> impl Iterator<Item = &Generation> {
-        self.generations.iter().filter(|generation| generation.is_running())
     }
 
     fn forward(&self, signal: Signal, actions: &mut Actions) {

@@ -85,7 +85,7 @@ pub fn write_line(line: &[u8]) {
             libc::send(libc::STDERR_FILENO, line.as_ptr().cast(), line.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
         },
         Sink::Reopened(fd) => write_to(fd.as_raw_fd(), line),
-        Sink::Plain if can_take() => write_to(libc::STDERR_FILENO, line),
+        Sink::Plain if has_room(0) => write_to(libc::STDERR_FILENO, line),
         Sink::Plain => -1,
     };
     if written < 0 {
@@ -98,11 +98,12 @@ fn write_to(fd: i32, line: &[u8]) -> isize {
     unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) }
 }
 
-/// Whether stderr has room now. With a pipe or terminal that could not be opened anew, all that can be known.
-fn can_take() -> bool {
+/// Whether stderr has room within so many milliseconds; 0 does not wait. With a pipe or terminal that could not be opened anew, all
+/// that can be known.
+fn has_room(milliseconds: i32) -> bool {
     let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: the kernel reads and writes one pollfd; a timeout of 0 does not wait.
-    unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    // SAFETY: the kernel reads and writes one pollfd.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
 /// Moves queued lines on to stderr, as many as it takes now.
@@ -146,9 +147,7 @@ pub fn flush_within(limit: Duration) {
     let until = Instant::now() + limit;
     flush();
     while QUEUED.load(Relaxed) > 0 && Instant::now() < until {
-        let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: the kernel reads and writes one pollfd.
-        unsafe { libc::poll(&raw mut poll, 1, 10) };
+        has_room(10);
         flush();
     }
 }
