@@ -1,6 +1,7 @@
 //! The settings: what they are, and how a command line and an environment become them. Pure: both come in as arguments.
 
 pub mod options;
+pub mod size;
 pub mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -11,7 +12,8 @@ use lexopt::Arg;
 
 use crate::signal::{Signal, SignalSet};
 use options::{LOG, OPTIONS, OptionSpec};
-use values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites};
+use size::Size;
+use values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites, StopBy};
 
 /// What every environment variable of restartinit's begins with.
 pub const PREFIX: &str = "RESTARTINIT_";
@@ -21,6 +23,8 @@ pub const TERMINATION_LOG: &str = "/dev/termination-log";
 pub const GENERATION: &str = "RESTARTINIT_GENERATION";
 /// Told to the command from the second generation on: how the one before ended.
 pub const LAST_EXIT: &str = "RESTARTINIT_LAST_EXIT";
+/// Told to the command under `--standby`: whether it is started to serve or to wait.
+pub const ROLE: &str = "RESTARTINIT_ROLE";
 
 /// Every setting.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +36,8 @@ pub struct Config {
     pub backoff_max: Duration,
     pub stable_after: Duration,
     pub no_restart_on: CodeSet,
+    /// `None`: no limit of restartinit's own.
+    pub max_memory: Option<Size>,
     pub stop_signals: SignalSet,
     pub rewrite: Rewrites,
     /// Zero: no limit of restartinit's own.
@@ -41,6 +47,14 @@ pub struct Config {
     pub leftover_timeout: Duration,
     pub exit_zero_on: CodeSet,
     pub group: bool,
+    pub ipc: bool,
+    /// `None`: a command is ready once it runs.
+    pub wait_ready: Option<Duration>,
+    pub stop_by: StopBy,
+    /// `None`: nobody looks whether the event loop turns.
+    pub watchdog: Option<Duration>,
+    pub hold_port: bool,
+    pub standby: bool,
     /// `None`: [`TERMINATION_LOG`] if it exists.
     pub termination_log: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -57,6 +71,7 @@ impl Default for Config {
             backoff_max: Duration::from_secs(5),
             stable_after: Duration::from_secs(10),
             no_restart_on: CodeSet::default(),
+            max_memory: None,
             stop_signals: [Signal::TERM, Signal::INT, Signal::QUIT].into_iter().collect(),
             rewrite: Rewrites::default(),
             grace_period: Duration::ZERO,
@@ -65,10 +80,28 @@ impl Default for Config {
             leftover_timeout: Duration::from_secs(2),
             exit_zero_on: CodeSet::default(),
             group: false,
+            ipc: false,
+            wait_ready: None,
+            stop_by: StopBy::Signal,
+            watchdog: None,
+            hold_port: false,
+            standby: false,
             termination_log: None,
             log_format: LogFormat::Text,
             log_filter: "warn".to_owned(),
         }
+    }
+}
+
+impl Config {
+    /// Whether the command gets a Node channel: asked for, or implied.
+    pub fn has_channel(&self) -> bool {
+        self.ipc || self.wait_ready.is_some() || self.watchdog.is_some() || self.stop_by == StopBy::Message || self.holds_ports()
+    }
+
+    /// Whether ports are held for the command: asked for, or implied.
+    pub fn holds_ports(&self) -> bool {
+        self.hold_port || self.standby || self.stop_by == StopBy::Drain
     }
 }
 
@@ -201,7 +234,7 @@ fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: 
     for (name, value) in env {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         // An outer restartinit has told us about our own generation.
-        if name == GENERATION || name == LAST_EXIT {
+        if [GENERATION, LAST_EXIT, ROLE].contains(&name) {
             continue;
         }
         if name == "RESTARTINIT_PRINT_CONFIG" {

@@ -1,6 +1,7 @@
 //! The one table of options: the command line, the environment twins, the help and `--print-config` are all read off it.
 
 use super::Config;
+use super::size::Size;
 use super::values::{self, Accepted, Choice, CodeSet, Rewrites, show_duration, show_signals};
 
 /// An option that sets something. Its default is what [`Config::default`] holds.
@@ -48,6 +49,17 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("backoff-max", Some("D"), "cap of that wait", backoff_max, values::duration, show_duration),
     option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
     option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
+    OptionSpec {
+        name: "max-memory",
+        value: Some("SIZE|PERCENT"),
+        repeatable: false,
+        help: "above this, restart gracefully",
+        set: |config, text| {
+            config.max_memory = Some(Size::parse(text)?);
+            Ok(())
+        },
+        get: |config| config.max_memory.map_or_else(String::new, shown),
+    },
     option!("stop-signals", Some("SIGS"), "forwarded, and no restart follows", stop_signals, values::signals, show_signals),
     OptionSpec {
         repeatable: true,

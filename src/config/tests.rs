@@ -16,6 +16,7 @@ fn good_value(name: &str) -> &'static str {
     match name {
         "restart" => "always",
         "max-restarts" => "7",
+        "max-memory" => "80%",
         "leftovers" => "keep",
         "log-format" => "json",
         "group" => "on",

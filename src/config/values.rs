@@ -23,6 +23,16 @@ pub enum Leftovers {
     Keep,
 }
 
+/// What asks the command to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StopBy {
+    Signal,
+    /// The message `shutdown`, as pm2 sends it.
+    Message,
+    /// Node's own drain.
+    Drain,
+}
+
 /// How restartinit's own lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
@@ -52,6 +62,11 @@ impl Choice for RestartPolicy {
 impl Choice for Leftovers {
     const ACCEPTED: Accepted = "kill or keep";
     const CHOICES: &'static [(&'static str, Self)] = &[("kill", Self::Kill), ("keep", Self::Keep)];
+}
+
+impl Choice for StopBy {
+    const ACCEPTED: Accepted = "signal, message or drain";
+    const CHOICES: &'static [(&'static str, Self)] = &[("signal", Self::Signal), ("message", Self::Message), ("drain", Self::Drain)];
 }
 
 impl Choice for LogFormat {

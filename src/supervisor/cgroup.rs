@@ -2,21 +2,87 @@
 
 use std::path::{Path, PathBuf};
 
-/// The file that counts the kernel's out-of-memory kills in the cgroup of whoever read `cgroup` (`/proc/self/cgroup`) and `mountinfo`
-/// (`/proc/self/mountinfo`), on cgroup v1, v2 and both at once; with or without a cgroup namespace.
-pub fn oom_file(cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
-    let lines = || cgroup.lines().filter_map(|line| line.splitn(3, ':').skip(1).collect::<Vec<_>>().try_into().ok());
-    let v1 = lines().find(|[controllers, _]: &[&str; 2]| controllers.split(',').any(|name| name == "memory"));
-    let v2 = lines().find(|[controllers, _]: &[&str; 2]| controllers.is_empty());
-    // Where both are mounted, the memory controller is where its name is.
-    let ((kind, option, file), [_, path]) = match (v1, v2) {
-        (Some(line), _) => (("cgroup", Some("memory"), "memory.oom_control"), line),
-        (None, line) => (("cgroup2", None, "memory.events"), line?),
-    };
-    let (root, mount_point) = mountinfo.lines().find_map(|line| mounted(line, kind, option))?;
-    // Without a namespace the path begins at the host's root, as the mount's root does; with one neither says anything.
-    let below = Path::new(path).strip_prefix(&root).unwrap_or(Path::new(""));
-    Some(mount_point.join(below).join(file))
+/// Which of the two designs a cgroup is of: the files have other names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    V1,
+    V2,
+}
+
+/// Where the files of a memory cgroup are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub version: Version,
+    /// The cgroup's own folder.
+    pub folder: PathBuf,
+    /// The topmost folder that can be seen: the mount point.
+    top: PathBuf,
+}
+
+impl Place {
+    /// The memory cgroup of whoever read `cgroup` (`/proc/self/cgroup`) and `mountinfo` (`/proc/self/mountinfo`), on cgroup v1, v2 and
+    /// both at once; with or without a cgroup namespace.
+    pub fn find(cgroup: &str, mountinfo: &str) -> Option<Place> {
+        let lines = || cgroup.lines().filter_map(|line| line.splitn(3, ':').skip(1).collect::<Vec<_>>().try_into().ok());
+        let v1 = lines().find(|[controllers, _]: &[&str; 2]| controllers.split(',').any(|name| name == "memory"));
+        let v2 = lines().find(|[controllers, _]: &[&str; 2]| controllers.is_empty());
+        // Where both are mounted, the memory controller is where its name is.
+        let ((version, kind, option), [_, path]) = match (v1, v2) {
+            (Some(line), _) => ((Version::V1, "cgroup", Some("memory")), line),
+            (None, line) => ((Version::V2, "cgroup2", None), line?),
+        };
+        let (root, top) = mountinfo.lines().find_map(|line| mounted(line, kind, option))?;
+        // Without a namespace the path begins at the host's root, as the mount's root does; with one neither says anything.
+        let below = Path::new(path).strip_prefix(&root).unwrap_or(Path::new(""));
+        let folder = if below == Path::new("") { top.clone() } else { top.join(below) };
+        Some(Place { version, folder, top })
+    }
+
+    /// The cgroup and those above it, as far as they can be seen: a limit may be set on any of them.
+    pub fn lineage(&self) -> impl Iterator<Item = &Path> {
+        self.folder.ancestors().take_while(|folder| folder.starts_with(&self.top))
+    }
+}
+
+impl Version {
+    /// Counts the kernel's out-of-memory kills.
+    pub fn oom_file(self) -> &'static str {
+        self.either("memory.oom_control", "memory.events")
+    }
+
+    pub fn limit_file(self) -> &'static str {
+        self.either("memory.limit_in_bytes", "memory.max")
+    }
+
+    pub fn usage_file(self) -> &'static str {
+        self.either("memory.usage_in_bytes", "memory.current")
+    }
+
+    /// What is used but for the page cache that the kernel would give up first, in bytes: what Kubernetes calls the working set.
+    pub fn working_set(self, usage: &str, stat: &str) -> Option<u64> {
+        let cache = self.either("total_inactive_file ", "inactive_file ");
+        let cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse().ok()).unwrap_or(0);
+        Some(usage.trim().parse::<u64>().ok()?.saturating_sub(cache))
+    }
+
+    fn either(self, v1: &'static str, v2: &'static str) -> &'static str {
+        match self {
+            Version::V1 => v1,
+            Version::V2 => v2,
+        }
+    }
+}
+
+/// A limit in bytes; `None` where there is none.
+pub fn limit(text: &str) -> Option<u64> {
+    // v2 says `max`; v1 the largest number of whole pages.
+    text.trim().parse().ok().filter(|bytes| *bytes < 1 << 62)
+}
+
+/// Resident memory in bytes, off `/proc/PID/status`.
+pub fn resident(status: &str) -> Option<u64> {
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kibibytes?.checked_mul(1024)
 }
 
 /// The root and the mount point of a line of mountinfo (see proc(5)), if it is a mount of that kind.
@@ -51,7 +117,8 @@ mod tests {
     const V2: &str = "35 24 0:30 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
 
     fn found(cgroup: &str, mountinfo: &str) -> Option<String> {
-        oom_file(cgroup, mountinfo).map(|path| path.display().to_string())
+        let place = Place::find(cgroup, mountinfo)?;
+        Some(place.folder.join(place.version.oom_file()).display().to_string())
     }
 
     #[test]
@@ -85,10 +152,36 @@ mod tests {
         assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\n"), None);
     }
 
+    #[test]
+    fn a_limit_may_be_set_above() {
+        let folders = |cgroup: &str, mountinfo: &str| -> Vec<String> {
+            Place::find(cgroup, mountinfo).unwrap().lineage().map(|path| path.display().to_string()).collect()
+        };
+        assert_eq!(folders("0::/kubepods/pod1\n", V2), ["/sys/fs/cgroup/kubepods/pod1", "/sys/fs/cgroup/kubepods", "/sys/fs/cgroup"]);
+        assert_eq!(folders("4:memory:/docker/ab\n", V1_BOUND), ["/sys/fs/cgroup/memory"]);
+    }
+
+    #[test]
+    fn limits_and_use_are_read_from_either_version() {
+        assert_eq!((limit("max\n"), limit("9223372036854771712\n"), limit("134217728\n")), (None, None, Some(134_217_728)));
+        let v2 = "anon 100\nfile 50\ninactive_anon 7\ninactive_file 30\n";
+        let v1 = "inactive_file 1\nhierarchical_memory_limit 5\ntotal_inactive_file 40\n";
+        assert_eq!(Version::V2.working_set("100\n", v2), Some(70));
+        assert_eq!(Version::V1.working_set("100\n", v1), Some(60));
+        assert_eq!(Version::V2.working_set("100\n", ""), Some(100));
+        assert_eq!(Version::V2.working_set("", v2), None);
+        assert_eq!(resident("Name:\tnode\nVmHWM:\t  300 kB\nVmRSS:\t     200 kB\n"), Some(204_800));
+        assert_eq!(resident("Name:\tnode\n"), None);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(cgroup in "[0-9:a-z/,\n]*", mountinfo in "[0-9a-z/ \\\\:,\n-]*") {
-            let _ = (oom_file(&cgroup, &mountinfo), oom_kills(&mountinfo));
+            if let Some(place) = Place::find(&cgroup, &mountinfo) {
+                prop_assert!(place.lineage().count() < 100);
+                let _ = place.version.working_set(&cgroup, &mountinfo);
+            }
+            let _ = (oom_kills(&mountinfo), limit(&cgroup), resident(&mountinfo));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::time::Moment;
 use crate::signal::Signal;
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
     /// A signal arrived here. `command_has_it`: the terminal sent it to the command as well.
     Signal { signal: Signal, command_has_it: bool },
@@ -24,16 +24,46 @@ pub enum Event {
     Reaped { children: bool },
     /// The answer to [`Action::EndLeftovers`]; `None`: it cannot be told now.
     Leftovers { generation: u32, count: Option<usize> },
+    /// A command was heard of on its Node channel.
+    Channel { pid: i32, news: News },
+    /// Somebody asked for a planned restart.
+    RestartAsked,
+    /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told.
+    Memory { used: Option<u64> },
     /// Time has passed.
     Tick,
 }
 
+/// What a command's Node channel tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum News {
+    /// It runs Node, and its event loop has turned.
+    Answered,
+    /// The app said that it is ready.
+    Ready,
+    /// It asks for a port that it is not given yet.
+    AtListen,
+    /// It listens on a port that is held.
+    Listening,
+    /// It has closed the last port that is held for it.
+    Closed,
+    /// Its event loop has not turned for as long as the watchdog allows.
+    Blocked,
+    /// It should have answered long ago: it is not Node, perhaps.
+    Silent,
+    /// The channel is closed.
+    Gone,
+    /// What was to be said on it could not be.
+    Unsaid,
+}
+
 /// Something to be done.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
     Spawn {
         generation: u32,
+        role: Role,
         last_exit: Option<Exit>,
     },
     /// Send a signal to a command, or to its whole process group.
@@ -42,6 +72,15 @@ pub enum Action {
         signal: Signal,
         group: bool,
     },
+    /// Send a message on a command's Node channel; [`News::Unsaid`] answers if it cannot be sent.
+    Say {
+        pid: i32,
+        word: Word,
+    },
+    /// Give a standby the ports that it asks for.
+    Promote {
+        pid: i32,
+    },
     /// SIGKILL for every generation and all descendants.
     KillAll,
     /// Count the descendants that outlive a generation, after sending them the signal, if any; answered by [`Event::Leftovers`].
@@ -49,11 +88,44 @@ pub enum Action {
         generation: u32,
         signal: Option<Signal>,
     },
+    /// See how much memory is used; answered by [`Event::Memory`].
+    LookAtMemory {
+        pid: i32,
+    },
     /// Stop, as a job that was stopped at a terminal: the shell above is waiting for that.
     Suspend,
+    /// Tell whoever asked for a planned restart how it went.
+    RestartDone(Result<String, String>),
     Report(Report),
     /// End restartinit.
     Finish(Ending),
+}
+
+/// A message to a Node app.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Word {
+    /// pm2's message `shutdown`.
+    Shutdown,
+    /// Node's own: stop accepting, finish what is in flight, let go of the channel.
+    Disconnect,
+}
+
+/// What a generation is started as.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    Active,
+    /// Booted, and waiting to be needed.
+    Standby,
+}
+
+impl Role {
+    /// The value of `RESTARTINIT_ROLE`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Active => "active",
+            Role::Standby => "standby",
+        }
+    }
 }
 
 pub type Actions = VecDeque<Action>;
@@ -71,7 +143,7 @@ pub enum Phase {
     Ended,
 }
 
-/// What comes once no generation is left.
+/// What comes once no generation is active.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Next {
     /// Nothing yet: a generation runs.
@@ -79,7 +151,5 @@ pub enum Next {
     Spawn {
         due: Moment,
     },
-    /// The spawn was asked for.
-    Spawning,
     HandOver(Ending),
 }

@@ -1,7 +1,9 @@
 //! How a command ends, and what restartinit's own exit code makes of it. Pure.
 
 use std::fmt;
+use std::time::Duration;
 
+use super::time::human;
 use crate::signal::Signal;
 
 /// The exit code of a usage or configuration error.
@@ -47,14 +49,62 @@ impl fmt::Display for Exit {
 pub enum Reason {
     /// The kernel killed for want of memory in our cgroup.
     OutOfMemory,
+    /// Its event loop did not turn for so long.
+    EventLoopBlocked { limit: Duration },
+    /// It did not say that it is ready within so long.
+    NotReady { limit: Duration },
+    /// It used more memory than it may.
+    MemoryLimit,
+    /// Somebody asked for a restart.
+    Asked,
 }
 
 impl Reason {
-    /// The one name it has in the log and the termination log.
+    /// The one name it has in the log, the status, the metrics and the termination log.
     pub fn name(self) -> &'static str {
         match self {
             Reason::OutOfMemory => "out of memory",
+            Reason::EventLoopBlocked { .. } => "event loop blocked",
+            Reason::NotReady { .. } => "not ready in time",
+            Reason::MemoryLimit => "memory limit",
+            Reason::Asked => "asked",
         }
+    }
+
+    /// The same for a person, with what was measured.
+    pub fn text(self) -> String {
+        match self {
+            Reason::EventLoopBlocked { limit } => format!("{} for {}", self.name(), human(limit)),
+            Reason::NotReady { limit } => format!("{}: {}", self.name(), human(limit)),
+            Reason::OutOfMemory | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
+        }
+    }
+}
+
+/// How many restarts there were, by what led to them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Tally([u64; Tally::NAMES.len()]);
+
+impl Tally {
+    /// Reasons by name, and what an exit without one is.
+    pub const NAMES: [&'static str; 7] =
+        ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
+
+    /// Counts a restart after this exit.
+    pub fn count(&mut self, exit: Exit, reason: Option<Reason>) {
+        let name = match (reason, exit) {
+            (Some(reason), _) => reason.name(),
+            (None, Exit::Code(_)) => "exit code",
+            (None, Exit::Signal { .. }) => "signal",
+        };
+        for (known, count) in Self::NAMES.iter().zip(&mut self.0) {
+            *count += u64::from(*known == name);
+        }
+    }
+
+    /// Every name with its count.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::NAMES.into_iter().zip(self.0)
     }
 }
 
@@ -142,6 +192,19 @@ mod tests {
         assert_eq!(Exit::Code(7).code(), 7);
         assert_eq!(Exit::Signal { signal: Signal::KILL, core_dumped: false }.code(), 137);
         assert_eq!(Exit::Signal { signal: Signal::new(64).unwrap(), core_dumped: false }.code(), 192);
+    }
+
+    #[test]
+    fn every_reason_is_counted_under_its_name() {
+        let mut tally = Tally::default();
+        let limit = Duration::from_secs(10);
+        let reasons =
+            [Reason::OutOfMemory, Reason::EventLoopBlocked { limit }, Reason::NotReady { limit }, Reason::MemoryLimit, Reason::Asked];
+        reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
+        tally.count(Exit::Code(1), None);
+        tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, None);
+        assert!(tally.each().all(|(_, count)| count == 1), "{tally:?}");
+        assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
     }
 
     #[test]

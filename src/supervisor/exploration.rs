@@ -1,11 +1,20 @@
-//! The state machine without a process: every event in every state that can be reached.
+//! The state machine without a process: every event in every state that can be reached, the clock among them. Moments are taken
+//! relative to now and pids by their order, so that what differs by a shift is one state.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::exit::SpawnStep;
+use super::event::{News, Role};
+use super::exit::{Exit, SpawnFailure, SpawnStep};
+use super::generation::Life;
+use super::report::Ending;
 use super::tests::{HUP, INT, TERM, ms, signal};
 use super::*;
-use crate::config::values::{CodeSet, RestartPolicy};
+use crate::config::values::{CodeSet, RestartPolicy, StopBy};
+
+/// How many states of a configuration are seen, the nearest to the start first.
+const MOST: usize = 20_000;
 
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]
@@ -21,25 +30,66 @@ struct World {
 }
 
 impl World {
+    fn new(config: Config) -> World {
+        let memory = config.max_memory.map(|_| 1000);
+        World {
+            supervisor: Supervisor::new(config, "cmd".to_owned(), true, memory),
+            now: ms(0),
+            next_pid: 101,
+            alive: Vec::new(),
+            spawn_asked: false,
+            asked: Vec::new(),
+            stopped: false,
+            finished: None,
+        }
+    }
+
     fn key(&self) -> String {
-        let World { supervisor: s, alive, spawn_asked, asked, stopped, .. } = self;
-        // Numbers and moments relative to now: what differs by a shift is the same state.
-        let relative = |at: Option<Moment>| at.map(|at| at.saturating_sub(self.now));
-        let generations: Vec<_> =
-            s.generations.iter().map(|g| (g.is_running(), relative(g.deadline()), std::mem::discriminant(&g.life))).collect();
-        let used = s.restarts.clone().used(&s.config, self.now);
-        let phase = std::mem::discriminant(&s.phase);
-        let next = match s.phase {
-            Phase::Supervising(next) => Some(std::mem::discriminant(&next)),
-            _ => None,
+        let World { supervisor: s, alive, spawn_asked, asked, stopped, now, .. } = self;
+        let to = |at: Moment| at.saturating_sub(*now).as_millis();
+        let until = |at: Option<Moment>| at.map(to);
+        let mut key = String::new();
+        for g in &s.generations {
+            let duty = match g.duty {
+                Duty::Retiring { ask_at, kill_at, .. } => format!("retiring {:?} {:?}", until(ask_at), until(kill_at)),
+                Duty::Dismissed { kill_at } => format!("dismissed {:?}", until(kill_at)),
+                other => format!("{other:?}"),
+            };
+            let life = match &g.life {
+                Life::Running => "running".to_owned(),
+                Life::Ended { sweep, .. } => format!("{:?} {:?}", std::mem::discriminant(sweep), until(sweep.deadline())),
+            };
+            let age = now.saturating_sub(g.started).min(s.config.stable_after).as_millis();
+            let new = s.planned.is_some_and(|planned| planned.is_new(g.number));
+            let _ = write!(
+                key,
+                "[{duty} {:?} {:?} {} {:?} {} {life} {age} {new}]",
+                g.port,
+                g.channel,
+                g.said_ready,
+                until(g.ready_by),
+                g.doom.is_some()
+            );
+        }
+        let phase = match s.phase {
+            Phase::Supervising(Next::Undecided) => "undecided".to_owned(),
+            Phase::Supervising(Next::Spawn { due }) => format!("spawn {}", to(due)),
+            Phase::Supervising(Next::HandOver(ending)) => format!("hand over {:?}", ending.outcome),
+            Phase::Draining { forward_at, .. } => format!("draining {}", to(forward_at)),
+            Phase::Stopping { kill_at, .. } => format!("stopping {:?}", until(kill_at)),
+            Phase::Ended => "ended".to_owned(),
         };
-        format!(
-            "{phase:?} {next:?} {generations:?} {used} {:?} {} {spawn_asked} {} {stopped} {:?}",
+        let (memory, standby) = (s.memory.map(|memory| memory.key(*now)), s.standby.key(*now));
+        let used = s.restarts.key(&s.config, *now);
+        let _ = write!(
+            key,
+            "{phase} {used:?} {:?} {} {spawn_asked} {} {stopped} {:?} {standby:?} {memory:?}",
             s.held,
             alive.len(),
             asked.len(),
-            relative(s.next_deadline())
-        )
+            s.planned.map(|planned| planned.reason),
+        );
+        key
     }
 
     fn events(&self) -> Vec<Event> {
@@ -47,103 +97,209 @@ impl World {
         if let Some(generation) = self.asked.first() {
             return [Some(0), Some(2), None].map(|count| Event::Leftovers { generation: *generation, count }).to_vec();
         }
+        let config = &self.supervisor.config;
         if self.spawn_asked {
             let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, file_exists: false });
             return vec![Event::Spawned { pid: self.next_pid }, failed(libc::EAGAIN), failed(libc::ENOENT)];
         }
         let mut events: Vec<Event> = [TERM, INT, HUP].map(signal).to_vec();
+        events.push(Event::RestartAsked);
         for pid in &self.alive {
             events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
-            events.push(Event::ChildStopped { pid: *pid, signal: Signal::TSTP });
+            let mut news = Vec::new();
+            if config.has_channel() {
+                news.extend([News::Answered, News::Gone, News::Unsaid]);
+            }
+            if config.wait_ready.is_some() {
+                news.push(News::Ready);
+            }
+            if config.watchdog.is_some() {
+                news.push(News::Blocked);
+            }
+            if config.holds_ports() {
+                news.extend([News::AtListen, News::Listening, News::Closed]);
+            }
+            events.extend(news.into_iter().map(|news| Event::Channel { pid: *pid, news }));
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));
+        if self.supervisor.memory.is_some() {
+            events.extend([500, 2000].map(|used| Event::Memory { used: Some(used) }));
+        }
         events.push(Event::Tick);
         events
     }
 
     fn step(&self, event: Event) -> World {
         let mut world = self.clone();
+        world.tell(event);
+        world
+    }
+
+    fn tell(&mut self, event: Event) {
         let mut actions = Actions::new();
         if event == Event::Tick {
-            world.now = world.supervisor.next_deadline().unwrap_or(world.now).max(world.now);
+            self.now = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
         }
         match &event {
-            Event::Signal { signal, .. } if world.supervisor.config.stop_signals.contains(*signal) => world.stopped = true,
+            Event::Signal { signal, .. } if self.supervisor.config.stop_signals.contains(*signal) => self.stopped = true,
             Event::Spawned { pid } => {
-                world.spawn_asked = false;
-                world.alive.push(*pid);
-                world.next_pid += 1;
+                self.spawn_asked = false;
+                self.alive.push(*pid);
+                self.next_pid += 1;
             }
-            Event::SpawnFailed(_) => world.spawn_asked = false,
-            Event::Exited { pid, .. } => world.alive.retain(|alive| alive != pid),
-            Event::Leftovers { .. } => drop(world.asked.remove(0)),
-            Event::Signal { .. } | Event::ChildStopped { .. } | Event::Reaped { .. } | Event::Tick => {}
+            Event::SpawnFailed(_) => self.spawn_asked = false,
+            Event::Exited { pid, .. } => self.alive.retain(|alive| alive != pid),
+            Event::Leftovers { .. } => drop(self.asked.remove(0)),
+            _ => {}
         }
-        world.supervisor.handle(world.now, event, &mut actions);
+        let is_tick = event == Event::Tick;
+        self.supervisor.handle(self.now, event, &mut actions);
+        let acted = !actions.is_empty();
         for action in actions {
-            assert!(world.finished.is_none(), "an action after the end: {action:?}");
-            match action {
-                Action::Spawn { .. } => {
-                    assert!(!world.stopped, "a spawn after a stop");
-                    assert!(world.alive.is_empty() && !world.spawn_asked, "two commands at once");
-                    world.spawn_asked = true;
+            self.check(action);
+        }
+        let active = self.supervisor.running().filter(|generation| generation.duty == Duty::Active).count();
+        assert!(active <= 1, "two generations serve");
+        let used = self.supervisor.restarts.clone().used(&self.supervisor.config, self.now);
+        assert!(used <= self.supervisor.config.max_restarts, "more restarts than allowed");
+        // What is due is done: a deadline that passes without effect would have the loop spin.
+        let due = self.supervisor.next_deadline().is_some_and(|at| at <= self.now);
+        assert!(!is_tick || acted || !due, "a tick that changes nothing: {}", self.key());
+    }
+
+    fn check(&mut self, action: Action) {
+        assert!(self.finished.is_none(), "an action after the end: {action:?}");
+        match action {
+            Action::Spawn { role, .. } => {
+                assert!(!self.stopped, "a spawn after a stop");
+                assert!(!self.spawn_asked, "two spawns at once");
+                let plain = !self.supervisor.config.holds_ports();
+                assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held");
+                assert!(role == Role::Active || self.supervisor.config.standby);
+                self.spawn_asked = true;
+            }
+            Action::Forward { pid, .. } | Action::Say { pid, .. } | Action::Promote { pid } | Action::LookAtMemory { pid } => {
+                assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");
+            }
+            Action::EndLeftovers { generation, .. } => self.asked.push(generation),
+            Action::Finish(ending) => {
+                assert!(self.alive.is_empty(), "the end while a command runs");
+                assert!(ending.outcome != Outcome::RestartsExhausted || ending.code != 0);
+                assert_eq!(ending.outcome == Outcome::Stopped, self.stopped, "{ending:?}");
+                assert!(self.supervisor.planned.is_none(), "somebody still waits for a planned restart");
+                self.finished = Some(ending);
+            }
+            Action::KillAll | Action::Suspend | Action::Report(_) | Action::RestartDone(_) => {}
+        }
+    }
+
+    /// A stop from here comes to its end, whatever the commands do, within drain, grace and leftover time; where no grace period is set,
+    /// once they end.
+    fn a_stop_ends(&self) {
+        let mut world = self.clone();
+        let begun = world.now;
+        world.tell(signal(TERM));
+        for _ in 0..200 {
+            if world.finished.is_some() {
+                break;
+            }
+            if let Some(generation) = world.asked.first().copied() {
+                world.tell(Event::Leftovers { generation, count: Some(0) });
+            } else if world.supervisor.next_deadline().is_some() {
+                let killed = world.kills_at_the_next_tick();
+                for pid in killed {
+                    world.tell(Event::Exited { pid, exit: Exit::Code(137), reason: None });
                 }
-                Action::Forward { pid, .. } => assert!(world.alive.contains(&pid), "a signal to a reaped pid"),
-                Action::EndLeftovers { generation, .. } => world.asked.push(generation),
-                Action::Finish(ending) => {
-                    assert!(world.alive.is_empty(), "the end while a command runs");
-                    assert!(ending.outcome != Outcome::RestartsExhausted || ending.code != 0);
-                    assert_eq!(ending.outcome == Outcome::Stopped, world.stopped, "{ending:?}");
-                    world.finished = Some(ending);
-                }
-                Action::KillAll | Action::Suspend | Action::Report(_) => {}
+                world.tell(Event::Reaped { children: false });
+            } else if let Some(pid) = world.alive.first().copied() {
+                assert!(world.supervisor.config.grace_period.is_zero(), "the grace period ends nothing: {}", self.key());
+                world.tell(Event::Exited { pid, exit: Exit::Code(1), reason: None });
+            } else {
+                world.tell(Event::Reaped { children: false });
             }
         }
-        world
+        assert!(world.finished.is_some(), "a stop does not end: {}", self.key());
+        let config = &world.supervisor.config;
+        let most = config.drain_delay + config.grace_period + config.leftover_timeout + super::leftovers::GIVE_UP_AFTER + ms(100);
+        assert!(config.grace_period.is_zero() || world.now - begun <= most, "a stop takes too long: {}", self.key());
+    }
+
+    /// Lets the clock run to the next deadline; gives back who was sent SIGKILL there.
+    fn kills_at_the_next_tick(&mut self) -> Vec<i32> {
+        self.now = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
+        let mut actions = Actions::new();
+        self.supervisor.handle(self.now, Event::Tick, &mut actions);
+        let mut killed = Vec::new();
+        for action in actions {
+            match action {
+                Action::KillAll => killed.extend(&self.alive),
+                Action::Forward { pid, signal: Signal::KILL, .. } => killed.push(pid),
+                _ => {}
+            }
+            self.check(action);
+        }
+        killed
     }
 }
 
-#[test]
-fn every_event_in_every_reachable_state_keeps_the_promises() {
-    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+/// Every combination that changes what the state machine does.
+fn configs() -> Vec<Config> {
+    let mut configs = Vec::new();
     for restart in [RestartPolicy::Always, RestartPolicy::OnFailure] {
         for (drain, grace) in [(0, 0), (300, 0), (0, 700), (300, 700)] {
-            let config = Config {
+            let plain = Config {
                 restart,
-                max_restarts: 2,
+                max_restarts: 1,
+                restart_window: Duration::ZERO,
+                backoff: ms(100),
+                stable_after: ms(1),
                 no_restart_on: CodeSet::parse("78").unwrap(),
                 drain_delay: ms(drain),
                 grace_period: ms(grace),
                 ..Config::default()
             };
-            explore(config, &mut outcomes);
+            configs.push(plain.clone());
+            if restart == RestartPolicy::OnFailure && drain == grace * 3 / 7 {
+                configs.push(Config { max_memory: Some(crate::config::size::Size::Bytes(1000)), ..plain.clone() });
+                configs.push(Config { wait_ready: Some(ms(500)), watchdog: Some(ms(900)), stop_by: StopBy::Message, ..plain.clone() });
+                configs.push(Config { hold_port: true, stop_by: StopBy::Drain, ..plain.clone() });
+                configs.push(Config { standby: true, hold_port: true, ..plain });
+            }
         }
     }
+    configs
+}
+
+#[test]
+fn every_event_in_every_reachable_state_keeps_the_promises() {
+    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut total = 0;
+    for config in configs() {
+        total += explore(config, &mut outcomes);
+    }
+    println!("{total} states; ends reached: {outcomes:?}");
     assert_eq!(outcomes.len(), 5, "every outcome is reached: {outcomes:?}");
 }
 
-fn explore(config: Config, outcomes: &mut BTreeMap<&str, usize>) {
-    let start = World {
-        supervisor: Supervisor::new(config, "cmd".to_owned(), true),
-        now: ms(0),
-        next_pid: 101,
-        alive: Vec::new(),
-        spawn_asked: false,
-        asked: Vec::new(),
-        stopped: false,
-        finished: None,
-    };
+fn explore(config: Config, outcomes: &mut BTreeMap<&str, usize>) -> usize {
+    let start = World::new(config);
     let mut seen: HashSet<String> = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
     while let Some(world) = open.pop_front() {
+        if !world.stopped && world.asked.is_empty() && !world.spawn_asked {
+            world.a_stop_ends();
+        }
         for event in world.events() {
             let next = world.step(event);
             if let Some(ending) = next.finished {
                 *outcomes.entry(ending.outcome.name()).or_default() += 1;
             } else if seen.insert(next.key()) {
-                assert!(seen.len() < 100_000, "the states do not come to an end");
+                if seen.len() >= MOST {
+                    return seen.len();
+                }
                 open.push_back(next);
             }
         }
     }
+    seen.len()
 }

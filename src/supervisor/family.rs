@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::GENERATION;
+
 /// One process, as a line of `/proc/PID/stat` tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Process {
@@ -21,6 +23,14 @@ pub fn read_stat(stat: &[u8]) -> Option<Process> {
     let state = rest.next()?;
     let parent = rest.next()?.parse().ok()?;
     Some(Process { pid, parent, ended: matches!(state, "Z" | "X" | "x") })
+}
+
+/// Which generation a process says it is of, off `/proc/PID/environ`: its variables are those of the command it descends from, unless
+/// somebody has changed them.
+pub fn generation_of(environ: &[u8]) -> Option<u32> {
+    let name = [GENERATION.as_bytes(), b"="].concat();
+    let value = environ.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(name.as_slice()))?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The living descendants of `root`, without the trees that begin at one of `spared`.
@@ -79,10 +89,18 @@ mod tests {
         assert_eq!(sorted(&[4]), [2, 3]);
     }
 
+    #[test]
+    fn a_process_tells_its_generation() {
+        assert_eq!(generation_of(b"A=1\0RESTARTINIT_GENERATION=12\0B=2\0"), Some(12));
+        for none in [&b""[..], b"RESTARTINIT_GENERATION=\0", b"XRESTARTINIT_GENERATION=1\0", b"RESTARTINIT_GENERATION=-1\0"] {
+            assert_eq!(generation_of(none), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read_stat(&bytes);
+            let _ = (read_stat(&bytes), generation_of(&bytes));
         }
 
         /// Also where processes came and went while they were read, and parents form loops.

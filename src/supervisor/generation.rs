@@ -1,16 +1,12 @@
-//! One run of the command, from its spawn until the last of its descendants is gone. Several live at once when a new run is started
-//! before an old one has left. Pure.
+//! One run of the command, from its spawn until the last of its descendants is gone. Several live at once: one serves, while another
+//! boots to replace it, waits to be needed, or finishes what it has begun. Pure.
 
 use std::time::Duration;
 
+use super::exit::Reason;
+use super::leftovers::Sweep;
 use super::report::Run;
 use super::time::Moment;
-use crate::signal::Signal;
-
-/// How long leftovers are killed again and again before restartinit goes on without: a process stuck in the kernel never ends.
-pub const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
-/// How long after a round of SIGKILL it looks for processes that were born in it.
-pub const KILL_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// A run of the command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -18,7 +14,54 @@ pub struct Generation {
     pub number: u32,
     pub pid: i32,
     pub started: Moment,
+    pub duty: Duty,
+    pub port: Port,
+    pub channel: Channel,
+    /// The app said `ready`.
+    pub said_ready: bool,
+    /// When it is killed unless it is ready by then.
+    pub ready_by: Option<Moment>,
+    /// Why it is being killed, if it is.
+    pub doom: Option<Reason>,
     pub life: Life,
+}
+
+/// What a generation is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Duty {
+    /// It serves, or boots to serve.
+    Active,
+    /// It boots to replace the active one, which serves until then.
+    Successor,
+    /// It boots up to its `listen()` and waits there to be needed.
+    Standby,
+    /// It was replaced, or makes room for the next one: asked to stop at `ask_at` (`None`: it has been), killed at `kill_at`.
+    Retiring { reason: Reason, ask_at: Option<Moment>, kill_at: Option<Moment> },
+    /// It never served and is not needed any more: SIGTERM was sent, SIGKILL follows at `kill_at`.
+    Dismissed { kill_at: Option<Moment> },
+}
+
+/// How far a generation has come with the ports that are held for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Port {
+    /// It has asked for none.
+    None,
+    /// It waits for an answer.
+    Asked,
+    Listening,
+    /// It has closed them all.
+    Closed,
+}
+
+/// What is known of a generation's Node channel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Channel {
+    /// There is none, or it is closed.
+    None,
+    /// Nobody has answered on it.
+    Open,
+    /// Node is at the other end.
+    Answered,
 }
 
 /// How far a generation has come.
@@ -30,29 +73,6 @@ pub enum Life {
     Ended { run: Run, sweep: Sweep },
 }
 
-/// How far the ending of leftovers has come.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Sweep {
-    /// Whether there are children left is told when this turn's exits all have been.
-    Unknown,
-    /// A signal is being sent: the answer says to how many.
-    Asked {
-        signal: Signal,
-        give_up_at: Option<Moment>,
-    },
-    /// They have had SIGTERM.
-    Terminating {
-        kill_at: Moment,
-    },
-    /// They have had SIGKILL, and have it again, in case one forked meanwhile.
-    Killing {
-        again_at: Moment,
-        give_up_at: Moment,
-        count: usize,
-    },
-    Done,
-}
-
 impl Generation {
     pub fn is_running(&self) -> bool {
         self.life == Life::Running
@@ -62,95 +82,40 @@ impl Generation {
         matches!(self.life, Life::Ended { sweep: Sweep::Done, .. })
     }
 
-    /// When its leftovers next want to be looked at.
+    pub fn is_retiring(&self) -> bool {
+        matches!(self.duty, Duty::Retiring { .. })
+    }
+
+    /// When something is next due in it.
     pub fn deadline(&self) -> Option<Moment> {
         match self.life {
+            Life::Ended { sweep, .. } => sweep.deadline(),
+            Life::Running => {
+                let retiring = match self.duty {
+                    Duty::Retiring { ask_at, kill_at, .. } => ask_at.or(kill_at),
+                    Duty::Dismissed { kill_at } => kill_at,
+                    Duty::Active | Duty::Successor | Duty::Standby => None,
+                };
+                self.ready_by.into_iter().chain(retiring).min()
+            }
+        }
+    }
+
+    /// The sweep of its leftovers, once it has ended.
+    pub fn sweep(&mut self) -> Option<&mut Sweep> {
+        match &mut self.life {
             Life::Running => None,
-            Life::Ended { sweep, .. } => match sweep {
-                Sweep::Unknown | Sweep::Asked { .. } | Sweep::Done => None,
-                Sweep::Terminating { kill_at } => Some(kill_at),
-                Sweep::Killing { again_at, give_up_at, .. } => Some(again_at.min(give_up_at)),
-            },
+            Life::Ended { sweep, .. } => Some(sweep),
         }
     }
 
-    /// This turn's exits have all been told. Leftovers that are there get `signal` first.
-    pub fn reaped(&mut self, children: bool, signal: Signal) -> Option<Ask> {
-        let Life::Ended { sweep, .. } = &mut self.life else { return None };
-        match sweep {
-            Sweep::Done | Sweep::Asked { .. } => None,
-            _ if !children => {
-                *sweep = Sweep::Done;
-                None
-            }
-            Sweep::Unknown => {
-                *sweep = Sweep::Asked { signal, give_up_at: None };
-                Some(Ask { signal: Some(signal) })
-            }
-            Sweep::Terminating { .. } | Sweep::Killing { .. } => Some(Ask { signal: None }),
-        }
+    /// Whether it serves as far as can be known: it said so, where that is asked for.
+    pub fn is_ready(&self, wait_ready: Option<Duration>) -> bool {
+        wait_ready.is_none() || self.said_ready
     }
 
-    /// So many leftovers were found, and have been signalled if that was asked; `None`: nobody knows, so there may be some. Gives back
-    /// the signal that is news.
-    pub fn leftovers(&mut self, now: Moment, found: Option<usize>, timeout: Duration) -> Option<Signal> {
-        let Life::Ended { sweep, .. } = &mut self.life else { return None };
-        match *sweep {
-            Sweep::Done => None,
-            _ if found == Some(0) => {
-                *sweep = Sweep::Done;
-                None
-            }
-            Sweep::Asked { signal, .. } if signal != Signal::KILL => {
-                *sweep = Sweep::Terminating { kill_at: now.saturating_add(timeout) };
-                Some(signal)
-            }
-            Sweep::Asked { signal, give_up_at } => {
-                let again_at = now.saturating_add(KILL_AGAIN_AFTER);
-                let until = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
-                *sweep = Sweep::Killing { again_at, give_up_at: until, count: found.unwrap_or(1) };
-                give_up_at.is_none().then_some(signal)
-            }
-            Sweep::Unknown | Sweep::Terminating { .. } | Sweep::Killing { .. } => None,
-        }
+    /// Whether a successor can take over: it listens, and is ready.
+    pub fn can_take_over(&self, wait_ready: Option<Duration>) -> bool {
+        self.port == Port::Listening && self.is_ready(wait_ready)
     }
-
-    /// The time that leftovers have is over.
-    pub fn hurry(&mut self, now: Moment) {
-        if let Life::Ended { sweep: Sweep::Terminating { kill_at }, .. } = &mut self.life {
-            *kill_at = now.min(*kill_at);
-        }
-    }
-
-    /// Time has passed: leftovers may be due for SIGKILL, or given up.
-    pub fn tick(&mut self, now: Moment) -> Due {
-        let Life::Ended { sweep, .. } = &mut self.life else { return Due::Nothing };
-        let give_up_at = match *sweep {
-            Sweep::Terminating { kill_at } if kill_at <= now => None,
-            Sweep::Killing { give_up_at, count, .. } if give_up_at <= now => {
-                *sweep = Sweep::Done;
-                return Due::GivenUp { count };
-            }
-            Sweep::Killing { again_at, give_up_at, .. } if again_at <= now => Some(give_up_at),
-            Sweep::Unknown | Sweep::Asked { .. } | Sweep::Terminating { .. } | Sweep::Killing { .. } | Sweep::Done => return Due::Nothing,
-        };
-        *sweep = Sweep::Asked { signal: Signal::KILL, give_up_at };
-        Due::Kill
-    }
-}
-
-/// Leftovers are to be counted, after they had the signal, if any.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub struct Ask {
-    pub signal: Option<Signal>,
-}
-
-/// What the clock says of a generation's leftovers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub enum Due {
-    Nothing,
-    Kill,
-    GivenUp { count: usize },
 }

@@ -4,12 +4,19 @@
 pub mod cgroup;
 pub mod event;
 pub mod exit;
+mod exits;
 pub mod family;
 pub mod generation;
+pub mod leftovers;
+mod memory;
+mod planned;
 pub mod policy;
 pub mod report;
+mod spawning;
+mod standby;
 mod stopping;
 pub mod time;
+mod view;
 
 #[cfg(test)]
 mod exploration;
@@ -17,16 +24,19 @@ mod exploration;
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::values::Leftovers;
 use crate::signal::{Signal, SignalSet};
-use event::{Action, Actions, Event, Next, Phase};
-use exit::{Exit, Outcome, Reason, SpawnFailure};
-use generation::{Ask, Due, Generation, Life, Sweep};
-use policy::{Restarts, Verdict};
-use report::{Cause, Ending, Report, Run};
+use event::{Action, Actions, Event, News, Next, Phase};
+use exit::{Outcome, Reason, Tally};
+use generation::{Channel, Duty, Generation, Port};
+use leftovers::{Ask, Due};
+use memory::MemoryWatch;
+use planned::Planned;
+use policy::Restarts;
+use report::{LastExit, Report, Run};
+use spawning::Spawning;
+use standby::StandbyPlan;
 use time::Moment;
 
 /// The state machine.
@@ -41,21 +51,24 @@ pub struct Supervisor {
     generations: Vec<Generation>,
     /// The number of the latest generation.
     latest: u32,
+    spawning: Spawning,
     restarts: Restarts,
     /// Arrived while nothing ran; the next generation gets them.
     held: SignalSet,
-    last_exits: VecDeque<Run>,
-    /// Failed spawns since the last that was made.
-    spawn_failures: u32,
+    last_exits: VecDeque<LastExit>,
+    /// The planned restart that is under way.
+    planned: Option<Planned>,
+    standby: StandbyPlan,
+    memory: Option<MemoryWatch>,
+    tally: Tally,
 }
 
 impl Supervisor {
     /// How many of the last runs are remembered.
     pub const LAST_EXITS: usize = 8;
-    const SPAWN_RETRY: Duration = Duration::from_millis(100);
-    const SPAWN_RETRY_MAX: Duration = Duration::from_secs(5);
 
-    pub fn new(config: Config, command: String, job_control: bool) -> Supervisor {
+    /// `memory_limit`, in bytes, is what `--max-memory` comes to here.
+    pub fn new(config: Config, command: String, job_control: bool, memory_limit: Option<u64>) -> Supervisor {
         Supervisor {
             config,
             command,
@@ -63,10 +76,14 @@ impl Supervisor {
             phase: Phase::Supervising(Next::Spawn { due: Moment::ZERO }),
             generations: Vec::new(),
             latest: 0,
+            spawning: Spawning::default(),
             restarts: Restarts::default(),
             held: SignalSet::default(),
             last_exits: VecDeque::new(),
-            spawn_failures: 0,
+            planned: None,
+            standby: StandbyPlan::default(),
+            memory: memory_limit.map(MemoryWatch::new),
+            tally: Tally::default(),
         }
     }
 
@@ -77,19 +94,28 @@ impl Supervisor {
 
     /// The last runs of the command, the latest first.
     pub fn last_exits(&self) -> impl Iterator<Item = &Run> {
-        self.last_exits.iter()
+        self.last_exits.iter().map(|last| &last.run)
+    }
+
+    /// The generation that serves.
+    fn active(&self) -> Option<&Generation> {
+        self.running().find(|generation| generation.duty == Duty::Active)
+    }
+
+    fn with_duty(&mut self, duty: Duty) -> Option<&mut Generation> {
+        self.generations.iter_mut().find(|generation| generation.is_running() && generation.duty == duty)
     }
 
     /// The moment at which [`Event::Tick`] is due, unless something happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
         let phase = match self.phase {
-            Phase::Supervising(Next::Spawn { due }) if self.generations.is_empty() => Some(due),
-            Phase::Supervising(_) | Phase::Ended => None,
+            Phase::Supervising(next) => self.spawn_due(next).into_iter().chain(self.standby_due()).chain(self.memory_due()).min(),
             Phase::Draining { forward_at, .. } => Some(forward_at),
             Phase::Stopping { kill_at, .. } => kill_at,
+            Phase::Ended => return None,
         };
-        let sweeps = self.generations.iter().filter_map(Generation::deadline);
-        sweeps.chain(phase).min()
+        let generations = self.generations.iter().filter_map(Generation::deadline);
+        generations.chain(phase).min()
     }
 
     /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
@@ -105,12 +131,13 @@ impl Supervisor {
                     actions.push_back(Action::Suspend);
                 }
             }
+            (_, Event::Channel { pid, news }) => self.heard(now, pid, news, actions),
 
             (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
                 let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
                 if self.config.stop_signals.contains(signal) {
                     self.stop(now, (signal, forwarded), command_has_it, actions);
-                } else if self.running().next().is_none() {
+                } else if self.addressees().next().is_none() {
                     self.held.insert(forwarded);
                 } else if !command_has_it {
                     self.forward(forwarded, actions);
@@ -133,35 +160,30 @@ impl Supervisor {
                 }
             }
 
-            (Phase::Supervising(_), Event::Spawned { pid }) => {
-                self.spawned(now, pid, actions);
-                self.phase = Phase::Supervising(Next::Undecided);
-                for signal in self.held.take().iter() {
-                    self.forward(signal, actions);
-                }
-            }
-            (Phase::Draining { .. }, Event::Spawned { pid }) => self.spawned(now, pid, actions),
-            (Phase::Stopping { signal, .. }, Event::Spawned { pid }) => {
-                self.spawned(now, pid, actions);
-                self.forward_stop(now, signal, actions);
-            }
-
+            (_, Event::Spawned { pid }) => self.spawned(now, pid, actions),
             (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SpawnFailed(_)) => {}
 
+            (Phase::Supervising(next), Event::RestartAsked) => self.restart_asked(now, next, actions),
+            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::RestartAsked) => {
+                actions.push_back(Action::RestartDone(Err("a stop is under way: nothing is restarted any more".to_owned())));
+            }
+
+            (Phase::Supervising(next), Event::Memory { used }) => self.memory_seen(now, next, used, actions),
+            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Memory { .. }) => {}
+
             (Phase::Supervising(next), Event::Tick) => {
-                self.tick_sweeps(now, actions);
-                if let Next::Spawn { due } = next
-                    && due <= now
-                    && self.generations.is_empty()
-                {
-                    self.phase = Phase::Supervising(Next::Spawning);
-                    let last_exit = self.last_exits.front().map(|run| run.exit);
-                    actions.push_back(Action::Spawn { generation: self.latest.saturating_add(1), last_exit });
+                self.tick_generations(now, actions);
+                if self.spawn_due(next).is_some_and(|due| due <= now) {
+                    self.spawn(Duty::Active, actions);
+                } else if self.standby_due().is_some_and(|due| due <= now) {
+                    self.spawn(Duty::Standby, actions);
+                } else if self.memory_due().is_some_and(|due| due <= now) {
+                    self.look_at_memory(now, actions);
                 }
             }
             (Phase::Draining { signal, forward_at }, Event::Tick) => {
-                self.tick_sweeps(now, actions);
+                self.tick_generations(now, actions);
                 if forward_at <= now {
                     self.forward_stop(now, signal, actions);
                 }
@@ -171,10 +193,10 @@ impl Supervisor {
                     self.phase = Phase::Stopping { signal, kill_at: None };
                     self.grace_expired(now, actions);
                 }
-                self.tick_sweeps(now, actions);
+                self.tick_generations(now, actions);
             }
         }
-        self.settle(actions);
+        self.settle(now, actions);
     }
 
     /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
@@ -182,61 +204,73 @@ impl Supervisor {
         if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
     }
 
+    /// Who signals are for: the generation that serves, or where none does, those that are on their way out.
+    fn addressees(&self) -> impl Iterator<Item = &Generation> {
+        let serving = self.active().is_some();
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        self.running().filter(move |generation| match generation.duty {
+            Duty::Active => true,
+            Duty::Retiring { .. } => stopping || !serving,
+            Duty::Successor => stopping,
+            Duty::Standby | Duty::Dismissed { .. } => false,
+        })
+    }
+
     fn forward(&self, signal: Signal, actions: &mut Actions) {
         let group = self.config.group;
-        actions.extend(self.running().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
+        actions.extend(self.addressees().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
     }
 
-    fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
-        self.latest = self.latest.saturating_add(1);
-        self.spawn_failures = 0;
-        self.generations.push(Generation { number: self.latest, pid, started: now, life: Life::Running });
-        actions.push_back(Action::Report(Report::Started { generation: self.latest, pid }));
-    }
-
-    fn spawn_failed(&mut self, now: Moment, failure: SpawnFailure, actions: &mut Actions) {
-        if let Some(code) = failure.final_code() {
-            let ending = Ending { outcome: Outcome::CannotExecute, code, cause: Cause::Spawn(failure) };
-            self.phase = Phase::Supervising(Next::HandOver(ending));
-            return;
-        }
-        let doublings = self.spawn_failures.min(16);
-        self.spawn_failures = self.spawn_failures.saturating_add(1);
-        let wait = Self::SPAWN_RETRY.saturating_mul(1 << doublings).min(Self::SPAWN_RETRY_MAX);
-        self.phase = Phase::Supervising(Next::Spawn { due: now.saturating_add(wait) });
-        actions.push_back(Action::Report(Report::SpawnFailed { generation: self.latest.saturating_add(1), failure, wait }));
-    }
-
-    fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
+    /// A command's own channel told of it.
+    fn heard(&mut self, now: Moment, pid: i32, news: News, actions: &mut Actions) {
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
         let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
             return;
         };
-        let run = Run { generation: generation.number, pid, exit, reason, uptime: now.saturating_sub(generation.started) };
-        let sweep = match self.config.leftovers {
-            Leftovers::Kill => Sweep::Unknown,
-            Leftovers::Keep => Sweep::Done,
-        };
-        generation.life = Life::Ended { run, sweep };
-        self.last_exits.truncate(Self::LAST_EXITS - 1);
-        self.last_exits.push_front(run);
-        if let Phase::Supervising(_) = self.phase {
-            let next = match self.restarts.decide(&self.config, now, exit, run.uptime) {
-                Verdict::Restart { wait, used, allowed } => {
-                    actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait }));
-                    Next::Spawn { due: now.saturating_add(wait) }
+        let number = generation.number;
+        match news {
+            News::Answered if generation.channel == Channel::Open => generation.channel = Channel::Answered,
+            News::Answered => {}
+            News::Ready => {
+                if !generation.said_ready && self.config.wait_ready.is_some() {
+                    let after = now.saturating_sub(generation.started);
+                    actions.push_back(Action::Report(Report::Ready { generation: number, pid, after }));
                 }
-                Verdict::HandOver(outcome) => {
-                    let cause = match outcome {
-                        Outcome::RestartsExhausted => {
-                            Cause::Exhausted { run, used: self.config.max_restarts, window: self.config.restart_window }
-                        }
-                        Outcome::Completed | Outcome::Stopped | Outcome::NoRestartCode | Outcome::CannotExecute => Cause::Run(run),
-                    };
-                    Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, exit), cause })
+                generation.said_ready = true;
+            }
+            News::AtListen => {
+                generation.port = generation.port.max(Port::Asked);
+                if generation.duty == Duty::Standby {
+                    generation.ready_by = None;
+                    actions.push_back(Action::Report(Report::StandbyWaits { generation: number, pid }));
                 }
-            };
-            self.phase = Phase::Supervising(next);
+            }
+            News::Listening => generation.port = Port::Listening,
+            News::Closed => {
+                generation.port = Port::Closed;
+                // Node holds the channel open in a worker that has closed all its servers: the app would never end.
+                if stopping || generation.is_retiring() {
+                    actions.push_back(Action::Say { pid, word: event::Word::Disconnect });
+                }
+            }
+            // Whoever is on the way out may be busy: the grace period is its limit.
+            News::Blocked if stopping || generation.is_retiring() || generation.doom.is_some() => {}
+            News::Blocked => {
+                let limit = self.config.watchdog.unwrap_or_default();
+                generation.doom = Some(Reason::EventLoopBlocked { limit });
+                actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
+            }
+            News::Silent => actions.push_back(Action::Report(Report::Silent { generation: number, pid })),
+            News::Gone => generation.channel = Channel::None,
+            News::Unsaid => self.not_said(pid, actions),
         }
+        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number)
+            && generation.is_ready(self.config.wait_ready)
+            && generation.duty == Duty::Active
+        {
+            generation.ready_by = None;
+        }
+        self.see_to_plan(now, actions);
     }
 
     fn reaped(&mut self, children: bool, actions: &mut Actions) {
@@ -244,8 +278,9 @@ impl Supervisor {
         let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
         let first = if killed { Signal::KILL } else { Signal::TERM };
         for generation in &mut self.generations {
-            if let Some(Ask { signal }) = generation.reaped(children, first) {
-                actions.push_back(Action::EndLeftovers { generation: generation.number, signal });
+            let number = generation.number;
+            if let Some(Ask { signal }) = generation.sweep().and_then(|sweep| sweep.reaped(children, first)) {
+                actions.push_back(Action::EndLeftovers { generation: number, signal });
             }
         }
     }
@@ -253,27 +288,44 @@ impl Supervisor {
     fn leftovers(&mut self, now: Moment, number: u32, count: Option<usize>, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
         let generation = self.generations.iter_mut().find(|generation| generation.number == number);
-        if let Some(signal) = generation.and_then(|generation| generation.leftovers(now, count, timeout))
+        if let Some(signal) = generation.and_then(Generation::sweep).and_then(|sweep| sweep.found(now, count, timeout))
             && let Some(count) = count
         {
             actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
         }
     }
 
-    fn tick_sweeps(&mut self, now: Moment, actions: &mut Actions) {
+    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
+    fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
         for generation in &mut self.generations {
             let number = generation.number;
-            actions.extend(match generation.tick(now) {
+            actions.extend(match generation.sweep().map_or(Due::Nothing, |sweep| sweep.tick(now)) {
                 Due::Nothing => None,
                 Due::Kill => Some(Action::EndLeftovers { generation: number, signal: Some(Signal::KILL) }),
                 Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
             });
         }
+        self.tick_retiring(now, actions);
+        self.tick_readiness(now, actions);
+    }
+
+    /// Those that are not ready by now are killed: a crash like any other.
+    fn tick_readiness(&mut self, now: Moment, actions: &mut Actions) {
+        let limit = self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT);
+        let late = |generation: &&mut Generation| generation.is_running() && generation.ready_by.is_some_and(|at| at <= now);
+        for generation in self.generations.iter_mut().filter(late) {
+            generation.ready_by = None;
+            generation.doom = Some(Reason::NotReady { limit });
+            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::KILL, group: false });
+        }
     }
 
     /// Once no generation is left, the end comes if it was decided on.
-    fn settle(&mut self, actions: &mut Actions) {
+    fn settle(&mut self, now: Moment, actions: &mut Actions) {
         self.generations.retain(|generation| !generation.is_gone());
+        if matches!(self.phase, Phase::Supervising(Next::HandOver(_))) {
+            self.dismiss_all(now, actions);
+        }
         if !self.generations.is_empty() {
             return;
         }
@@ -284,6 +336,7 @@ impl Supervisor {
         };
         self.phase = Phase::Ended;
         let command = self.command.clone();
+        self.plan_failed("restartinit is about to end", actions);
         actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
         actions.push_back(Action::Finish(ending));
     }

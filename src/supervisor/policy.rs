@@ -74,14 +74,26 @@ impl Restarts {
         self.window.total
     }
 
+    /// The first restart is immediate.
     fn wait(&self, config: &Config) -> Duration {
-        match self.in_a_row.checked_sub(1) {
-            None => Duration::ZERO,
-            Some(doublings) => {
-                let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
-                config.backoff.saturating_mul(factor).min(config.backoff_max)
-            }
-        }
+        doubled(config.backoff, self.in_a_row, config.backoff_max)
+    }
+}
+
+#[cfg(test)]
+impl Restarts {
+    /// What tells it from another, seen from `now`.
+    pub(super) fn key(&self, config: &Config, now: Moment) -> impl std::fmt::Debug {
+        let ages: Vec<Duration> = self.window.entries.iter().map(|(at, _)| now.saturating_sub(*at)).collect();
+        (self.clone().used(config, now), self.in_a_row.min(7), ages)
+    }
+}
+
+/// Nothing at 0 times, `first` at 1, twice as long at each next one, up to `most`.
+pub fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    match times.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(most),
     }
 }
 

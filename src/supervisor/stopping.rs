@@ -1,23 +1,28 @@
-//! The way down: a stop is asked for, held back, forwarded, enforced, and summed up. Pure.
+//! The way down, of all and of single generations: a stop is asked for, held back, forwarded, enforced, and summed up. Pure.
 
 use std::time::Duration;
 
-use super::event::{Action, Actions, Phase};
-use super::exit::{Exit, Outcome};
-use super::generation::Generation;
+use super::event::{Action, Actions, Phase, Word};
+use super::exit::{Exit, Outcome, Reason};
+use super::generation::{Channel, Duty, Generation, Port};
 use super::report::{Cause, Ending, Report};
 use super::time::Moment;
 use super::{Supervisor, policy};
+use crate::config::values::StopBy;
 use crate::signal::Signal;
 
 impl Supervisor {
     /// A stop signal, and what is forwarded in its place: nothing is spawned from here on.
     pub(super) fn stop(&mut self, now: Moment, (arrived, forwarded): (Signal, Signal), command_has_it: bool, actions: &mut Actions) {
-        let runs = self.running().next().is_some();
+        let runs = self.addressees().next().is_some();
         let drain = if runs && !command_has_it { self.config.drain_delay } else { Duration::ZERO };
         // With nothing to forward it to, what arrived is what the end is put down to.
         let signal = if runs { forwarded } else { arrived };
         actions.push_back(Action::Report(Report::StopAsked { signal: arrived, forwarded: signal, drain }));
+        self.plan_failed(&format!("a stop was asked for by {arrived}"), actions);
+        self.replace_standby(now, actions);
+        // Whoever is on the way out need not become ready any more.
+        self.generations.iter_mut().for_each(|generation| generation.ready_by = None);
         if !drain.is_zero() {
             self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
         } else if command_has_it {
@@ -29,19 +34,49 @@ impl Supervisor {
 
     pub(super) fn forward_stop(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
         self.begin_stopping(now, signal);
-        self.forward(signal, actions);
+        let asked: Vec<Action> = self.addressees().map(|generation| self.ask_to_stop(generation, signal)).collect();
+        actions.extend(asked);
     }
 
     fn begin_stopping(&mut self, now: Moment, signal: Signal) {
         let grace = self.config.grace_period;
         let kill_at = (!grace.is_zero()).then(|| now.saturating_add(grace));
         self.phase = Phase::Stopping { signal, kill_at };
+        for generation in &mut self.generations {
+            if let Duty::Retiring { ask_at, .. } = &mut generation.duty {
+                *ask_at = None;
+            }
+        }
+    }
+
+    /// How a generation is asked to stop: by the signal, or by what the settings have in its place where the channel allows for it.
+    fn ask_to_stop(&self, generation: &Generation, signal: Signal) -> Action {
+        let pid = generation.pid;
+        let answers = generation.channel == Channel::Answered;
+        match self.config.stop_by {
+            StopBy::Message if answers => Action::Say { pid, word: Word::Shutdown },
+            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Say { pid, word: Word::Disconnect },
+            StopBy::Signal | StopBy::Message | StopBy::Drain => Action::Forward { pid, signal, group: self.config.group },
+        }
+    }
+
+    /// A generation could not be told to stop over its channel: the signal takes over.
+    pub(super) fn not_said(&self, pid: i32, actions: &mut Actions) {
+        let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
+        let signal = match (self.phase, generation.duty) {
+            (Phase::Stopping { signal, .. }, _) => signal,
+            (_, Duty::Retiring { ask_at: None, .. }) => self.planned_signal(),
+            _ => return,
+        };
+        actions.push_back(Action::Forward { pid, signal, group: self.config.group });
     }
 
     pub(super) fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {
         let grace = self.config.grace_period;
         for generation in &mut self.generations {
-            generation.hurry(now);
+            if let Some(sweep) = generation.sweep() {
+                sweep.hurry(now);
+            }
             let Generation { number, pid, .. } = *generation;
             if generation.is_running() {
                 actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
@@ -50,10 +85,70 @@ impl Supervisor {
         actions.push_back(Action::KillAll);
     }
 
+    /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
+    pub(super) fn retire(&mut self, now: Moment, number: u32, reason: Reason, delay: Duration, actions: &mut Actions) {
+        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) {
+            generation.ready_by = None;
+            generation.duty = Duty::Retiring { reason, ask_at: Some(now.saturating_add(delay)), kill_at: None };
+        }
+        self.tick_retiring(now, actions);
+    }
+
+    /// Those that retire are asked to, and later killed, when that is due.
+    pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
+        let grace = if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period };
+        let signal = self.planned_signal();
+        let mut asked = Vec::new();
+        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
+            let Generation { number, pid, .. } = *generation;
+            match &mut generation.duty {
+                Duty::Retiring { ask_at: ask_at @ Some(_), kill_at, .. } => {
+                    if ask_at.is_some_and(|at| at <= now) {
+                        *ask_at = None;
+                        *kill_at = Some(now.saturating_add(grace));
+                        asked.push(number);
+                    }
+                }
+                Duty::Retiring { ask_at: None, kill_at, .. } if kill_at.is_some_and(|at| at <= now) => {
+                    *kill_at = None;
+                    actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
+                    actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
+                }
+                Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {
+                    *kill_at = None;
+                    actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
+                }
+                Duty::Active | Duty::Successor | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
+            }
+        }
+        let due = self.running().filter(|generation| asked.contains(&generation.number));
+        actions.extend(due.map(|generation| self.ask_to_stop(generation, signal)));
+    }
+
+    /// A standby has nothing to finish: it is treated as a leftover.
+    pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
+        let kill_at = Some(now.saturating_add(self.config.leftover_timeout));
+        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number && generation.is_running()) {
+            generation.ready_by = None;
+            generation.duty = Duty::Dismissed { kill_at };
+            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });
+        }
+    }
+
+    /// restartinit hands over: whoever has not been asked to go yet goes.
+    pub(super) fn dismiss_all(&mut self, now: Moment, actions: &mut Actions) {
+        let stays = |generation: &&Generation| matches!(generation.duty, Duty::Successor | Duty::Standby);
+        let left: Vec<u32> = self.running().filter(stays).map(|generation| generation.number).collect();
+        for number in left {
+            self.dismiss(now, number, actions);
+        }
+    }
+
     /// The end after a stop; and whether the command left as one that was asked to.
     pub(super) fn stopped(&self, signal: Signal) -> (Ending, bool) {
         let by_the_signal = Exit::Signal { signal, core_dumped: false };
-        let (exit, cause) = match self.last_exits.front() {
+        // Where several generations ended, the youngest is the one that served.
+        let (exit, cause) = match self.last_exits().max_by_key(|run| run.generation) {
             Some(run) => (run.exit, Cause::Run(*run)),
             None => (by_the_signal, Cause::NeverSpawned { signal }),
         };

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::config::values::RestartPolicy;
-use exit::SpawnStep;
-use generation::GIVE_UP_AFTER;
+use event::{News, Role, Word};
+use exit::{Exit, SpawnFailure, SpawnStep};
+use leftovers::GIVE_UP_AFTER;
+use std::time::Duration;
 
 pub(super) const HUP: i32 = 1;
 
@@ -28,7 +30,7 @@ struct Bench {
 
 impl Bench {
     fn new(config: Config) -> Bench {
-        let supervisor = Supervisor::new(config, "cmd".to_owned(), false);
+        let supervisor = Supervisor::new(config, "cmd".to_owned(), false, Some(1000));
         Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new() }
     }
 
@@ -44,8 +46,9 @@ impl Bench {
         self.supervisor.handle(self.now, event, &mut actions);
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::Spawn { generation, last_exit } => {
-                    self.log.push(format!("spawn {generation} {}", last_exit.map_or("-".to_owned(), Exit::short)));
+                Action::Spawn { generation, role, last_exit } => {
+                    let role = if role == Role::Standby { " standby" } else { "" };
+                    self.log.push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), Exit::short)));
                     let pid = self.next_pid;
                     self.next_pid += 1;
                     self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);
@@ -55,6 +58,10 @@ impl Bench {
                 Action::EndLeftovers { generation, signal } => {
                     self.log.push(format!("leftovers {generation} {}", signal.map_or("count".to_owned(), |s| s.to_string())));
                 }
+                Action::Say { pid, word } => self.log.push(format!("{word:?} to {pid}").to_lowercase()),
+                Action::Promote { pid } => self.log.push(format!("promote {pid}")),
+                Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
+                Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),
                 Action::Suspend => self.log.push("suspend".to_owned()),
                 Action::Report(_) => {}
                 Action::Finish(ending) => self.log.push(format!("finish {} {}", ending.outcome.name(), ending.code)),
@@ -190,7 +197,7 @@ fn leftovers_that_nothing_ends_are_given_up() {
 
 #[test]
 fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
-    let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), false);
+    let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), false, None);
     let mut actions = Actions::new();
     supervisor.handle(ms(0), Event::Tick, &mut actions);
     let short = SpawnFailure { step: SpawnStep::Fork, errno: libc::EAGAIN, file_exists: false };

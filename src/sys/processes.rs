@@ -1,6 +1,6 @@
 //! The process table, `/proc`.
 
-use std::io;
+use std::io::{self, Read as _};
 
 use crate::supervisor::family::{Process, read_stat};
 
@@ -26,4 +26,15 @@ pub fn list() -> io::Result<Vec<Process>> {
         }
     }
     Ok(processes)
+}
+
+/// `/proc/PID/environ`; `None` where it cannot be read, as of another user's process.
+pub fn environ(pid: i32) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// `/proc/PID/status`, read into `buffer`: as much of it as that holds.
+pub fn status(pid: i32, buffer: &mut [u8]) -> Option<&str> {
+    let length = std::fs::File::open(format!("/proc/{pid}/status")).and_then(|mut file| file.read(buffer)).ok()?;
+    std::str::from_utf8(buffer.get(..length)?).ok()
 }

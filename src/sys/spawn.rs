@@ -12,7 +12,8 @@ use std::ptr;
 
 use libc::{c_char, c_int, c_void};
 
-use crate::config::{GENERATION, LAST_EXIT};
+use crate::config::{GENERATION, LAST_EXIT, ROLE};
+use crate::supervisor::event::Role;
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
 
 /// Where a command without a slash is looked for when PATH is not set.
@@ -44,6 +45,8 @@ pub struct Launcher {
     env: Vec<CString>,
     envp: Vec<*const c_char>,
     stack: *mut c_void,
+    /// The command is told its role.
+    tells_role: bool,
 }
 
 /// What the child reads, and where it leaves its errno.
@@ -57,11 +60,16 @@ impl Launcher {
     ///
     /// # Errors
     /// That of mmap(2), for the child's stack; or a NUL byte in an argument.
-    pub fn new(command: Vec<OsString>, environment: impl Iterator<Item = (OsString, OsString)>, hygiene: Hygiene) -> io::Result<Launcher> {
+    pub fn new(
+        command: Vec<OsString>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        hygiene: Hygiene,
+        tells_role: bool,
+    ) -> io::Result<Launcher> {
         let file = command.first().cloned().unwrap_or_default();
         let mut path = OsString::from(DEFAULT_PATH);
         let mut env = Vec::new();
-        for (name, value) in environment.filter(|(name, _)| name != GENERATION && name != LAST_EXIT) {
+        for (name, value) in environment.filter(|(name, _)| ![GENERATION, LAST_EXIT, ROLE].iter().any(|own| name == own)) {
             if name == "PATH" {
                 path.clone_from(&value);
             }
@@ -79,19 +87,22 @@ impl Launcher {
         if stack == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let envp = Vec::with_capacity(env.len() + 3);
-        Ok(Launcher { hygiene, own_pid: std::process::id() as c_int, candidates, _args: args, argv, env, envp, stack })
+        let envp = Vec::with_capacity(env.len() + 4);
+        Ok(Launcher { hygiene, own_pid: std::process::id() as c_int, candidates, _args: args, argv, env, envp, stack, tells_role })
     }
 
     /// Starts the command as this generation; gives back its pid.
     ///
     /// # Errors
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
-    pub fn spawn(&mut self, generation: u32, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
-        let mut added = [format!("{GENERATION}={generation}\0"), String::new()];
-        let [_, last] = &mut added;
+    pub fn spawn(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
+        let mut added = [format!("{GENERATION}={generation}\0"), String::new(), String::new()];
+        let [_, last, its_role] = &mut added;
         if let Some(exit) = last_exit {
             let _ = write!(last, "{LAST_EXIT}={}\0", exit.short());
+        }
+        if self.tells_role {
+            let _ = write!(its_role, "{ROLE}={}\0", role.name());
         }
         self.envp.clear();
         self.envp.extend(self.env.iter().map(|pair| pair.as_ptr()));

@@ -1,0 +1,87 @@
+//! What the hall has the hands do for each of the supervisor's actions. It decides nothing.
+
+use std::io;
+
+use super::Hall;
+use crate::logger;
+use crate::signal::Signal;
+use crate::supervisor::event::{Action, Event, Role};
+use crate::supervisor::exit::Exit;
+use crate::supervisor::family;
+use crate::sys::{processes, signals};
+
+impl Hall {
+    pub(super) fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
+            Action::Forward { pid, signal, group } => match signals::send(pid, signal, group) {
+                Ok(()) => log::debug!("{signal} forwarded to pid {pid}"),
+                Err(error) => log::debug!("cannot forward {signal} to pid {pid}: {error}"),
+            },
+            Action::Say { .. } | Action::Promote { .. } => {}
+            Action::KillAll => {
+                // The commands apart as well: they can be ended even where /proc cannot be read.
+                let commands: Vec<i32> = self.supervisor.running().map(|generation| generation.pid).collect();
+                signals::send_all(&commands, Signal::KILL);
+                signals::send_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
+            }
+            Action::EndLeftovers { generation, signal } => {
+                let count = self.end_leftovers(signal);
+                return Some(Event::Leftovers { generation, count });
+            }
+            Action::LookAtMemory { pid } => return Some(Event::Memory { used: self.memory.used(pid) }),
+            Action::Suspend => signals::suspend(),
+            Action::RestartDone(_) => {}
+            Action::Report(report) => logger::tell(&report),
+            Action::Finish(ending) => self.ending = Some(ending),
+        }
+        None
+    }
+
+    fn spawn(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Event {
+        if let Some(terminal) = &self.terminal {
+            terminal.retake();
+        }
+        let spawned = self.launcher.spawn(generation, role, last_exit);
+        // Only now: the command need not wait for this.
+        self.memory.generation_began();
+        match spawned {
+            Ok(pid) => Event::Spawned { pid },
+            Err(failure) => Event::SpawnFailed(failure),
+        }
+    }
+
+    /// Our descendants, but for those trees.
+    fn family(&self, spared: &[i32]) -> io::Result<Vec<i32>> {
+        processes::list().map(|all| family::descendants(all, self.own_pid, spared))
+    }
+
+    /// Signals what is left of generations that have ended; tells how many there are, if that can be known.
+    fn end_leftovers(&self, signal: Option<Signal>) -> Option<usize> {
+        let running: Vec<(u32, i32)> = self.supervisor.running().map(|generation| (generation.number, generation.pid)).collect();
+        let spared: Vec<i32> = running.iter().map(|(_, pid)| *pid).chain(self.foreign.iter().copied()).collect();
+        match self.family(&spared) {
+            Ok(mut leftovers) => {
+                if !running.is_empty() {
+                    // An orphan may be one of a generation that runs. Whose it is, its environment tells; where that cannot be read it is left
+                    // alone until no generation runs.
+                    let generation = |pid: &i32| processes::environ(*pid).and_then(|environ| family::generation_of(&environ));
+                    let has_ended = |number: u32| running.iter().all(|(running, _)| *running != number);
+                    leftovers.retain(|pid| generation(pid).is_some_and(has_ended));
+                }
+                if let Some(signal) = signal {
+                    signals::send_all(&leftovers, signal);
+                }
+                Some(leftovers.len())
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                log::warn!("cannot look for leftovers in /proc now ({error}): trying again");
+                None
+            }
+            Err(error) => {
+                log::warn!("cannot look for leftovers in /proc ({error}): they are left alone");
+                Some(0)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the end of a generation leads to, by what it was for. Pure.
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase};
+use super::exit::{Exit, Outcome, Reason};
+use super::generation::{Duty, Life};
+use super::leftovers::Sweep;
+use super::policy::{self, Verdict};
+use super::report::{Cause, Ending, LastExit, Report, Run};
+use super::time::Moment;
+use crate::config::values::Leftovers;
+
+impl Supervisor {
+    pub(super) fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
+        let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
+            return;
+        };
+        let uptime = now.saturating_sub(generation.started);
+        let run = Run { generation: generation.number, pid, exit, reason: generation.doom.or(reason), uptime };
+        let sweep = match self.config.leftovers {
+            Leftovers::Kill => Sweep::Unknown,
+            Leftovers::Keep => Sweep::Done,
+        };
+        let duty = generation.duty;
+        generation.life = Life::Ended { run, sweep };
+        match (self.phase, duty) {
+            (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
+                self.remember(now, run);
+            }
+            (Phase::Supervising(_), Duty::Active) => self.active_exited(now, run, actions),
+            (_, Duty::Successor) => self.successor_exited(&run, actions),
+            (Phase::Supervising(_), Duty::Standby) => self.standby_exited(now, run, actions),
+            (_, Duty::Standby | Duty::Dismissed { .. }) => {}
+            (phase, Duty::Retiring { reason, .. }) => self.retired(now, phase, Run { reason: Some(reason), ..run }, actions),
+        }
+    }
+
+    fn remember(&mut self, ended: Moment, run: Run) {
+        self.last_exits.truncate(Self::LAST_EXITS - 1);
+        self.last_exits.push_front(LastExit { run, ended });
+    }
+
+    /// The one that served is gone: whoever waits takes over, or a new one is spawned, or the orchestrator's turn has come.
+    fn active_exited(&mut self, now: Moment, run: Run, actions: &mut Actions) {
+        self.remember(now, run);
+        let next = match self.restarts.decide(&self.config, now, run.exit, run.uptime) {
+            Verdict::Restart { wait, used, allowed } => {
+                self.tally.count(run.exit, run.reason);
+                let heir = self.take_over(now, actions);
+                actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait, heir }));
+                if heir.is_some() {
+                    // The wait is for the process that is to be spawned: the next standby.
+                    self.standby.wait_until(now.saturating_add(wait));
+                    Next::Undecided
+                } else {
+                    Next::Spawn { due: now.saturating_add(wait) }
+                }
+            }
+            Verdict::HandOver(outcome) => {
+                let cause = match outcome {
+                    Outcome::RestartsExhausted => {
+                        Cause::Exhausted { run, used: self.config.max_restarts, window: self.config.restart_window }
+                    }
+                    Outcome::Completed | Outcome::Stopped | Outcome::NoRestartCode | Outcome::CannotExecute => Cause::Run(run),
+                };
+                Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, run.exit), cause })
+            }
+        };
+        self.phase = Phase::Supervising(next);
+        self.plan_failed_unless_booting(&run, actions);
+        self.see_to_plan(now, actions);
+    }
+
+    /// A successor that boots, or else a standby, becomes the active one; gives back its number.
+    fn take_over(&mut self, now: Moment, actions: &mut Actions) -> Option<u32> {
+        let duty = if self.with_duty(Duty::Successor).is_some() { Duty::Successor } else { Duty::Standby };
+        let wait_ready = self.config.wait_ready;
+        let generation = self.with_duty(duty)?;
+        generation.duty = Duty::Active;
+        if duty == Duty::Standby {
+            let waits = !generation.is_ready(wait_ready);
+            generation.ready_by = wait_ready.filter(|_| waits).map(|limit| now.saturating_add(limit));
+            actions.push_back(Action::Promote { pid: generation.pid });
+        }
+        let number = generation.number;
+        self.standby.promoted();
+        Some(number)
+    }
+
+    /// One that was asked to stop, for the next one, has done so.
+    fn retired(&mut self, now: Moment, phase: Phase, run: Run, actions: &mut Actions) {
+        self.remember(now, run);
+        actions.push_back(Action::Report(Report::Retired { run }));
+        if phase == Phase::Supervising(Next::Undecided) && self.active().is_none() {
+            self.tally.count(run.exit, run.reason);
+            self.phase = Phase::Supervising(Next::Spawn { due: now });
+        }
+    }
+}

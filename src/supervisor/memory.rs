@@ -1,0 +1,70 @@
+//! `--max-memory`: when to look, and what to make of it. Above the limit comes a planned restart, before the kernel's killer. Pure.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase};
+use super::exit::Reason;
+use super::generation::Generation;
+use super::time::Moment;
+
+/// The limit, and when it is next seen to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MemoryWatch {
+    /// In bytes.
+    limit: u64,
+    look_at: Moment,
+    /// No restart before this.
+    not_before: Moment,
+}
+
+impl MemoryWatch {
+    /// Between two looks.
+    const EVERY: Duration = Duration::from_secs(2);
+    /// Between two restarts: a limit that is too low must not become a loop.
+    const APART: Duration = Duration::from_secs(30);
+
+    pub(super) fn new(limit: u64) -> MemoryWatch {
+        MemoryWatch { limit, look_at: Self::EVERY, not_before: Moment::ZERO }
+    }
+
+    pub(super) fn limit(self) -> u64 {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+impl MemoryWatch {
+    /// What tells it from another, seen from `now`. Coarse: the exact moments would multiply with every other clock.
+    pub(super) fn key(self, now: Moment) -> impl std::fmt::Debug {
+        (self.look_at > now, self.not_before > now)
+    }
+}
+
+impl Supervisor {
+    pub(super) fn memory_due(&self) -> Option<Moment> {
+        let watch = self.memory.as_ref()?;
+        let is_idle = self.phase == Phase::Supervising(Next::Undecided)
+            && self.planned.is_none()
+            && self.active().is_some()
+            && !self.running().any(Generation::is_retiring);
+        is_idle.then_some(watch.look_at)
+    }
+
+    pub(super) fn look_at_memory(&mut self, now: Moment, actions: &mut Actions) {
+        if let Some(watch) = &mut self.memory {
+            watch.look_at = now.saturating_add(MemoryWatch::EVERY);
+        }
+        actions.extend(self.active().map(|active| Action::LookAtMemory { pid: active.pid }));
+    }
+
+    pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, actions: &mut Actions) {
+        let (Some(watch), Some(used)) = (&mut self.memory, used) else { return };
+        let is_busy =
+            self.planned.is_some() || self.generations.iter().any(|generation| generation.is_running() && generation.is_retiring());
+        if next == Next::Undecided && !is_busy && used > watch.limit && watch.not_before <= now {
+            watch.not_before = now.saturating_add(MemoryWatch::APART);
+            self.plan(now, Reason::MemoryLimit, Some(used), actions);
+        }
+    }
+}

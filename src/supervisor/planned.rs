@@ -1,0 +1,141 @@
+//! Planned restarts: asked for by a person, or by the memory limit. They spend no restart of the budget. Where ports are held, the
+//! successor listens before the old generation is asked to stop; else the old one ends first. Pure.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase};
+use super::exit::Reason;
+use super::generation::{Duty, Port};
+use super::report::{Report, Run};
+use super::time::{Moment, human};
+use crate::signal::Signal;
+
+/// A planned restart that is under way: until its new generation is ready.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Planned {
+    pub reason: Reason,
+    /// The new generation has at least this number.
+    from: u32,
+}
+
+#[cfg(test)]
+impl Planned {
+    pub(super) fn is_new(self, number: u32) -> bool {
+        number >= self.from
+    }
+}
+
+impl Supervisor {
+    /// How long a planned restart waits for the old generation to stop where no grace period is set: no orchestrator watches over it.
+    pub const PLANNED_GRACE: Duration = Duration::from_secs(30);
+    /// How long a successor has until it listens, where no `--wait-ready` says it.
+    pub const SUCCESSOR_LIMIT: Duration = Duration::from_secs(60);
+
+    pub(super) fn restart_asked(&mut self, now: Moment, next: Next, actions: &mut Actions) {
+        if let Some(Planned { reason, .. }) = self.planned {
+            let why = format!("a planned restart is under way already ({})", reason.name());
+            return actions.push_back(Action::RestartDone(Err(why)));
+        }
+        // Else whoever asks again and again has ever more processes that finish what they have begun.
+        if let Some(old) = self.running().find(|generation| generation.is_retiring()) {
+            let why = format!("generation {} (pid {}), which was replaced before, has not ended yet", old.number, old.pid);
+            return actions.push_back(Action::RestartDone(Err(why)));
+        }
+        match next {
+            Next::HandOver(ending) => {
+                actions.push_back(Action::RestartDone(Err(format!("restartinit is about to end: {}", ending.outcome.name()))));
+            }
+            Next::Spawn { .. } => {
+                self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.saturating_add(1) });
+                self.phase = Phase::Supervising(Next::Spawn { due: now });
+                actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, used: None }));
+            }
+            Next::Undecided => self.plan(now, Reason::Asked, None, actions),
+        }
+    }
+
+    /// Begins a planned restart of the active generation.
+    pub(super) fn plan(&mut self, now: Moment, reason: Reason, used: Option<u64>, actions: &mut Actions) {
+        let Some(active) = self.active() else { return };
+        let (number, pid) = (active.number, active.pid);
+        let overlaps = self.config.holds_ports() && active.port == Port::Listening;
+        self.planned = Some(Planned { reason, from: self.latest.saturating_add(1) });
+        actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, used }));
+        if !overlaps {
+            return self.retire(now, number, reason, self.config.drain_delay, actions);
+        }
+        // One that waits already costs no more memory. A person may have changed what the app reads as it starts.
+        let limit = self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT);
+        if reason == Reason::MemoryLimit
+            && let Some(standby) = self.with_duty(Duty::Standby)
+        {
+            standby.duty = Duty::Successor;
+            standby.ready_by = Some(now.saturating_add(limit));
+            let (number, pid) = (standby.number, standby.pid);
+            self.standby.promoted();
+            self.planned = Some(Planned { reason, from: number });
+            actions.push_back(Action::Promote { pid });
+        } else {
+            self.spawn(Duty::Successor, actions);
+        }
+    }
+
+    /// Goes on with a planned restart once its new generation is there.
+    pub(super) fn see_to_plan(&mut self, now: Moment, actions: &mut Actions) {
+        let Some(Planned { reason, from }) = self.planned else { return };
+        if !matches!(self.phase, Phase::Supervising(_)) {
+            return;
+        }
+        let wait_ready = self.config.wait_ready;
+        let old = self.active().filter(|active| active.number < from).map(|active| active.number);
+        let Some(new) = self.generations.iter_mut().find(|generation| {
+            generation.is_running()
+                && match generation.duty {
+                    Duty::Active => generation.number >= from && generation.is_ready(wait_ready),
+                    Duty::Successor => generation.can_take_over(wait_ready),
+                    Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => false,
+                }
+        }) else {
+            return;
+        };
+        new.duty = Duty::Active;
+        new.ready_by = None;
+        let (number, pid, after) = (new.number, new.pid, now.saturating_sub(new.started));
+        self.planned = None;
+        if let Some(old) = old {
+            actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, old, reason }));
+            self.retire(now, old, reason, Duration::ZERO, actions);
+            self.tally.count(super::exit::Exit::Code(0), Some(reason));
+            self.replace_standby(now, actions);
+        }
+        actions.push_back(Action::RestartDone(Ok(format!("generation {number} (pid {pid}) is ready after {}", human(after)))));
+    }
+
+    /// The planned restart has come to nothing; nothing happens where there is none.
+    pub(super) fn plan_failed(&mut self, why: &str, actions: &mut Actions) {
+        if let Some(Planned { reason, .. }) = self.planned.take() {
+            let goes_on = self.active().map(|active| active.number);
+            actions.push_back(Action::Report(Report::PlanFailed { reason, why: why.to_owned(), goes_on }));
+            actions.push_back(Action::RestartDone(Err(why.to_owned())));
+        }
+    }
+
+    pub(super) fn successor_exited(&mut self, run: &Run, actions: &mut Actions) {
+        self.plan_failed(&run.to_string(), actions);
+    }
+
+    /// The active generation has ended. If it was the new one, that was it; a successor that boots goes on with the plan.
+    pub(super) fn plan_failed_unless_booting(&mut self, run: &Run, actions: &mut Actions) {
+        if self.planned.is_some_and(|planned| run.generation >= planned.from) {
+            self.plan_failed(&run.to_string(), actions);
+        }
+    }
+
+    /// The signal that asks a command to stop where no signal arrived.
+    pub(super) fn planned_signal(&self) -> Signal {
+        let stops = self.config.stop_signals;
+        let signal = if stops.contains(Signal::TERM) { Signal::TERM } else { stops.iter().next().unwrap_or(Signal::TERM) };
+        self.config.rewrite.apply(signal).unwrap_or(signal)
+    }
+}

@@ -1,0 +1,124 @@
+//! The same for programs: an event's fields, in the order in which they are written, and the termination log. Pure.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Cause, Ending, Report, Run, at_most};
+use crate::supervisor::exit::Exit;
+use crate::supervisor::generation::Duty;
+
+pub type Fields = Vec<(&'static str, Value)>;
+
+impl Report {
+    pub fn fields(&self) -> Fields {
+        match self {
+            Report::Started { generation, pid, duty } => {
+                let mut fields = who(*generation, *pid);
+                match duty {
+                    Duty::Standby => fields.push(("role", "standby".into())),
+                    Duty::Successor => fields.push(("role", "successor".into())),
+                    Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
+                }
+                fields
+            }
+            Report::Ready { generation, pid, after } => with(who(*generation, *pid), [("after_seconds", seconds(*after))]),
+            Report::Restarting { run, used, allowed, wait, heir } => {
+                let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*allowed).into()), ("wait_seconds", seconds(*wait))];
+                let mut fields = with(run_fields(run), told);
+                fields.extend(heir.map(|heir| ("taken_over_by", heir.into())));
+                fields
+            }
+            Report::Planned { generation, reason, used } => {
+                let mut fields = generation.map_or(Vec::new(), |(number, pid)| who(number, pid));
+                fields.push(("reason", reason.name().into()));
+                fields.extend(used.map(|used| ("memory_bytes", used.into())));
+                fields
+            }
+            Report::TakenOver { generation, pid, old, reason } => {
+                with(who(*generation, *pid), [("from_generation", (*old).into()), ("reason", reason.name().into())])
+            }
+            Report::PlanFailed { reason, why, goes_on } => {
+                let mut fields = vec![("reason", reason.name().into()), ("why", why.as_str().into())];
+                fields.extend(goes_on.map(|number| ("goes_on", number.into())));
+                fields
+            }
+            Report::Retired { run } => run_fields(run),
+            Report::StandbyEnded { run, wait } => with(run_fields(run), [("wait_seconds", seconds(*wait))]),
+            Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } => who(*generation, *pid),
+            Report::StopAsked { signal, forwarded, drain } => {
+                vec![("signal", signal.to_string().into()), ("forwarded", forwarded.to_string().into()), ("wait_seconds", seconds(*drain))]
+            }
+            Report::GraceExpired { generation, pid, grace } => with(who(*generation, *pid), [("grace_seconds", seconds(*grace))]),
+            Report::Leftovers { generation, count, signal } => {
+                vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
+            }
+            Report::LeftoversRemain { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
+            Report::SpawnFailed { generation, failure, wait } => {
+                vec![("generation", (*generation).into()), ("errno", failure.errno.into()), ("wait_seconds", seconds(*wait))]
+            }
+            Report::Ended { ending, .. } => ending.fields(),
+        }
+    }
+}
+
+impl Ending {
+    fn fields(&self) -> Fields {
+        let fields: Fields = vec![("outcome", self.outcome.name().into()), ("exit_code", self.code.into())];
+        match &self.cause {
+            Cause::Run(run) => with(fields, run_fields(run)),
+            Cause::Exhausted { run, used, .. } => {
+                let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*used).into())];
+                with(with(fields, run_fields(run)), told)
+            }
+            Cause::NeverSpawned { signal } => with(fields, [("signal", signal.to_string().into())]),
+            Cause::Spawn(failure) => with(fields, [("errno", failure.errno.into())]),
+        }
+    }
+
+    /// The termination log: one JSON line of at most 4096 bytes, all that Kubernetes keeps.
+    pub fn termination_log<'a>(&self, command: &str, last_exits: impl Iterator<Item = &'a Run>) -> String {
+        let message = at_most(&self.message(command), 1000).to_owned();
+        let exits = last_exits
+            .map(|run| Value::Object(run_fields(run).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()));
+        let line = json_object(&[
+            ("outcome", self.outcome.name().into()),
+            ("exit_code", self.code.into()),
+            ("message", message.into()),
+            ("last_exits", exits.collect::<Vec<_>>().into()),
+        ]);
+        line + "\n"
+    }
+}
+
+/// A JSON object with its keys in the order given.
+pub fn json_object(fields: &[(&str, Value)]) -> String {
+    let pairs: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", Value::from(*key))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+/// A finished run.
+pub fn run_fields(run: &Run) -> Fields {
+    let exit = match run.exit {
+        Exit::Code(code) => ("code", code.into()),
+        Exit::Signal { signal, .. } => ("signal", signal.to_string().into()),
+    };
+    let mut fields = with(who(run.generation, run.pid), [exit, ("uptime_seconds", seconds(run.uptime))]);
+    fields.extend(run.reason.map(|reason| ("reason", reason.name().into())));
+    fields
+}
+
+/// A duration as a number of seconds.
+pub fn seconds(duration: Duration) -> Value {
+    // Milliseconds are what a reader can use; a float of nanoseconds would be noise.
+    (duration.as_millis() as f64 / 1000.0).into()
+}
+
+fn who(generation: u32, pid: i32) -> Fields {
+    vec![("generation", generation.into()), ("pid", pid.into())]
+}
+
+fn with(mut fields: Fields, more: impl IntoIterator<Item = (&'static str, Value)>) -> Fields {
+    fields.extend(more);
+    fields
+}

@@ -1,0 +1,108 @@
+//! The lines for people: what happened, to what, and what comes next. Pure.
+
+use std::fmt;
+
+use super::{Cause, Ending, Report, Run};
+use crate::supervisor::exit::SpawnStep;
+use crate::supervisor::generation::Duty;
+use crate::supervisor::time::human;
+
+impl Report {
+    /// The line for people, without restartinit's name before it.
+    pub fn message(&self) -> String {
+        match self {
+            Report::Started { generation, pid, duty } => {
+                let duty = match duty {
+                    Duty::Standby => " as standby",
+                    Duty::Successor => " as successor",
+                    Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => "",
+                };
+                format!("generation {generation} (pid {pid}) started{duty}")
+            }
+            Report::Ready { generation, pid, after } => format!("generation {generation} (pid {pid}) is ready after {}", human(*after)),
+            Report::Restarting { run, used, allowed, wait, heir } => {
+                let when = match heir {
+                    Some(heir) => format!("(generation {heir} takes over)"),
+                    None if wait.is_zero() => "now".to_owned(),
+                    None => format!("in {}", human(*wait)),
+                };
+                format!("{run}: restart {used} of {allowed} {when}")
+            }
+            Report::Planned { generation, reason, used } => {
+                let used = used.map_or(String::new(), |used| format!(" ({} MiB are used)", used >> 20));
+                let what = generation.map_or("no generation runs".to_owned(), |(number, pid)| format!("generation {number} (pid {pid})"));
+                format!("planned restart, {}{used}: {what} is to be replaced", reason.text())
+            }
+            Report::TakenOver { generation, pid, old, reason } => {
+                format!("generation {generation} (pid {pid}) takes over from generation {old} ({})", reason.text())
+            }
+            Report::PlanFailed { reason, why, goes_on } => {
+                let goes_on = goes_on.map_or(String::new(), |number| format!("; generation {number} goes on"));
+                format!("the planned restart ({}) failed: {why}{goes_on}", reason.text())
+            }
+            Report::Retired { run } => format!("{run}: retired"),
+            Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
+            Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),
+            Report::Silent { generation, pid } => {
+                format!(
+                    "generation {generation} (pid {pid}) does not answer on the Node channel: the options that need it do nothing \
+                     (COMMAND must be node itself, not npm or a shell that starts it)"
+                )
+            }
+            Report::StopAsked { signal, forwarded, drain } => {
+                let rewritten = if signal == forwarded { String::new() } else { format!(", forwarded as {forwarded}") };
+                let when = if drain.is_zero() { String::new() } else { format!(", in {}", human(*drain)) };
+                format!("stop asked by {signal}{rewritten}{when}")
+            }
+            Report::GraceExpired { generation, pid, grace } => {
+                format!("generation {generation} (pid {pid}) did not end within the grace period of {}: killed", human(*grace))
+            }
+            Report::Leftovers { generation, count, signal } => format!("{} of generation {generation}: {signal} sent", leftovers(*count)),
+            Report::LeftoversRemain { generation, count } => {
+                format!("{} of generation {generation} cannot be ended (stuck in the kernel?): going on without", leftovers(*count))
+            }
+            Report::SpawnFailed { generation, failure, wait } => {
+                let step = match failure.step {
+                    SpawnStep::Fork => "fork",
+                    SpawnStep::Exec => "exec",
+                };
+                format!("generation {generation} could not be started: {step}: {}: trying again in {}", failure.advice(), human(*wait))
+            }
+            Report::Ended { ending, command, .. } => ending.message(command),
+        }
+    }
+}
+
+impl Ending {
+    /// `outcome: what happened; exiting with code N`.
+    pub fn message(&self, command: &str) -> String {
+        let outcome = self.outcome.name();
+        let what = match &self.cause {
+            Cause::Run(run) => run.to_string(),
+            Cause::Exhausted { run, used, window } => {
+                let span = if window.is_zero() { String::new() } else { format!(" within {}", human(*window)) };
+                format!("{run}; {used} of {used} restarts used{span}")
+            }
+            Cause::NeverSpawned { signal } => format!("{signal} arrived before the command could be started"),
+            Cause::Spawn(failure) => format!("cannot execute {command:?}: {}", failure.advice()),
+        };
+        format!("{outcome}: {what}; exiting with code {}", self.code)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Run { generation, pid, exit, reason, uptime } = self;
+        let reason = reason.map_or(String::new(), |reason| format!(" ({})", reason.text()));
+        write!(f, "generation {generation} (pid {pid}) {exit}{reason} after {}", human(*uptime))
+    }
+}
+
+/// The beginning of a text, of at most so many bytes.
+pub fn at_most(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+fn leftovers(count: usize) -> String {
+    if count == 1 { "1 leftover".to_owned() } else { format!("{count} leftovers") }
+}

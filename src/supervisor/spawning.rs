@@ -1,0 +1,112 @@
+//! Spawning generations: when one is due, what becomes of one that was spawned, and of a spawn that failed. Pure.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase, Role};
+use super::exit::{Outcome, SpawnFailure};
+use super::generation::{Channel, Duty, Generation, Life, Port};
+use super::policy::doubled;
+use super::report::{Cause, Ending, Report};
+use super::time::Moment;
+
+/// The spawn that was asked for, and those that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Spawning {
+    /// What is being spawned is for.
+    asked: Option<Duty>,
+    /// Failed spawns since the last that was made.
+    failures: u32,
+    /// All of them.
+    pub total_failures: u64,
+}
+
+impl Spawning {
+    const RETRY: Duration = Duration::from_millis(100);
+    const RETRY_MAX: Duration = Duration::from_secs(5);
+
+    fn failed(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.total_failures = self.total_failures.saturating_add(1);
+        doubled(Self::RETRY, self.failures, Self::RETRY_MAX)
+    }
+}
+
+impl Supervisor {
+    /// When the next active generation is due. Never while leftovers of one that has ended are left, or while one makes room.
+    pub(super) fn spawn_due(&self, next: Next) -> Option<Moment> {
+        let Next::Spawn { due } = next else { return None };
+        let is_free = self.spawning.asked.is_none() && self.generations.iter().all(Generation::is_running);
+        is_free.then_some(due)
+    }
+
+    pub(super) fn spawn(&mut self, duty: Duty, actions: &mut Actions) {
+        self.spawning.asked = Some(duty);
+        let role = if duty == Duty::Standby { Role::Standby } else { Role::Active };
+        let last_exit = self.last_exits.front().map(|last| last.run.exit);
+        actions.push_back(Action::Spawn { generation: self.latest.saturating_add(1), role, last_exit });
+    }
+
+    pub(super) fn is_spawning(&self) -> bool {
+        self.spawning.asked.is_some()
+    }
+
+    pub(super) fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
+        let duty = self.spawning.asked.take().unwrap_or(Duty::Active);
+        self.latest = self.latest.saturating_add(1);
+        self.spawning.failures = 0;
+        let limit = match duty {
+            Duty::Successor => Some(self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT)),
+            Duty::Active | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => self.config.wait_ready,
+        };
+        let generation = Generation {
+            number: self.latest,
+            pid,
+            started: now,
+            duty,
+            port: Port::None,
+            channel: if self.config.has_channel() { Channel::Open } else { Channel::None },
+            said_ready: false,
+            ready_by: limit.map(|limit| now.saturating_add(limit)),
+            doom: None,
+            life: Life::Running,
+        };
+        self.generations.push(generation);
+        actions.push_back(Action::Report(Report::Started { generation: self.latest, pid, duty }));
+        match self.phase {
+            Phase::Supervising(_) if duty == Duty::Active => {
+                self.phase = Phase::Supervising(Next::Undecided);
+                for signal in self.held.take().iter() {
+                    self.forward(signal, actions);
+                }
+                self.see_to_plan(now, actions);
+            }
+            Phase::Supervising(_) | Phase::Draining { .. } | Phase::Ended => {}
+            Phase::Stopping { signal, .. } => self.forward_stop(now, signal, actions),
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, now: Moment, failure: SpawnFailure, actions: &mut Actions) {
+        let duty = self.spawning.asked.take().unwrap_or(Duty::Active);
+        let wait = self.spawning.failed();
+        let generation = self.latest.saturating_add(1);
+        match duty {
+            // The one that serves goes on.
+            Duty::Successor => self.plan_failed(&format!("generation {generation} could not be started: {}", failure.advice()), actions),
+            Duty::Standby => {
+                self.standby.wait_until(now.saturating_add(wait));
+                actions.push_back(Action::Report(Report::SpawnFailed { generation, failure, wait }));
+            }
+            Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => {
+                let next = match failure.final_code() {
+                    Some(code) => Next::HandOver(Ending { outcome: Outcome::CannotExecute, code, cause: Cause::Spawn(failure) }),
+                    None => {
+                        actions.push_back(Action::Report(Report::SpawnFailed { generation, failure, wait }));
+                        Next::Spawn { due: now.saturating_add(wait) }
+                    }
+                };
+                self.phase = Phase::Supervising(next);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The standby: when one is spawned, and what becomes of one that dies waiting. It never touches the service. Pure.
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase};
+use super::generation::{Duty, Generation, Port};
+use super::policy::doubled;
+use super::report::{Report, Run};
+use super::time::Moment;
+
+/// When the next standby may be spawned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct StandbyPlan {
+    not_before: Moment,
+    /// Those in a row that died waiting.
+    failures: u32,
+}
+
+impl StandbyPlan {
+    pub(super) fn wait_until(&mut self, moment: Moment) {
+        self.not_before = self.not_before.max(moment);
+    }
+
+    pub(super) fn promoted(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+impl StandbyPlan {
+    /// What tells it from another, seen from `now`.
+    pub(super) fn key(self, now: Moment) -> impl std::fmt::Debug {
+        (self.not_before.saturating_sub(now), self.failures)
+    }
+}
+
+impl Supervisor {
+    /// When a standby is to be spawned: once the active generation serves, and while nothing else is being changed.
+    pub(super) fn standby_due(&self) -> Option<Moment> {
+        let is_settled = |active: &Generation| active.can_take_over(self.config.wait_ready);
+        let is_wanted = self.config.standby
+            && self.phase == Phase::Supervising(Next::Undecided)
+            && self.planned.is_none()
+            && !self.is_spawning()
+            && self.active().is_some_and(is_settled)
+            && !self.running().any(|generation| matches!(generation.duty, Duty::Standby | Duty::Successor | Duty::Dismissed { .. }));
+        is_wanted.then_some(self.standby.not_before)
+    }
+
+    pub(super) fn standby_exited(&mut self, now: Moment, run: Run, actions: &mut Actions) {
+        let stable = run.uptime >= self.config.stable_after;
+        self.standby.failures = if stable { 1 } else { self.standby.failures.saturating_add(1) };
+        let wait = doubled(self.config.backoff, self.standby.failures, self.config.backoff_max);
+        self.standby.wait_until(now.saturating_add(wait));
+        actions.push_back(Action::Report(Report::StandbyEnded { run, wait }));
+    }
+
+    /// After a planned restart a standby from before would bring back what was to be replaced.
+    pub(super) fn replace_standby(&mut self, now: Moment, actions: &mut Actions) {
+        if let Some(standby) = self.with_duty(Duty::Standby) {
+            let number = standby.number;
+            self.dismiss(now, number, actions);
+        }
+    }
+
+    /// Whether a standby waits at its `listen()`, ready to take over.
+    pub fn standby_waits(&self) -> bool {
+        self.running().any(|generation| generation.duty == Duty::Standby && generation.port == Port::Asked)
+    }
+}

@@ -1,0 +1,1 @@
+//! What observers may see of the supervisor. Pure.
