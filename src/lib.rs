@@ -1,4 +1,4 @@
-//! restartinit's rooms. `run` is the hall, the only place that knows both thought and hands. Thought (`config`, `signal`,
+//! restartinit's rooms. `run` is the hall, the only place that knows both thought and hands. Thought (`config`, `observe`, `signal`,
 //! `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
 
 #![deny(unsafe_code)]
@@ -17,6 +17,7 @@
 
 pub mod config;
 pub mod logger;
+pub mod observe;
 pub mod run;
 pub mod signal;
 pub mod supervisor;

@@ -1,5 +1,6 @@
 //! The settings: what they are, and how a command line and an environment become them. Pure: both come in as arguments.
 
+pub mod address;
 pub mod options;
 pub mod values;
 
