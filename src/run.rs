@@ -1,6 +1,8 @@
 //! The hall: the one place that knows both thought and hands. It sleeps in one system call, turns what the hands saw into events, and
 //! has the hands do what the supervisor answers. After the first spawn nothing in here may end or block the process.
 
+pub mod server;
+
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;

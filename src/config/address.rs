@@ -85,7 +85,24 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "0", "65536", "-1", "+80", " 80", "x", ":3000", "localhost:3000", "127.0.0.1", "127.0.0.1:0", "::1:80", "::", "unix:", "unix:a", "http://x"] {
+        for text in [
+            "",
+            "0",
+            "65536",
+            "-1",
+            "+80",
+            " 80",
+            "x",
+            ":3000",
+            "localhost:3000",
+            "127.0.0.1",
+            "127.0.0.1:0",
+            "::1:80",
+            "::",
+            "unix:",
+            "unix:a",
+            "http://x",
+        ] {
             assert!(Address::parse(text).is_err() && Address::parse_tcp(text).is_err(), "{text:?}");
         }
     }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod options;
 pub mod values;
+mod verb;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use lexopt::Arg;
 
 use crate::signal::{Signal, SignalSet};
+use address::Address;
 use options::{LOG, OPTIONS, OptionSpec};
 use values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites};
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub leftover_timeout: Duration,
     pub exit_zero_on: CodeSet,
     pub group: bool,
+    /// `None`: no such server.
+    pub http: Option<Address>,
     /// `None`: [`TERMINATION_LOG`] if it exists.
     pub termination_log: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -66,6 +70,7 @@ impl Default for Config {
             leftover_timeout: Duration::from_secs(2),
             exit_zero_on: CodeSet::default(),
             group: false,
+            http: None,
             termination_log: None,
             log_format: LogFormat::Text,
             log_filter: "warn".to_owned(),
@@ -84,6 +89,16 @@ pub enum Request {
     },
     /// Print this on stdout and exit 0.
     Print(String),
+    /// Ask the restartinit of this container.
+    Verb(Verb),
+}
+
+/// What the restartinit of this container is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    Status { json: bool },
+    Health,
+    Restart,
 }
 
 /// A command line or an environment that cannot be followed: one line for a person.
@@ -112,6 +127,14 @@ struct Flags {
     print_config: bool,
 }
 
+impl Flags {
+    /// An option that means nothing to a verb, if one was given. The level may be: an alias has it for all uses.
+    fn first_given(&self) -> Option<&str> {
+        let given = self.values.iter().flatten().map(|given| given.by.as_str()).next();
+        given.or(self.print_config.then_some("--print-config"))
+    }
+}
+
 /// Reads the arguments (without the program's name) and the environment.
 ///
 /// # Errors
@@ -123,7 +146,10 @@ where
     let mut flags = Flags { values: OPTIONS.iter().map(|_| None).collect(), ..Flags::default() };
     let mut parser = lexopt::Parser::from_args(args);
     let mut command = Vec::new();
-    while let Some(arg) = parser.next().map_err(usage)? {
+    loop {
+        // After `--`, even `status` is a command.
+        let verbs = !parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--")));
+        let Some(arg) = parser.next().map_err(usage)? else { break };
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Request::Print(options::help())),
             Arg::Short('V') | Arg::Long("version") => {
@@ -141,8 +167,13 @@ where
             }
             Arg::Short(letter) => return Err(UsageError(format!("unknown option -{letter} (see restartinit -h)"))),
             Arg::Value(first) => {
+                let rest = parser.raw_args().map_err(usage)?;
+                if verbs && let Some(verb) = verb::known(&first) {
+                    return verb::read(verb, flags.first_given(), rest);
+                }
                 command.push(first);
-                command.extend(parser.raw_args().map_err(usage)?);
+                command.extend(rest);
+                break;
             }
         }
     }

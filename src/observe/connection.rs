@@ -22,12 +22,22 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Phase {
-    Reading { door: Door, head: Vec<u8> },
+    Reading {
+        door: Door,
+        head: Vec<u8>,
+    },
     /// The hall knows what is asked.
-    Asked { with_body: bool },
-    Writing { answer: Vec<u8>, sent: usize },
+    Asked {
+        with_body: bool,
+    },
+    Writing {
+        answer: Vec<u8>,
+        sent: usize,
+    },
     /// The answer is out; so many bytes may still be thrown away.
-    Lingering { left: usize },
+    Lingering {
+        left: usize,
+    },
     Closed,
 }
 

@@ -28,8 +28,7 @@ pub enum Ask {
     Restart,
 }
 
-const READING: [(&str, Ask); 4] =
-    [("/livez", Ask::Livez), ("/readyz", Ask::Readyz), ("/metrics", Ask::Metrics), ("/status", Ask::Status)];
+const READING: [(&str, Ask); 4] = [("/livez", Ask::Livez), ("/readyz", Ask::Readyz), ("/metrics", Ask::Metrics), ("/status", Ask::Status)];
 /// The status for people, on the control door.
 pub const STATUS_TEXT: &str = "/status.txt";
 /// POST, on the control door.
@@ -144,7 +143,8 @@ fn route(door: Door, method: &str, target: &str) -> Head {
         (Some(_), _, _) => wrong_method("GET, HEAD"),
         (None, Some(_), _) => wrong_method("POST"),
         (None, None, _) => {
-            let paths: Vec<&str> = READING.iter().map(|(path, _)| *path).chain([STATUS_TEXT, RESTART].into_iter().filter(|_| control)).collect();
+            let paths: Vec<&str> =
+                READING.iter().map(|(path, _)| *path).chain([STATUS_TEXT, RESTART].into_iter().filter(|_| control)).collect();
             Head::Refused { answer: Answer::text(404, format!("not found; there are: {}", paths.join(" "))), with_body }
         }
     }

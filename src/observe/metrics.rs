@@ -10,14 +10,22 @@ pub fn page(snapshot: &Snapshot) -> String {
 
     page.family("restartinit_info", "gauge", "The version of restartinit that is running.");
     page.sample("restartinit_info", &format!("{{version=\"{}\"}}", snapshot.version), 1.0);
-    page.gauge("restartinit_start_time_seconds", "When restartinit started, in seconds since 1970.", snapshot.unix_seconds(Default::default()));
+    page.gauge(
+        "restartinit_start_time_seconds",
+        "When restartinit started, in seconds since 1970.",
+        snapshot.unix_seconds(Default::default()),
+    );
 
     page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
     for (reason, count) in &snapshot.restarts_total {
         page.sample("restartinit_restarts_total", &format!("{{reason=\"{reason}\"}}"), *count as f64);
     }
     page.gauge("restartinit_restarts_allowed", "Crash restarts allowed inside the window.", snapshot.restarts_allowed);
-    page.gauge("restartinit_restarts_remaining", "Crash restarts left inside the window before the hand-over.", snapshot.restarts_remaining());
+    page.gauge(
+        "restartinit_restarts_remaining",
+        "Crash restarts left inside the window before the hand-over.",
+        snapshot.restarts_remaining(),
+    );
     let window = snapshot.restart_window.as_secs_f64();
     page.gauge("restartinit_restart_window_seconds", "The restart window; 0 is the whole life of the container.", window);
     page.gauge("restartinit_generation", "The latest generation of the command, from 1.", snapshot.latest_generation);
