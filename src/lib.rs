@@ -1,5 +1,5 @@
-//! restartinit's rooms. `run` is the hall, the only place that knows both thought and hands. Thought (`config`, `signal`,
-//! `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
+//! restartinit's rooms. `run` and `verbs` are the halls, the only places that know both thought and hands. Thought (`config`, `observe`,
+//! `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
 
 #![deny(unsafe_code)]
 #![deny(
@@ -17,7 +17,9 @@
 
 pub mod config;
 pub mod logger;
+pub mod observe;
 pub mod run;
 pub mod signal;
 pub mod supervisor;
 pub mod sys;
+pub mod verbs;

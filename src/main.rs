@@ -6,12 +6,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 use restartinit::config::{self, Request};
 use restartinit::supervisor::exit::USAGE;
 use restartinit::sys::{signals, stderr};
-use restartinit::{logger, run};
+use restartinit::{logger, run, verbs};
 
 fn main() -> ExitCode {
     // Before anything else: PID 1 loses a signal that it neither handles nor blocks.
@@ -39,7 +37,15 @@ fn serve() -> anyhow::Result<u8> {
             for warning in warnings {
                 log::warn!("{warning}");
             }
-            run::supervise(*config, command).context("cannot start supervising")
+            run::supervise(*config, command).map_err(with_words)
         }
+        Request::Verb(verb) => Ok(verbs::run(verb)),
     }
+}
+
+/// An error with words of its own, such as a port that cannot be bound, needs no more; a bare errno does.
+fn with_words(error: std::io::Error) -> anyhow::Error {
+    let speaks = error.get_ref().is_some();
+    let error = anyhow::Error::from(error);
+    if speaks { error } else { error.context("cannot start supervising") }
 }

@@ -3,6 +3,8 @@
 
 mod acts;
 mod memory;
+mod observing;
+pub mod server;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -17,13 +19,15 @@ use crate::supervisor::event::{Actions, Event};
 use crate::supervisor::exit::{Exit, Reason};
 use crate::supervisor::report::Ending;
 use crate::supervisor::time::Moment;
-use crate::sys::poll::{Interest, Poller};
+use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Arrival};
 use crate::sys::spawn::{Hygiene, Launcher};
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
 use crate::sys::{processes, stderr};
 use memory::Memory;
+use nix::poll::PollFlags;
+use server::Server;
 
 /// Children reaped in one turn, so that a flood of orphans cannot keep a signal waiting.
 const REAPED_A_TURN: usize = 16_384;
@@ -36,6 +40,7 @@ struct Hall {
     supervisor: Supervisor,
     launcher: Launcher,
     poller: Poller,
+    server: Server,
     terminal: Option<Terminal>,
     memory: Memory,
     own_pid: i32,
@@ -43,6 +48,7 @@ struct Hall {
     foreign: Vec<i32>,
     command: String,
     termination_log: Option<std::path::PathBuf>,
+    orphans_reaped: u64,
     actions: Actions,
     ending: Option<Ending>,
     /// Reaping was cut short.
@@ -58,6 +64,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let is_init = own_pid == 1;
     let ignore_hup = signals::is_ignored(libc::SIGHUP);
     let memory = Memory::new(config.max_memory)?;
+    let server = Server::open(config.http.as_ref())?;
     signals::install()?;
     if !is_init && let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
@@ -71,6 +78,8 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         launcher: Launcher::new(command, std::env::vars_os(), hygiene, config.standby)?,
         supervisor: Supervisor::new(config, name.clone(), terminal.is_some() && !is_init, memory.limit()),
         poller: Poller::default(),
+        server,
+        orphans_reaped: 0,
         foreign: if wait::any_children() { children_of(own_pid) } else { Vec::new() },
         terminal,
         memory,
@@ -98,20 +107,22 @@ fn children_of(pid: i32) -> Vec<i32> {
 }
 
 impl Hall {
-    /// One turn: sleep, then signals, reaping and exits, deadlines. Each event's actions are done before the next event is told, so
+    /// One turn: sleep, then signals, reaping and exits, deadlines, and last those who only observe. Each event's actions are done before the next event is told, so
     /// that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let timeout = match self.supervisor.next_deadline() {
+        let deadline = self.supervisor.next_deadline().into_iter().chain(self.server.deadline()).min();
+        let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.saturating_sub(self.now())),
             None => None,
         };
         self.poller.clear();
-        let stderr = stderr::waits_for().map(|fd| self.poller.add(fd, Interest::Writable));
-        self.poller.wait(timeout);
-        if stderr.is_some_and(|slot| self.poller.ready(slot).writable) {
-            stderr::flush();
+        if let Some(fd) = stderr::waits_for() {
+            self.poller.add(fd, PollFlags::POLLOUT);
         }
+        self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
+        self.poller.wait(timeout);
+        stderr::flush();
         signals::take(|arrival| self.signal_arrived(arrival));
         if signals::take_child() || self.more_to_reap {
             self.reap();
@@ -120,6 +131,7 @@ impl Hall {
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
             self.tell(Event::Tick);
         }
+        self.observe();
     }
 
     fn now(&self) -> Moment {
@@ -142,6 +154,9 @@ impl Hall {
                 Waited::Exited { pid, exit } => {
                     self.foreign.retain(|foreign| *foreign != pid);
                     let reason = self.reason(pid, exit);
+                    if !self.supervisor.running().any(|generation| generation.pid == pid) {
+                        self.orphans_reaped += 1;
+                    }
                     self.tell(Event::Exited { pid, exit, reason });
                     continue;
                 }

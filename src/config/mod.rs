@@ -1,8 +1,10 @@
 //! The settings: what they are, and how a command line and an environment become them. Pure: both come in as arguments.
 
+pub mod address;
 pub mod options;
 pub mod size;
 pub mod values;
+mod verb;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use lexopt::Arg;
 
 use crate::signal::{Signal, SignalSet};
+use address::Address;
 use options::{LOG, OPTIONS, OptionSpec};
 use size::Size;
 use values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites, StopBy};
@@ -55,6 +58,8 @@ pub struct Config {
     pub watchdog: Option<Duration>,
     pub hold_port: bool,
     pub standby: bool,
+    /// `None`: no such server.
+    pub http: Option<Address>,
     /// `None`: [`TERMINATION_LOG`] if it exists.
     pub termination_log: Option<PathBuf>,
     pub log_format: LogFormat,
@@ -86,6 +91,7 @@ impl Default for Config {
             watchdog: None,
             hold_port: false,
             standby: false,
+            http: None,
             termination_log: None,
             log_format: LogFormat::Text,
             log_filter: "warn".to_owned(),
@@ -116,6 +122,16 @@ pub enum Request {
     },
     /// Print this on stdout and exit 0.
     Print(String),
+    /// Ask the restartinit of this container.
+    Verb(Verb),
+}
+
+/// What the restartinit of this container is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    Status { json: bool },
+    Health,
+    Restart,
 }
 
 /// A command line or an environment that cannot be followed: one line for a person.
@@ -144,6 +160,14 @@ struct Flags {
     print_config: bool,
 }
 
+impl Flags {
+    /// An option that means nothing to a verb, if one was given. The level may be: an alias has it for all uses.
+    fn first_given(&self) -> Option<&str> {
+        let given = self.values.iter().flatten().map(|given| given.by.as_str()).next();
+        given.or(self.print_config.then_some("--print-config"))
+    }
+}
+
 /// Reads the arguments (without the program's name) and the environment.
 ///
 /// # Errors
@@ -155,7 +179,10 @@ where
     let mut flags = Flags { values: OPTIONS.iter().map(|_| None).collect(), ..Flags::default() };
     let mut parser = lexopt::Parser::from_args(args);
     let mut command = Vec::new();
-    while let Some(arg) = parser.next().map_err(usage)? {
+    loop {
+        // After `--`, even `status` is a command.
+        let verbs = !parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--")));
+        let Some(arg) = parser.next().map_err(usage)? else { break };
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Request::Print(options::help())),
             Arg::Short('V') | Arg::Long("version") => {
@@ -173,8 +200,13 @@ where
             }
             Arg::Short(letter) => return Err(UsageError(format!("unknown option -{letter} (see restartinit -h)"))),
             Arg::Value(first) => {
+                let rest = parser.raw_args().map_err(usage)?;
+                if verbs && let Some(verb) = verb::known(&first) {
+                    return verb::read(verb, flags.first_given(), rest);
+                }
                 command.push(first);
-                command.extend(parser.raw_args().map_err(usage)?);
+                command.extend(rest);
+                break;
             }
         }
     }

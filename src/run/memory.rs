@@ -62,6 +62,10 @@ impl Memory {
         self.cgroup.as_ref().and_then(MemoryCgroup::working_set)
     }
 
+    pub fn wanted(&self) -> Option<Size> {
+        self.wanted
+    }
+
     /// What `--max-memory` allows, in bytes.
     pub fn limit(&self) -> Option<u64> {
         match self.wanted? {

@@ -27,10 +27,6 @@ impl MemoryWatch {
     pub(super) fn new(limit: u64) -> MemoryWatch {
         MemoryWatch { limit, look_at: Self::EVERY, not_before: Moment::ZERO }
     }
-
-    pub(super) fn limit(self) -> u64 {
-        self.limit
-    }
 }
 
 #[cfg(test)]

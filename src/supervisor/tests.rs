@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::config::values::RestartPolicy;
-use event::{News, Role, Word};
+use event::Role;
 use exit::{Exit, SpawnFailure, SpawnStep};
 use leftovers::GIVE_UP_AFTER;
-use std::time::Duration;
 
 pub(super) const HUP: i32 = 1;
 

@@ -2,6 +2,7 @@
 //! another. `unsafe` lives in `poll`, `signals`, `spawn`, `wait` and `stderr` alone.
 
 pub mod cgroup;
+pub mod doors;
 pub mod poll;
 pub mod processes;
 pub mod signals;

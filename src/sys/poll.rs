@@ -2,29 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-use libc::{c_short, nfds_t, pollfd, timespec};
-
-/// What is waited for of a descriptor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Interest {
-    Readable,
-    Writable,
-    Both,
-    /// Only that the other end has gone.
-    HangUp,
-}
-
-/// What has happened to a descriptor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Ready {
-    /// Also at an end or an error: the next read tells.
-    pub readable: bool,
-    pub writable: bool,
-}
+use libc::{nfds_t, pollfd, timespec};
+use nix::poll::PollFlags;
 
 /// The descriptors of one turn. It is made once, and its memory is used again.
 #[derive(Debug, Default)]
@@ -32,33 +15,21 @@ pub struct Poller {
     fds: Vec<pollfd>,
 }
 
-/// Where a descriptor is in a turn's list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot(usize);
-
 impl Poller {
     /// A new turn begins: nothing is waited for yet.
     pub fn clear(&mut self) {
         self.fds.clear();
     }
 
-    /// Adds a descriptor to wait for.
-    pub fn add(&mut self, fd: BorrowedFd<'_>, interest: Interest) -> Slot {
-        let events = match interest {
-            Interest::Readable => libc::POLLIN,
-            Interest::Writable => libc::POLLOUT,
-            Interest::Both => libc::POLLIN | libc::POLLOUT,
-            Interest::HangUp => 0,
-        };
-        self.fds.push(pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
-        Slot(self.fds.len() - 1)
+    /// Adds a descriptor to wait for; its end and its errors are told without being asked for.
+    pub fn add(&mut self, fd: BorrowedFd<'_>, events: PollFlags) {
+        self.fds.push(pollfd { fd: fd.as_raw_fd(), events: events.bits(), revents: 0 });
     }
 
-    /// What the last [`Poller::wait`] saw of it.
-    pub fn ready(&self, slot: Slot) -> Ready {
-        let seen = |events: c_short| self.fds.get(slot.0).is_some_and(|fd| fd.revents & events != 0);
-        let gone = libc::POLLHUP | libc::POLLERR | libc::POLLNVAL;
-        Ready { readable: seen(libc::POLLIN | gone), writable: seen(libc::POLLOUT | gone) }
+    /// What the last [`Poller::wait`] saw of a descriptor.
+    pub fn seen(&self, fd: RawFd) -> PollFlags {
+        let seen = self.fds.iter().find(|known| known.fd == fd);
+        seen.map_or(PollFlags::empty(), |known| PollFlags::from_bits_truncate(known.revents))
     }
 
     /// Sleeps until a signal arrives, a descriptor is ready, or the timeout is over (`None`: never).

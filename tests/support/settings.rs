@@ -20,6 +20,11 @@ pub fn options() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)> {
         ),
         ("leftovers", vec!["keep"], vec!["maybe", "0"]),
         ("exit-zero-on", vec!["143", "1,2,3-5"], vec!["300", "-5", "five"]),
+        (
+            "http",
+            vec!["3000", "127.0.0.1:3000", "[::1]:8080", "0.0.0.0:80"],
+            vec!["x", "0", "65536", "-1", "localhost:3000", "127.0.0.1", "127.0.0.1:0", "unix:/run/x.sock"],
+        ),
         ("termination-log", vec!["/tmp/no/such/place"], vec![]),
         ("log-format", vec!["json"], vec!["xml", "JSON5"]),
     ];

@@ -1,0 +1,144 @@
+//! The metrics page, in Prometheus' text format 0.0.4: HELP and TYPE for each name, base units, and no series for what is not known. Pure.
+
+use super::snapshot::Snapshot;
+
+/// All metrics.
+pub fn page(snapshot: &Snapshot) -> String {
+    let Snapshot { counters, memory, event_loop, .. } = snapshot;
+    let active = snapshot.active();
+    let mut page = Page(String::with_capacity(4096));
+
+    page.family("restartinit_info", "gauge", "The version of restartinit that is running.");
+    page.sample("restartinit_info", &format!("{{version=\"{}\"}}", snapshot.version), 1.0);
+    page.gauge(
+        "restartinit_start_time_seconds",
+        "When restartinit started, in seconds since 1970.",
+        snapshot.unix_seconds(Default::default()),
+    );
+
+    page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
+    for (reason, count) in &snapshot.restarts_total {
+        page.sample("restartinit_restarts_total", &format!("{{reason=\"{reason}\"}}"), *count as f64);
+    }
+    page.gauge("restartinit_restarts_allowed", "Crash restarts allowed inside the window.", snapshot.restarts_allowed);
+    page.gauge(
+        "restartinit_restarts_remaining",
+        "Crash restarts left inside the window before the hand-over.",
+        snapshot.restarts_remaining(),
+    );
+    let window = snapshot.restart_window.as_secs_f64();
+    page.gauge("restartinit_restart_window_seconds", "The restart window; 0 is the whole life of the container.", window);
+    page.gauge("restartinit_generation", "The latest generation of the command, from 1.", snapshot.latest_generation);
+
+    page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
+    let ready = active.is_some_and(|generation| generation.ready);
+    page.gauge("restartinit_child_ready", "Whether the command runs and is ready.", u8::from(ready));
+    if let Some(started) = active.map(|generation| snapshot.unix_seconds(generation.started)) {
+        page.gauge("restartinit_child_start_time_seconds", "When this generation started, in seconds since 1970.", started);
+    }
+    page.bytes("restartinit_child_resident_memory_bytes", "Resident memory of the command's process.", memory.resident);
+    let limit = memory.limit.as_ref().map(|limit| limit.bytes);
+    page.bytes("restartinit_memory_limit_bytes", "Above this the command is restarted gracefully (--max-memory).", limit);
+    page.bytes("restartinit_cgroup_working_set_bytes", "Working set of the container's memory cgroup.", memory.cgroup_working_set);
+    page.bytes("restartinit_cgroup_memory_limit_bytes", "Limit of the container's memory cgroup.", memory.cgroup_limit);
+    if let Some(lag) = event_loop {
+        let (last, largest) = (lag.last.as_secs_f64(), lag.largest.as_secs_f64());
+        page.gauge("restartinit_event_loop_lag_seconds", "How long the event loop let the latest ping wait.", last);
+        page.gauge("restartinit_event_loop_lag_max_seconds", "The longest such wait since the last scrape.", largest);
+    }
+
+    page.counter("restartinit_orphans_reaped_total", "Orphans that were adopted and reaped.", counters.orphans_reaped);
+    page.counter("restartinit_spawn_failures_total", "Spawns that failed and were tried again.", counters.spawn_failures);
+    let help = "Lines of restartinit's own that stderr did not take.";
+    page.counter("restartinit_log_lines_dropped_total", help, counters.log_lines_dropped);
+    let help = "Messages on the command's channel that were dropped.";
+    page.counter("restartinit_channel_messages_dropped_total", help, counters.channel_messages_dropped);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: f64) {
+        self.0.push_str(&format!("{name}{labels} {value}\n"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Into<f64>) {
+        self.family(name, "gauge", help);
+        self.sample(name, "", value.into());
+    }
+
+    fn bytes(&mut self, name: &str, help: &str, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            self.gauge(name, help, bytes as f64);
+        }
+    }
+
+    fn counter(&mut self, name: &str, help: &str, count: u64) {
+        self.family(name, "counter", help);
+        self.sample(name, "", count as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    /// promtool is in Debian's package prometheus.
+    fn promtool_accepts(page: &str) {
+        let mut promtool = Command::new("promtool");
+        promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut promtool = promtool.spawn().expect("promtool: install the package prometheus");
+        promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let told = promtool.wait_with_output().unwrap();
+        assert!(told.status.success() && told.stdout.is_empty() && told.stderr.is_empty(), "{told:?}\n{page}");
+    }
+
+    #[test]
+    fn promtool_has_nothing_to_say() {
+        let mut snapshot = Snapshot::example();
+        promtool_accepts(&page(&snapshot));
+        snapshot.generations.clear();
+        (snapshot.memory, snapshot.event_loop) = (Default::default(), None);
+        promtool_accepts(&page(&snapshot));
+    }
+
+    #[test]
+    fn values_are_in_base_units() {
+        let page = page(&Snapshot::example());
+        for line in [
+            "restartinit_info{version=\"0.1.0\"} 1",
+            "restartinit_restarts_total{reason=\"out of memory\"} 1",
+            "restartinit_restarts_total{reason=\"asked\"} 0",
+            "restartinit_restarts_remaining 4",
+            "restartinit_generation 3",
+            "restartinit_child_up 1",
+            "restartinit_child_ready 1",
+            "restartinit_child_start_time_seconds 1764003003.25",
+            "restartinit_child_resident_memory_bytes 222744576",
+            "restartinit_event_loop_lag_seconds 0.002",
+            "restartinit_event_loop_lag_max_seconds 0.041",
+            "restartinit_orphans_reaped_total 4",
+        ] {
+            assert!(page.lines().any(|present| present == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_series() {
+        let mut snapshot = Snapshot::example();
+        snapshot.generations.clear();
+        (snapshot.memory, snapshot.event_loop) = (Default::default(), None);
+        let page = page(&snapshot);
+        for name in ["child_start_time", "_memory_", "event_loop", "cgroup"] {
+            assert!(!page.contains(name), "{page}");
+        }
+        assert!(page.contains("\nrestartinit_child_up 0\n"), "{page}");
+    }
+}

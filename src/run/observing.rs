@@ -1,0 +1,74 @@
+//! The hall's answers to those who only observe, and to whoever asks for a restart: what the supervisor tells, with what the hands see.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Hall;
+use super::memory::resident_of;
+use super::server::Reply;
+use crate::observe::answer;
+use crate::observe::http::Ask;
+use crate::observe::snapshot::{Counters, Memory, MemoryLimit, Snapshot, command_name};
+use crate::supervisor::event::Event;
+use crate::sys::stderr;
+
+impl Hall {
+    /// Opens the control door. After the first spawn, since the command need not wait for this.
+    pub(super) fn open_control(&mut self) {
+        match self.server.open_control() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                log::info!("another restartinit of this PID namespace answers to `restartinit status`, `health` and `restart`");
+            }
+            Err(error) => log::warn!("`restartinit status`, `health` and `restart` are not answered: {error} (is /proc mounted?)"),
+        }
+    }
+
+    /// Serves whoever asks.
+    pub(super) fn observe(&mut self) {
+        if self.server.is_idle(&|fd| self.poller.seen(fd)) && self.server.deadline().is_none() {
+            return;
+        }
+        let now = self.now();
+        let mut server = std::mem::take(&mut self.server);
+        let poller = std::mem::take(&mut self.poller);
+        let mut restart_asked = false;
+        server.serve(&|fd| poller.seen(fd), now, &mut |ask| match ask {
+            Ask::Restart => {
+                restart_asked = true;
+                Reply::Later
+            }
+            ask => Reply::Now(answer(ask, &self.snapshot(now))),
+        });
+        self.server = server;
+        self.poller = poller;
+        if restart_asked {
+            self.tell(Event::RestartAsked);
+        }
+    }
+
+    fn snapshot(&self, now: Duration) -> Snapshot {
+        let view = self.supervisor.view(now);
+        let active = view.active().map(|generation| generation.pid);
+        let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION"),
+            command: command_name(&self.command),
+            pid: self.own_pid,
+            now,
+            started_unix_seconds: unix_now.saturating_sub(now).as_secs_f64(),
+            counters: Counters { orphans_reaped: self.orphans_reaped, log_lines_dropped: stderr::dropped() as u64, ..view.counters },
+            memory: Memory {
+                resident: active.and_then(resident_of),
+                limit: self
+                    .memory
+                    .limit()
+                    .zip(self.memory.wanted())
+                    .map(|(bytes, wanted)| MemoryLimit { bytes, shown: wanted.to_string() }),
+                cgroup_working_set: self.memory.working_set(),
+                cgroup_limit: self.memory.cgroup_limit(),
+            },
+            ..view
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The doors that observers knock at: an abstract unix socket named after the PID namespace, and a TCP port. Sockets in, sockets out; no
+//! call waits, raises PIPE or leaves a descriptor to a child. Who is let in and what is said is not decided here.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockopt,
+    listen, recv, send, setsockopt, shutdown, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::observe::peer::Peer;
+
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 128;
+
+/// Where connections come in.
+#[derive(Debug)]
+pub enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// The next connection, non-blocking only by the calls of this file.
+    ///
+    /// # Errors
+    /// That of accept(2); `WouldBlock`: there is none.
+    pub fn accept(&self) -> io::Result<OwnedFd> {
+        match self {
+            Listener::Unix(listener) => listener.accept().map(|(stream, _)| stream.into()),
+            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| stream.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Unix(listener) => listener.as_fd(),
+            Listener::Tcp(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// The abstract name of the control door: all processes of a PID namespace come to the same one, and no others do.
+///
+/// # Errors
+/// /proc is missing or is another namespace's.
+pub fn control_name() -> io::Result<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid")?;
+    let number = link.to_str().and_then(|link| link.strip_prefix("pid:[")?.strip_suffix(']'));
+    let number = number.ok_or_else(|| io::Error::other("/proc/self/ns/pid is no namespace"))?;
+    Ok(format!("restartinit/{number}"))
+}
+
+/// # Errors
+/// That of socket(2), bind(2) or listen(2).
+pub fn listen_control(name: &str) -> io::Result<Listener> {
+    let address = UnixAddr::new_abstract(name.as_bytes())?;
+    let socket = stream_socket(AddressFamily::Unix, SockFlag::SOCK_NONBLOCK)?;
+    listen_at(&socket, &address)?;
+    Ok(Listener::Unix(socket.into()))
+}
+
+/// On `[::]`, IPv4 clients are served too, whatever the machine's default is.
+///
+/// # Errors
+/// That of socket(2), bind(2) or listen(2).
+pub fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
+    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let socket = stream_socket(family, SockFlag::SOCK_NONBLOCK)?;
+    // A container that is started anew at the host's network must not wait for its last connections to be forgotten.
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+    }
+    listen_at(&socket, &SockaddrStorage::from(address))?;
+    Ok(Listener::Tcp(socket.into()))
+}
+
+fn stream_socket(family: AddressFamily, flags: SockFlag) -> io::Result<OwnedFd> {
+    Ok(socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | flags, None)?)
+}
+
+fn listen_at(socket: &OwnedFd, address: &dyn SockaddrLike) -> io::Result<()> {
+    bind(socket.as_raw_fd(), address)?;
+    Ok(listen(socket, Backlog::new(BACKLOG)?)?)
+}
+
+/// Connects to the control door, and gives it and ourselves so much time for each call from then on.
+///
+/// # Errors
+/// That of connect(2); `ConnectionRefused`: nobody listens. `WouldBlock`: somebody does, but does not accept.
+pub fn connect_control(name: &str, patience: Duration) -> io::Result<OwnedFd> {
+    let socket = stream_socket(AddressFamily::Unix, SockFlag::empty())?;
+    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
+    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    Ok(socket)
+}
+
+/// Who is at the other end of a unix socket: who connected, or who listens.
+///
+/// # Errors
+/// That of getsockopt(2).
+pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    let credentials = getsockopt(&socket, sockopt::PeerCredentials)?;
+    Ok(Peer { pid: credentials.pid(), user: credentials.uid() })
+}
+
+/// The user that this process acts as.
+pub fn own_user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Takes what is there now. 0: the other end sends no more.
+///
+/// # Errors
+/// That of recv(2); `WouldBlock`: nothing is there.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
+}
+
+/// Sends what the kernel takes now.
+///
+/// # Errors
+/// That of send(2); `WouldBlock`: it takes nothing.
+pub fn transmit(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
+}
+
+/// Tells the other end that nothing more comes.
+pub fn end_transmission(socket: BorrowedFd<'_>) {
+    // One that has gone already needs no telling.
+    let _: Result<(), Errno> = shutdown(socket.as_raw_fd(), Shutdown::Write);
+}

@@ -1,0 +1,104 @@
+//! The hall of the verbs: `status`, `health` and `restart` as processes of their own. Each asks the restartinit of its container one
+//! question, prints the answer and ends. It must not touch anything of a supervising restartinit but its control door.
+
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::config::Verb;
+use crate::observe::http::{RESTART, STATUS_TEXT, read_answer, request};
+use crate::sys::{doors, signals};
+
+/// How long restartinit has to answer; a restart takes as long as it takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const LONGEST: usize = 1 << 20;
+
+/// Asks, prints, and gives back the exit code: 0, or 1 with one line on stderr.
+pub fn run(verb: Verb) -> u8 {
+    // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
+    signals::reset_for_command(false);
+    match ask(verb) {
+        Ok((200, _)) if verb == Verb::Health => 0,
+        // Whoever asked has closed stdout: nobody is left to be told.
+        Ok((200, body)) => u8::from(io::stdout().write_all(body.as_bytes()).is_err()),
+        Ok((_, body)) if verb == Verb::Restart => complain(&format!("not restarted: {}", body.trim_end())),
+        Ok((_, body)) => complain(body.trim_end()),
+        Err(why) => complain(&why),
+    }
+}
+
+fn complain(line: &str) -> u8 {
+    let _ = writeln!(io::stderr(), "restartinit: {line}");
+    1
+}
+
+/// The answer to a verb: its status and its body.
+fn ask(verb: Verb) -> Result<(u16, String), String> {
+    let (method, path, patience) = match verb {
+        Verb::Status { json: false } => ("GET", STATUS_TEXT, Some(PATIENCE)),
+        Verb::Status { json: true } => ("GET", "/status", Some(PATIENCE)),
+        Verb::Health => ("GET", "/readyz", Some(PATIENCE)),
+        Verb::Restart => ("POST", RESTART, None),
+    };
+    let until = patience.map(|patience| Instant::now() + patience);
+    let socket = connect()?;
+    // A refusal may be there before the question: then it is what counts.
+    let _ = doors::transmit(socket.as_fd(), &request(method, path));
+    let bytes = read(socket.as_fd(), until).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => stuck(),
+        _ => format!("restartinit does not answer: {error}"),
+    })?;
+    let answer = read_answer(&bytes).map(|(status, body)| (status, body.to_owned()));
+    answer.ok_or_else(|| "restartinit ended before it had answered".to_owned())
+}
+
+fn stuck() -> String {
+    format!("restartinit has not answered within {} s: is it stopped, or the machine overloaded?", PATIENCE.as_secs())
+}
+
+/// A connection to somebody who is believed to be this container's restartinit.
+fn connect() -> Result<OwnedFd, String> {
+    let nowhere = |error| format!("cannot find this container's restartinit: {error}: is /proc mounted?");
+    let name = doors::control_name().map_err(nowhere)?;
+    let socket = doors::connect_control(&name, PATIENCE).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => "no restartinit in this container: is it the entrypoint?".to_owned(),
+        io::ErrorKind::WouldBlock => stuck(),
+        _ => format!("cannot ask this container's restartinit: {error}"),
+    })?;
+    let peer = doors::peer(socket.as_fd()).map_err(|error| format!("cannot tell who answers: {error}"))?;
+    if peer.may_answer(doors::own_user()) {
+        Ok(socket)
+    } else {
+        Err(format!("what answers here (pid {}, user {}) is not to be trusted: ask as that user", peer.pid, peer.user))
+    }
+}
+
+/// All that comes until the other end is done.
+fn read(socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Vec<u8>> {
+    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
+    while bytes.len() < LONGEST {
+        let timeout = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
+            Some(left) => PollTimeout::try_from(left.as_millis() as i32 + 1).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
+        };
+        match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match doors::receive(socket, &mut buffer) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // A reset after the answer is no loss.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
