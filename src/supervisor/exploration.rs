@@ -277,7 +277,7 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
     for config in configs() {
         total += explore(config, &mut outcomes);
     }
-    println!("{total} states; ends reached: {outcomes:?}");
+    eprintln!("{total} states; ends reached: {outcomes:?}");
     assert_eq!(outcomes.len(), 5, "every outcome is reached: {outcomes:?}");
 }
 
