@@ -9,17 +9,21 @@ pub mod family;
 pub mod generation;
 pub mod leftovers;
 mod memory;
+mod news;
 mod planned;
 pub mod policy;
 pub mod report;
 mod spawning;
 mod standby;
 mod stopping;
+mod sweeping;
 pub mod time;
 mod view;
 
 #[cfg(test)]
 mod exploration;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod tests;
 
@@ -27,10 +31,9 @@ use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::signal::{Signal, SignalSet};
-use event::{Action, Actions, Event, News, Next, Phase};
-use exit::{Outcome, Reason, Tally};
-use generation::{Channel, Duty, Generation, Port};
-use leftovers::{Ask, Due};
+use event::{Action, Actions, Event, Next, Phase};
+use exit::{Outcome, Tally};
+use generation::{Duty, Generation};
 use memory::MemoryWatch;
 use planned::Planned;
 use policy::Restarts;
@@ -219,105 +222,6 @@ impl Supervisor {
     fn forward(&self, signal: Signal, actions: &mut Actions) {
         let group = self.config.group;
         actions.extend(self.addressees().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
-    }
-
-    /// A command's own channel told of it.
-    fn heard(&mut self, now: Moment, pid: i32, news: News, actions: &mut Actions) {
-        let stopping = matches!(self.phase, Phase::Stopping { .. });
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
-            return;
-        };
-        let number = generation.number;
-        match news {
-            News::Answered if generation.channel == Channel::Open => generation.channel = Channel::Answered,
-            News::Answered => {}
-            News::Ready => {
-                if !generation.said_ready && self.config.wait_ready.is_some() {
-                    let after = now.saturating_sub(generation.started);
-                    actions.push_back(Action::Report(Report::Ready { generation: number, pid, after }));
-                }
-                generation.said_ready = true;
-            }
-            News::AtListen => {
-                generation.port = generation.port.max(Port::Asked);
-                if generation.duty == Duty::Standby {
-                    generation.ready_by = None;
-                    actions.push_back(Action::Report(Report::StandbyWaits { generation: number, pid }));
-                }
-            }
-            News::Listening => generation.port = Port::Listening,
-            News::Closed => {
-                generation.port = Port::Closed;
-                // Node holds the channel open in a worker that has closed all its servers: the app would never end.
-                if stopping || generation.is_retiring() {
-                    actions.push_back(Action::Say { pid, word: event::Word::Disconnect });
-                }
-            }
-            // Whoever is on the way out may be busy: the grace period is its limit.
-            News::Blocked if stopping || generation.is_retiring() || generation.doom.is_some() => {}
-            News::Blocked => {
-                let limit = self.config.watchdog.unwrap_or_default();
-                generation.doom = Some(Reason::EventLoopBlocked { limit });
-                actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
-            }
-            News::Silent => actions.push_back(Action::Report(Report::Silent { generation: number, pid })),
-            News::Gone => generation.channel = Channel::None,
-            News::Unsaid => self.not_said(pid, actions),
-        }
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number)
-            && generation.is_ready(self.config.wait_ready)
-            && generation.duty == Duty::Active
-        {
-            generation.ready_by = None;
-        }
-        self.see_to_plan(now, actions);
-    }
-
-    fn reaped(&mut self, children: bool, actions: &mut Actions) {
-        // Once the grace period is over, nobody is asked politely any more.
-        let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
-        let first = if killed { Signal::KILL } else { Signal::TERM };
-        for generation in &mut self.generations {
-            let number = generation.number;
-            if let Some(Ask { signal }) = generation.sweep().and_then(|sweep| sweep.reaped(children, first)) {
-                actions.push_back(Action::EndLeftovers { generation: number, signal });
-            }
-        }
-    }
-
-    fn leftovers(&mut self, now: Moment, number: u32, count: Option<usize>, actions: &mut Actions) {
-        let timeout = self.config.leftover_timeout;
-        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
-        if let Some(signal) = generation.and_then(Generation::sweep).and_then(|sweep| sweep.found(now, count, timeout))
-            && let Some(count) = count
-        {
-            actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
-        }
-    }
-
-    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
-    fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
-        for generation in &mut self.generations {
-            let number = generation.number;
-            actions.extend(match generation.sweep().map_or(Due::Nothing, |sweep| sweep.tick(now)) {
-                Due::Nothing => None,
-                Due::Kill => Some(Action::EndLeftovers { generation: number, signal: Some(Signal::KILL) }),
-                Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
-            });
-        }
-        self.tick_retiring(now, actions);
-        self.tick_readiness(now, actions);
-    }
-
-    /// Those that are not ready by now are killed: a crash like any other.
-    fn tick_readiness(&mut self, now: Moment, actions: &mut Actions) {
-        let limit = self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT);
-        let late = |generation: &&mut Generation| generation.is_running() && generation.ready_by.is_some_and(|at| at <= now);
-        for generation in self.generations.iter_mut().filter(late) {
-            generation.ready_by = None;
-            generation.doom = Some(Reason::NotReady { limit });
-            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::KILL, group: false });
-        }
     }
 
     /// Once no generation is left, the end comes if it was decided on.

@@ -20,27 +20,27 @@ pub(super) const TERM: i32 = 15;
 pub(super) const INT: i32 = 2;
 
 /// A supervisor with a clock that is set by hand, and spawns that work: each command gets the next pid, from 101.
-struct Bench {
-    supervisor: Supervisor,
-    now: Moment,
+pub(super) struct Bench {
+    pub(super) supervisor: Supervisor,
+    pub(super) now: Moment,
     next_pid: i32,
     log: Vec<String>,
 }
 
 impl Bench {
-    fn new(config: Config) -> Bench {
+    pub(super) fn new(config: Config) -> Bench {
         let supervisor = Supervisor::new(config, "cmd".to_owned(), false, Some(1000));
         Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new() }
     }
 
-    fn running(config: Config) -> Bench {
+    pub(super) fn running(config: Config) -> Bench {
         let mut bench = Bench::new(config);
         bench.tell(Event::Tick);
         bench.take_log();
         bench
     }
 
-    fn tell(&mut self, event: Event) -> &mut Bench {
+    pub(super) fn tell(&mut self, event: Event) -> &mut Bench {
         let mut actions = Actions::new();
         self.supervisor.handle(self.now, event, &mut actions);
         while let Some(action) = actions.pop_front() {
@@ -70,22 +70,22 @@ impl Bench {
     }
 
     /// Lets the clock run up to the next deadline, which must be at `at`.
-    fn tick_at(&mut self, at: Moment) -> &mut Bench {
+    pub(super) fn tick_at(&mut self, at: Moment) -> &mut Bench {
         assert_eq!(self.supervisor.next_deadline(), Some(at));
         self.now = at;
         self.tell(Event::Tick)
     }
 
-    fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
+    pub(super) fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
         self.tell(Event::Exited { pid, exit, reason: None }).tell(Event::Reaped { children: false })
     }
 
-    fn take_log(&mut self) -> Vec<String> {
+    pub(super) fn take_log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 }
 
-fn killed_by(number: i32) -> Exit {
+pub(super) fn killed_by(number: i32) -> Exit {
     Exit::Signal { signal: Signal::new(number).unwrap(), core_dumped: false }
 }
 

@@ -1,0 +1,229 @@
+//! The state machine without a process: planned restarts, readiness, the watchdog, held ports and the standby, by hand.
+
+use super::event::News;
+use super::exit::{Exit, SpawnFailure, SpawnStep};
+use super::tests::{Bench, TERM, killed_by, ms, signal};
+use super::*;
+use crate::config::values::StopBy;
+
+impl Bench {
+    fn news(&mut self, pid: i32, news: &[News]) -> &mut Bench {
+        for news in news {
+            self.tell(Event::Channel { pid, news: *news });
+        }
+        self
+    }
+
+    fn says(&mut self, lines: &[&str]) -> &mut Bench {
+        assert_eq!(self.take_log(), lines);
+        self
+    }
+
+    /// A server that listens on a held port.
+    fn listening(config: Config) -> Bench {
+        let mut bench = Bench::running(Config { hold_port: true, ..config });
+        bench.news(101, &[News::Answered, News::Listening]);
+        bench
+    }
+
+    /// The same with a standby that waits.
+    fn with_standby(config: Config) -> Bench {
+        let mut bench = Bench::listening(Config { standby: true, ..config });
+        bench.tick_at(ms(0)).news(102, &[News::Answered, News::AtListen]).says(&["spawn 2 - standby"]);
+        bench
+    }
+
+    fn used(&mut self) -> u32 {
+        self.supervisor.view(self.now).restarts_used
+    }
+}
+
+#[test]
+fn a_planned_restart_is_a_stop_and_a_start_that_spend_nothing() {
+    let mut bench = Bench::running(Config { restart: crate::config::values::RestartPolicy::OnFailure, ..Config::default() });
+    bench.tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
+    bench.tell(Event::RestartAsked).says(&["done badly"]);
+    bench.exit(101, Exit::Code(7)).tick_at(ms(0)).says(&["spawn 2 7", "done well"]);
+    assert_eq!(bench.used(), 0);
+}
+
+#[test]
+fn a_planned_restart_drains_first_and_kills_at_last() {
+    let mut bench = Bench::running(Config { drain_delay: ms(500), ..Config::default() });
+    bench.tell(Event::RestartAsked).says(&[]);
+    assert!(!bench.supervisor.view(bench.now).ready);
+    bench.tick_at(ms(500)).says(&["SIGTERM to 101"]);
+    bench.tick_at(ms(30_500)).says(&["SIGKILL to 101"]);
+    bench.exit(101, killed_by(9)).tick_at(ms(30_500)).says(&["spawn 2 SIGKILL", "done well"]);
+}
+
+#[test]
+fn a_planned_restart_cuts_a_backoff_wait_short() {
+    let mut bench = Bench::running(Config::default());
+    bench.exit(101, Exit::Code(1)).tick_at(ms(0)).exit(102, Exit::Code(1)).take_log();
+    bench.tell(Event::RestartAsked).tick_at(ms(0)).says(&["spawn 3 1", "done well"]);
+}
+
+#[test]
+fn a_stop_wins_over_a_planned_restart() {
+    let mut bench = Bench::running(Config::default());
+    bench.tell(Event::RestartAsked).tell(signal(TERM)).says(&["SIGTERM to 101", "done badly", "SIGTERM to 101"]);
+    bench.tell(Event::RestartAsked).says(&["done badly"]);
+    bench.exit(101, Exit::Code(0)).says(&["finish stopped 0"]);
+}
+
+#[test]
+fn too_much_memory_is_a_planned_restart_at_most_every_half_minute() {
+    let mut bench = Bench::running(Config::default());
+    bench.tick_at(ms(2000)).tell(Event::Memory { used: Some(1000) }).says(&["look at 101"]);
+    bench.tick_at(ms(4000)).tell(Event::Memory { used: Some(1001) }).says(&["look at 101", "SIGTERM to 101"]);
+    bench.exit(101, Exit::Code(0)).tick_at(ms(4000)).says(&["spawn 2 0", "done well"]);
+    for at in (6..34).step_by(2) {
+        bench.tick_at(ms(at * 1000)).tell(Event::Memory { used: Some(2000) }).says(&["look at 102"]);
+    }
+    bench.tick_at(ms(34_000)).tell(Event::Memory { used: Some(2000) }).says(&["look at 102", "SIGTERM to 102"]);
+    assert_eq!(bench.used(), 0);
+}
+
+#[test]
+fn whoever_is_not_ready_in_time_has_crashed() {
+    let mut bench = Bench::running(Config { wait_ready: Some(ms(300)), ..Config::default() });
+    assert!(!bench.supervisor.view(bench.now).ready);
+    bench.tick_at(ms(300)).says(&["SIGKILL to 101"]);
+    bench.exit(101, killed_by(9)).tick_at(ms(300)).news(102, &[News::Ready]).says(&["spawn 2 SIGKILL"]);
+    assert!(bench.supervisor.view(bench.now).ready);
+    assert_eq!((bench.used(), bench.supervisor.next_deadline()), (1, Some(ms(2000))), "only the next look at memory");
+    let reason = bench.supervisor.last_exits().next().unwrap().reason;
+    assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300) }));
+}
+
+#[test]
+fn a_blocked_event_loop_is_a_crash_unless_it_is_on_its_way_out() {
+    let config = Config { watchdog: Some(ms(900)), ..Config::default() };
+    let mut bench = Bench::running(config.clone());
+    bench.news(101, &[News::Blocked, News::Blocked]).says(&["SIGKILL to 101"]);
+    bench.exit(101, killed_by(9)).tick_at(ms(0)).says(&["spawn 2 SIGKILL"]);
+    let mut bench = Bench::running(config);
+    bench.tell(signal(TERM)).news(101, &[News::Blocked]).says(&["SIGTERM to 101"]);
+}
+
+#[test]
+fn a_stop_by_message_falls_back_to_the_signal() {
+    let config = Config { stop_by: StopBy::Message, ..Config::default() };
+    let mut bench = Bench::running(config.clone());
+    bench.news(101, &[News::Answered]).tell(signal(TERM)).says(&["shutdown to 101"]);
+    bench.news(101, &[News::Gone]).says(&[]);
+    bench.tell(signal(TERM)).says(&["SIGTERM to 101"]);
+    // Nobody has ever answered; the channel is closed; the message cannot be sent.
+    Bench::running(config.clone()).tell(signal(TERM)).says(&["SIGTERM to 101"]);
+    Bench::running(config.clone()).news(101, &[News::Answered, News::Gone]).tell(signal(TERM)).says(&["SIGTERM to 101"]);
+    let mut bench = Bench::running(config);
+    bench.news(101, &[News::Answered]).tell(signal(TERM)).news(101, &[News::Unsaid]).says(&["shutdown to 101", "SIGTERM to 101"]);
+}
+
+#[test]
+fn a_server_that_closes_after_a_stop_is_let_go() {
+    let mut bench = Bench::listening(Config::default());
+    bench.news(101, &[News::Closed]).says(&[]);
+    bench.news(101, &[News::Listening]).tell(signal(TERM)).news(101, &[News::Closed]).says(&["SIGTERM to 101", "disconnect to 101"]);
+    let mut bench = Bench::listening(Config { stop_by: StopBy::Drain, ..Config::default() });
+    bench.tell(signal(TERM)).says(&["disconnect to 101"]);
+}
+
+#[test]
+fn with_a_held_port_the_new_one_listens_before_the_old_one_is_asked() {
+    let mut bench = Bench::listening(Config { drain_delay: ms(500), ..Config::default() });
+    bench.tell(Event::RestartAsked).says(&["spawn 2 -"]);
+    bench.news(102, &[News::Answered]).says(&[]);
+    assert!(bench.supervisor.view(bench.now).ready);
+    bench.news(102, &[News::Listening]).says(&["SIGTERM to 101", "done well"]);
+    bench.exit(101, Exit::Code(0)).says(&[]);
+}
+
+#[test]
+fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
+    for case in 0..3 {
+        let mut bench = Bench::listening(Config::default());
+        if case == 0 {
+            let mut actions = Actions::new();
+            bench.supervisor.handle(ms(0), Event::RestartAsked, &mut actions);
+            let failure = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, file_exists: false };
+            bench.tell(Event::SpawnFailed(failure)).says(&["done badly"]);
+        } else {
+            bench.tell(Event::RestartAsked);
+            if case == 1 {
+                bench.exit(102, Exit::Code(3)).says(&["spawn 2 -", "done badly"]);
+            } else {
+                bench.tick_at(ms(60_000)).says(&["spawn 2 -", "SIGKILL to 102"]);
+                bench.exit(102, killed_by(9)).says(&["done badly"]);
+            }
+        }
+        assert_eq!(bench.supervisor.active().unwrap().pid, 101);
+        assert_eq!((bench.used(), bench.supervisor.last_exits().count()), (0, 0));
+    }
+}
+
+#[test]
+fn a_crash_while_the_successor_boots_makes_it_the_active_one() {
+    let mut bench = Bench::listening(Config::default());
+    bench.tell(Event::RestartAsked).exit(101, Exit::Code(1)).says(&["spawn 2 -", "done well"]);
+    assert_eq!((bench.supervisor.active().unwrap().pid, bench.used()), (102, 1));
+}
+
+#[test]
+fn a_standby_takes_over_at_once_and_is_replaced() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.now = ms(100);
+    bench.exit(101, killed_by(9)).says(&["promote 102"]);
+    bench.news(102, &[News::Listening]);
+    bench.tick_at(ms(100)).says(&["spawn 3 SIGKILL standby"]);
+    assert_eq!(bench.used(), 1);
+}
+
+#[test]
+fn a_standby_that_dies_never_touches_the_service() {
+    let mut bench = Bench::with_standby(Config { max_restarts: 1, ..Config::default() });
+    for (pid, wait) in [(102, 100), (103, 200), (104, 400)] {
+        let now = bench.now;
+        bench.tell(Event::Exited { pid, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: false });
+        bench.tick_at(now + ms(wait));
+    }
+    bench.says(&["spawn 3 - standby", "spawn 4 - standby", "spawn 5 - standby"]);
+    assert_eq!((bench.used(), bench.supervisor.last_exits().count()), (0, 0));
+}
+
+#[test]
+fn a_standby_that_still_boots_is_simply_awaited() {
+    let mut bench = Bench::listening(Config { standby: true, wait_ready: Some(ms(700)), ..Config::default() });
+    bench.news(101, &[News::Ready]).tick_at(ms(0)).exit(101, Exit::Code(1));
+    bench.says(&["spawn 2 - standby", "promote 102"]);
+    assert!(!bench.supervisor.view(bench.now).ready);
+    bench.news(102, &[News::Listening, News::Ready]);
+    assert!(bench.supervisor.view(bench.now).ready);
+}
+
+#[test]
+fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.tell(Event::RestartAsked).news(103, &[News::Listening]);
+    bench.says(&["spawn 3 -", "SIGTERM to 101", "SIGTERM to 102", "done well"]);
+    let mut bench = Bench::with_standby(Config::default());
+    bench.tell(Event::Memory { used: Some(5000) }).news(102, &[News::Listening]);
+    bench.says(&["promote 102", "SIGTERM to 101", "done well"]);
+}
+
+#[test]
+fn a_stop_ends_all_generations_and_the_one_that_served_gives_the_code() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.tell(signal(TERM)).says(&["SIGTERM to 102", "SIGTERM to 101"]);
+    bench.exit(101, Exit::Code(3));
+    bench.tick_at(ms(2000)).exit(102, killed_by(9)).says(&["SIGKILL to 102", "finish stopped 3"]);
+}
+
+#[test]
+fn a_hand_over_ends_the_standby_as_well() {
+    let mut bench = Bench::with_standby(Config { max_restarts: 0, ..Config::default() });
+    bench.exit(101, Exit::Code(5));
+    bench.exit(102, Exit::Code(0));
+    bench.says(&["SIGTERM to 102", "finish completed 5"]);
+}

@@ -1,0 +1,47 @@
+//! Leftovers of generations that have ended, and the clock of all generations. Pure.
+
+use super::Supervisor;
+use super::event::{Action, Actions, Phase};
+use super::generation::Generation;
+use super::leftovers::{Ask, Due};
+use super::report::Report;
+use super::time::Moment;
+use crate::signal::Signal;
+
+impl Supervisor {
+    pub(super) fn reaped(&mut self, children: bool, actions: &mut Actions) {
+        // Once the grace period is over, nobody is asked politely any more.
+        let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
+        let first = if killed { Signal::KILL } else { Signal::TERM };
+        for generation in &mut self.generations {
+            let number = generation.number;
+            if let Some(Ask { signal }) = generation.sweep().and_then(|sweep| sweep.reaped(children, first)) {
+                actions.push_back(Action::EndLeftovers { generation: number, signal });
+            }
+        }
+    }
+
+    pub(super) fn leftovers(&mut self, now: Moment, number: u32, count: Option<usize>, actions: &mut Actions) {
+        let timeout = self.config.leftover_timeout;
+        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
+        if let Some(signal) = generation.and_then(Generation::sweep).and_then(|sweep| sweep.found(now, count, timeout))
+            && let Some(count) = count
+        {
+            actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
+        }
+    }
+
+    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
+    pub(super) fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
+        for generation in &mut self.generations {
+            let number = generation.number;
+            actions.extend(match generation.sweep().map_or(Due::Nothing, |sweep| sweep.tick(now)) {
+                Due::Nothing => None,
+                Due::Kill => Some(Action::EndLeftovers { generation: number, signal: Some(Signal::KILL) }),
+                Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
+            });
+        }
+        self.tick_retiring(now, actions);
+        self.tick_readiness(now, actions);
+    }
+}
