@@ -148,7 +148,7 @@ where
     let mut command = Vec::new();
     loop {
         // After `--`, even `status` is a command.
-        let verbs = !parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--")));
+        let verbs = parser.try_raw_args().is_none_or(|raw| raw.peek() != Some(OsStr::new("--")));
         let Some(arg) = parser.next().map_err(usage)? else { break };
         match arg {
             Arg::Short('h') | Arg::Long("help") => return Ok(Request::Print(options::help())),
