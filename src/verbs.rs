@@ -60,7 +60,7 @@ fn exchange(socket: BorrowedFd<'_>, question: &[u8], until: Option<Instant>) -> 
 }
 
 fn stuck() -> String {
-    format!("restartinit has not answered within {} s: is it stopped, or the machine overloaded?", PATIENCE.as_secs())
+    format!("no answer within {} s: is restartinit stopped, or the machine overloaded?", PATIENCE.as_secs())
 }
 
 /// A connection to somebody who is believed to be this container's restartinit.
@@ -76,7 +76,10 @@ fn connect() -> Result<OwnedFd, String> {
     if peer.may_answer(doors::own_user()) {
         Ok(socket)
     } else {
-        Err(format!("what answers here (pid {}, user {}) is not to be trusted: ask as that user", peer.pid, peer.user))
+        Err(format!(
+            "not asked: what listens here (pid {}, user {}) is neither PID 1 nor run by root or by you; if it is restartinit, ask as its user",
+            peer.pid, peer.user
+        ))
     }
 }
 
