@@ -45,10 +45,13 @@ fn ask(verb: Verb) -> Result<(u16, String), String> {
         Verb::Restart => ("POST", RESTART, None),
     };
     let until = patience.map(|patience| Instant::now() + patience);
-    let socket = connect()?;
+    exchange(connect()?.as_fd(), &request(method, path), until)
+}
+
+fn exchange(socket: BorrowedFd<'_>, question: &[u8], until: Option<Instant>) -> Result<(u16, String), String> {
     // A refusal may be there before the question: then it is what counts.
-    let _ = doors::transmit(socket.as_fd(), &request(method, path));
-    let bytes = read(socket.as_fd(), until).map_err(|error| match error.kind() {
+    let _ = doors::transmit(socket, question);
+    let bytes = read(socket, until).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => stuck(),
         _ => format!("restartinit does not answer: {error}"),
     })?;
@@ -57,7 +60,7 @@ fn ask(verb: Verb) -> Result<(u16, String), String> {
 }
 
 fn stuck() -> String {
-    format!("restartinit has not answered within {} s: is it stopped, or the machine overloaded?", PATIENCE.as_secs())
+    format!("no answer within {} s: is restartinit stopped, or the machine overloaded?", PATIENCE.as_secs())
 }
 
 /// A connection to somebody who is believed to be this container's restartinit.
@@ -73,7 +76,10 @@ fn connect() -> Result<OwnedFd, String> {
     if peer.may_answer(doors::own_user()) {
         Ok(socket)
     } else {
-        Err(format!("what answers here (pid {}, user {}) is not to be trusted: ask as that user", peer.pid, peer.user))
+        Err(format!(
+            "not asked: what listens here (pid {}, user {}) is neither PID 1 nor run by root or by you; if it is restartinit, ask as its user",
+            peer.pid, peer.user
+        ))
     }
 }
 
@@ -101,4 +107,35 @@ fn read(socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::http::Answer;
+    use std::os::unix::net::UnixStream;
+
+    /// What a verb makes of an answer of these bytes, after which the other end closes.
+    fn told(answer: &[u8]) -> Result<(u16, String), String> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(answer).unwrap();
+        drop(theirs);
+        exchange(ours.as_fd(), &request("GET", STATUS_TEXT), None)
+    }
+
+    #[test]
+    fn an_answer_counts_when_it_is_whole() {
+        let answer = Answer::text(503, "not ready: draining".to_owned()).render(true);
+        assert_eq!(told(&answer), Ok((503, "not ready: draining\n".to_owned())));
+        for half in [&answer[..answer.len() - 1], &answer[..20], b"", b"hello"] {
+            assert_eq!(told(half), Err("restartinit ended before it had answered".to_owned()));
+        }
+    }
+
+    #[test]
+    fn silence_has_an_end() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert_eq!(exchange(ours.as_fd(), b"", Some(Instant::now())), Err(stuck()));
+        assert_eq!(exchange(ours.as_fd(), b"", Some(Instant::now() + Duration::from_millis(20))), Err(stuck()));
+    }
 }

@@ -1,5 +1,7 @@
 //! The metrics page, in Prometheus' text format 0.0.4: HELP and TYPE for each name, base units, and no series for what is not known. Pure.
 
+use serde_json::Value;
+
 use super::snapshot::Snapshot;
 
 /// All metrics.
@@ -9,7 +11,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     let mut page = Page(String::with_capacity(4096));
 
     page.family("restartinit_info", "gauge", "The version of restartinit that is running.");
-    page.sample("restartinit_info", &format!("{{version=\"{}\"}}", snapshot.version), 1.0);
+    page.sample("restartinit_info", &format!("{{version=\"{}\"}}", snapshot.version), 1.into());
     page.gauge(
         "restartinit_start_time_seconds",
         "When restartinit started, in seconds since 1970.",
@@ -18,7 +20,7 @@ pub fn page(snapshot: &Snapshot) -> String {
 
     page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
     for (reason, count) in &snapshot.restarts_total {
-        page.sample("restartinit_restarts_total", &format!("{{reason=\"{reason}\"}}"), *count as f64);
+        page.sample("restartinit_restarts_total", &format!("{{reason=\"{reason}\"}}"), (*count).into());
     }
     page.gauge("restartinit_restarts_allowed", "Crash restarts allowed inside the window.", snapshot.restarts_allowed);
     page.gauge(
@@ -56,6 +58,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     page.0
 }
 
+/// The numbers are written as in JSON, which Prometheus reads as well.
 struct Page(String);
 
 impl Page {
@@ -63,24 +66,24 @@ impl Page {
         self.0.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
-    fn sample(&mut self, name: &str, labels: &str, value: f64) {
+    fn sample(&mut self, name: &str, labels: &str, value: Value) {
         self.0.push_str(&format!("{name}{labels} {value}\n"));
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: impl Into<f64>) {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Into<Value>) {
         self.family(name, "gauge", help);
         self.sample(name, "", value.into());
     }
 
     fn bytes(&mut self, name: &str, help: &str, bytes: Option<u64>) {
         if let Some(bytes) = bytes {
-            self.gauge(name, help, bytes as f64);
+            self.gauge(name, help, bytes);
         }
     }
 
     fn counter(&mut self, name: &str, help: &str, count: u64) {
         self.family(name, "counter", help);
-        self.sample(name, "", count as f64);
+        self.sample(name, "", count.into());
     }
 }
 

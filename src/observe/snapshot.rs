@@ -150,7 +150,8 @@ impl Snapshot {
 
     /// A moment on the wall clock, in seconds since 1970, to the millisecond.
     pub fn unix_seconds(&self, moment: Moment) -> f64 {
-        ((self.started_unix_seconds + moment.as_secs_f64()) * 1000.0).round() / 1000.0
+        let seconds = ((self.started_unix_seconds + moment.as_secs_f64()) * 1000.0).round() / 1000.0;
+        if seconds.is_finite() { seconds } else { 0.0 }
     }
 }
 

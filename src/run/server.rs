@@ -122,7 +122,7 @@ impl Server {
             if heard {
                 entrance.deaf_until = None;
             }
-            if heard || ready(entrance.listener.as_fd().as_raw_fd()).intersects(PollFlags::POLLIN | PollFlags::POLLERR) {
+            if heard || !ready(entrance.listener.as_fd().as_raw_fd()).is_empty() {
                 self.accept(entrance, now, &mut waiting, answer);
             }
         }
