@@ -1,5 +1,5 @@
-//! restartinit's rooms. `run` is the hall, the only place that knows both thought and hands. Thought (`config`, `signal`,
-//! `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
+//! restartinit's rooms. `run` is the hall, the only place that knows both thought and hands. Thought (`config`, `node`,
+//! `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
 
 #![deny(unsafe_code)]
 #![deny(
@@ -17,6 +17,7 @@
 
 pub mod config;
 pub mod logger;
+pub mod node;
 pub mod run;
 pub mod signal;
 pub mod supervisor;

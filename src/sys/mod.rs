@@ -2,6 +2,9 @@
 //! another. `unsafe` lives in `signals`, `spawn`, `wait` and `stderr` alone.
 
 pub mod cgroup;
+pub mod channel;
+pub mod credentials;
+pub mod listeners;
 pub mod poll;
 pub mod processes;
 pub mod signals;
