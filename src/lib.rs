@@ -1,4 +1,4 @@
-//! restartinit's rooms. `run` and `verbs` are the halls, the only places that know both thought and hands. Thought (`config`, `observe`,
+//! restartinit's rooms. `run` and `verbs` are the halls, the only places that know both thought and hands. Thought (`config`, `node`, `observe`,
 //! `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
 
 #![deny(unsafe_code)]
@@ -17,6 +17,7 @@
 
 pub mod config;
 pub mod logger;
+pub mod node;
 pub mod observe;
 pub mod run;
 pub mod signal;

@@ -41,7 +41,7 @@ fn assert_free_of(folder: &str, skipped: &[&str], forbidden: &[&str]) {
 fn thought_knows_no_hands_no_clock_and_no_environment() {
     let hands = ["crate::sys", "crate::run", "crate::verbs", "crate::logger"];
     let world = ["std::fs", "std::process", "std::env", "Instant", "SystemTime", "unsafe"];
-    for room in ["src/supervisor", "src/config", "src/observe"] {
+    for room in ["src/supervisor", "src/config", "src/node", "src/observe"] {
         assert_free_of(room, &[], &hands);
         assert_free_of(room, &[], &world);
     }

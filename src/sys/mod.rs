@@ -2,7 +2,10 @@
 //! another. `unsafe` lives in `poll`, `signals`, `spawn`, `wait` and `stderr` alone.
 
 pub mod cgroup;
+pub mod channel;
+pub mod credentials;
 pub mod doors;
+pub mod listeners;
 pub mod poll;
 pub mod processes;
 pub mod signals;

@@ -1,0 +1,287 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn channel(watchdog: Option<u64>, standby: bool) -> Channel {
+    Channel::new(ms(0), Options { watchdog: watchdog.map(ms), standby })
+}
+
+fn hear(channel: &mut Channel, now: u64, text: &str) -> Vec<Event> {
+    let mut events = Vec::new();
+    channel.receive(ms(now), text.as_bytes(), &mut events);
+    events
+}
+
+/// Sends one message as a socket takes it, a few bytes at a time; gives it back with the socket that went with it.
+fn send(channel: &mut Channel, now: u64) -> Option<(String, Option<SocketId>)> {
+    let mut sent = Vec::new();
+    let mut socket = None;
+    loop {
+        let Some((bytes, with)) = channel.to_send(ms(now)) else {
+            assert!(sent.is_empty(), "a message breaks off: {}", String::from_utf8_lossy(&sent));
+            return None;
+        };
+        assert_eq!(with.is_some() && !sent.is_empty(), false, "a socket goes with the first byte");
+        socket = socket.or(with);
+        let part = &bytes[..bytes.len().min(7)];
+        sent.extend_from_slice(part);
+        let (count, last) = (part.len(), part.ends_with(b"\n"));
+        channel.sent(count);
+        if last {
+            return Some((String::from_utf8(sent).unwrap(), socket));
+        }
+    }
+}
+
+fn query(seq: u64, port: u16) -> String {
+    format!(
+        r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":null,"port":{port},"addressType":4,"backlog":0,"seq":{seq}}}"#
+    ) + "\n"
+}
+
+fn only_query(events: Vec<Event>) -> Query {
+    match <[Event; 1]>::try_from(events) {
+        Ok([Event::Query(query)]) => query,
+        other => panic!("{other:?}"),
+    }
+}
+
+const ACK: &str = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
+const NACK: &str = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
+const PING: &str = "{\"cmd\":\"NODE_HANDLE\"}\n";
+
+fn grant(seq: u64, port: u16) -> String {
+    let reply = format!(r#"{{"cmd":"NODE_CLUSTER","errno":0,"key":"null:{port}:4:undefined:0","ack":{seq},"data":null}}"#);
+    format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Native\",\"msg\":{reply}}}\n")
+}
+
+/// The handshake of an app with two ports, as it was seen on the wire; the second is in use.
+#[test]
+fn a_transcript_of_the_handshake() {
+    let mut channel = channel(None, false);
+    assert_eq!(hear(&mut channel, 1, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n"), []);
+    let asked = only_query(hear(&mut channel, 2, &query(1, 3000)));
+    assert_eq!(asked.key, "null:3000:4:undefined:0");
+    channel.answer(asked, Ok((SocketId(5), Kind::Stream)));
+    let asked = only_query(hear(&mut channel, 3, &query(2, 3001)));
+    channel.answer(asked, Err(libc::EADDRINUSE));
+    assert_eq!(send(&mut channel, 3), Some((grant(1, 3000), Some(SocketId(5)))));
+    let refusal = r#"{"cmd":"NODE_CLUSTER","errno":-98,"key":"null:3001:4:undefined:0","ack":2,"data":null}"#.to_owned() + "\n";
+    assert_eq!(send(&mut channel, 3), Some((refusal, None)));
+    assert_eq!(hear(&mut channel, 4, ACK), [], "without a watchdog nobody asked for the time");
+    let listening =
+        r#"{"cmd":"NODE_CLUSTER","act":"listening","index":0,"address":null,"port":3000,"addressType":4,"seq":3}"#.to_owned() + "\n";
+    assert_eq!(hear(&mut channel, 5, &listening), [Event::Listening(Listening { port: Some(3000), address: None })]);
+    assert!(channel.disconnect() && channel.disconnect());
+    assert_eq!(send(&mut channel, 6).unwrap().0, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}\n");
+    assert_eq!(send(&mut channel, 6), None, "a second one would crash the app");
+    let close = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"null:3000:4:undefined:0\",\"seq\":4}\n";
+    assert_eq!(hear(&mut channel, 7, close), [Event::Closed { key: "null:3000:4:undefined:0".to_owned() }]);
+    channel.closed();
+    assert!(!channel.is_open() && !channel.shut_down() && !channel.wants_to_send());
+}
+
+#[test]
+fn a_worker_that_disconnects_by_itself_is_answered() {
+    let mut channel = channel(None, false);
+    let line = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":9}\n";
+    assert_eq!(hear(&mut channel, 1, line), [Event::Disconnecting]);
+    assert_eq!(send(&mut channel, 1).unwrap().0, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":9}\n");
+    assert_eq!(hear(&mut channel, 1, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":1}\n"), []);
+    assert_eq!(send(&mut channel, 1).unwrap().0, ACK, "or the app would say nothing more");
+}
+
+#[test]
+fn handles_go_one_after_another_and_never_beside_a_ping() {
+    let mut channel = channel(Some(1000), false);
+    assert!(!channel.tick(ms(0), false));
+    assert_eq!(send(&mut channel, 0).unwrap().0, PING);
+    for (seq, port) in [(1, 1001), (2, 1002)] {
+        let asked = only_query(hear(&mut channel, 50, &query(seq, port)));
+        channel.answer(asked, Ok((SocketId(port.into()), Kind::Stream)));
+    }
+    assert!(!channel.wants_to_send());
+    assert_eq!(send(&mut channel, 50), None);
+    assert_eq!(hear(&mut channel, 60, NACK), [Event::Answered { lag: None }]);
+    assert_eq!(send(&mut channel, 60), Some((grant(1, 1001), Some(SocketId(1001)))));
+    assert_eq!(send(&mut channel, 60), None);
+    assert!(channel.shut_down());
+    assert_eq!(send(&mut channel, 60).unwrap().0, "\"shutdown\"\n", "what needs no acknowledgement passes");
+    assert_eq!(hear(&mut channel, 61, ACK), [Event::Answered { lag: Some(ms(1)) }]);
+    assert_eq!(send(&mut channel, 62), Some((grant(2, 1002), Some(SocketId(1002)))));
+    assert!(!channel.tick(ms(320), false));
+    assert_eq!(send(&mut channel, 320), None, "the handle's acknowledgement is as good as a ping's");
+    assert_eq!(hear(&mut channel, 330, ACK), [Event::Answered { lag: Some(ms(268)) }]);
+    assert_eq!(channel.watchdog().unwrap().take_largest(), Some(ms(268)));
+}
+
+#[test]
+fn silence_is_told_also_where_nothing_can_be_sent() {
+    let mut channel = channel(Some(1000), false);
+    assert!(!channel.tick(ms(0), false));
+    assert_eq!(send(&mut channel, 0).unwrap().0, PING);
+    hear(&mut channel, 10, NACK);
+    // The socket is full from here on: nobody calls `to_send`.
+    let mut blocked_at = None;
+    while blocked_at.is_none() {
+        let now = channel.deadline().unwrap();
+        assert!(now < ms(5000));
+        blocked_at = channel.tick(now, false).then_some(now);
+    }
+    assert_eq!(blocked_at, Some(ms(1250)));
+}
+
+#[test]
+fn a_handle_that_gets_lost_is_sent_again_a_few_times() {
+    let mut channel = channel(None, false);
+    let asked = only_query(hear(&mut channel, 1, &query(1, 3000)));
+    channel.answer(asked, Ok((SocketId(1), Kind::Stream)));
+    for _ in 0..=MOST_RETRIES {
+        assert_eq!(send(&mut channel, 1).unwrap(), (grant(1, 3000), Some(SocketId(1))));
+        hear(&mut channel, 1, NACK);
+    }
+    let (line, socket) = send(&mut channel, 1).unwrap();
+    assert!(line.contains("\"errno\":-24") && socket.is_none(), "{line}");
+    assert_eq!(send(&mut channel, 1), None);
+}
+
+#[test]
+fn acknowledgements_that_nothing_waits_for_are_dropped() {
+    let mut channel = channel(None, false);
+    assert_eq!(hear(&mut channel, 1, &ACK.repeat(3)), []);
+    let asked = only_query(hear(&mut channel, 1, &query(1, 3000)));
+    channel.answer(asked, Ok((SocketId(1), Kind::Stream)));
+    let (_, socket) = channel.to_send(ms(1)).unwrap();
+    assert!(socket.is_some());
+    channel.sent(5);
+    hear(&mut channel, 1, ACK);
+    assert!(channel.to_send(ms(1)).unwrap().1.is_none(), "a message that has begun is finished, without the socket");
+    channel.send_failed(libc::EIO);
+    assert!(!channel.is_open(), "after a torn message nothing can follow");
+}
+
+#[test]
+fn a_socket_that_cannot_be_sent_becomes_an_error() {
+    let mut channel = channel(Some(1000), false);
+    let asked = only_query(hear(&mut channel, 1, &query(1, 3000)));
+    channel.answer(asked, Ok((SocketId(1), Kind::Stream)));
+    assert!(channel.to_send(ms(1)).is_some());
+    channel.send_failed(libc::ETOOMANYREFS);
+    assert!(send(&mut channel, 1).unwrap().0.contains("\"errno\":-109"));
+    assert_eq!(channel.dropped().unsent, 1);
+    assert!(!channel.tick(ms(400), false), "what was not sent is not awaited");
+}
+
+#[test]
+fn a_standby_waits_at_its_first_listen() {
+    let mut channel = channel(None, true);
+    assert_eq!(hear(&mut channel, 1, &query(1, 3000)), [Event::Waiting]);
+    assert_eq!(hear(&mut channel, 2, &query(2, 3001)), []);
+    assert_eq!(send(&mut channel, 2), None);
+    for seq in 3..100 {
+        hear(&mut channel, 3, &query(seq, 1));
+    }
+    let kept = channel.activate();
+    assert_eq!((kept.len(), kept[0].seq, kept[1].seq), (MOST_WAITING, 1, 2));
+    assert_eq!(only_query(hear(&mut channel, 4, &query(101, 4000))).seq, 101);
+    assert!(send(&mut channel, 4).unwrap().0.contains("\"errno\":-105,\"key\":\"null:1:4:undefined:0\",\"ack\":65"));
+}
+
+#[test]
+fn ready_and_complaints_are_told_once() {
+    let mut channel = channel(None, false);
+    let text = "\"ready\"\n{\"type\":\"ready\"}\nnonsense\n\n{\"hello\":1}\n";
+    assert_eq!(hear(&mut channel, 1, text), [Event::Ready, Event::MalformedFirst]);
+    let long = "x".repeat(super::super::framing::LONGEST_LINE + 1) + "\n";
+    assert_eq!(hear(&mut channel, 1, &long.repeat(3)), [Event::TooLongFirst]);
+    assert_eq!(channel.dropped(), Dropped { app: 1, malformed: 2, too_long: 3, unsent: 0 });
+    channel.closed();
+    assert!(channel.is_ready() && channel.dropped().malformed == 2);
+}
+
+#[test]
+fn what_an_app_leaves_unread_is_bounded_and_a_stop_still_goes_out() {
+    let mut channel = channel(None, false);
+    for seq in 0..10_000 {
+        let Some(Event::Query(asked)) = hear(&mut channel, 1, &query(seq, 1)).pop() else { panic!() };
+        channel.answer(asked, if seq % 2 == 0 { Ok((SocketId(1), Kind::Stream)) } else { Err(libc::EACCES) });
+    }
+    assert!(channel.shut_down() && channel.shut_down() && channel.disconnect());
+    assert!(channel.plain.len() <= MOST_UNSENT + 2 && channel.grants.len() <= MOST_WAITING);
+    let all: String = std::iter::from_fn(|| send(&mut channel, 1)).map(|(line, _)| line).collect();
+    assert!(all.contains("shutdown") && all.contains("disconnect"));
+    assert!(channel.dropped().unsent > 9000);
+}
+
+fn lines() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(ACK.to_owned()),
+        Just(NACK.to_owned()),
+        Just("{\"cmd\":\"NODE_HANDLE\"}\n".to_owned()),
+        Just("\"ready\"\n".to_owned()),
+        (0u64..9, 0u16..9).prop_map(|(seq, port)| query(seq, port)),
+        Just("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":9}\n".to_owned()),
+        "[\\x00-\\xff]{0,9}\n",
+    ]
+}
+
+proptest! {
+    /// A hostile app, a slow socket and the clock in any order: only whole, valid lines go out, a socket only with the first byte of
+    /// its own, and never a second thing to acknowledge before the first is.
+    #[test]
+    fn whatever_the_app_says_the_wire_stays_in_order(
+        steps in proptest::collection::vec((0u8..6, lines(), 1usize..90), 1..80),
+        standby in any::<bool>(),
+    ) {
+        let mut channel = channel(Some(100), standby);
+        let (mut out, mut now) = (Vec::new(), ms(0));
+        let mut unacknowledged = 0i32;
+        for (what, line, count) in steps {
+            now += ms(count as u64);
+            match what {
+                0 | 1 => {
+                    if line == ACK || line == NACK {
+                        unacknowledged = if channel.current.as_ref().is_some_and(|current| current.in_flight) { unacknowledged } else { 0 };
+                    }
+                    for event in hear(&mut channel, now.as_millis() as u64, &line) {
+                        if let Event::Query(asked) = event {
+                            channel.answer(asked, if count % 3 == 0 { Err(98) } else { Ok((SocketId(1), Kind::Stream)) });
+                        }
+                    }
+                }
+                2 => drop(channel.tick(now, count % 5 == 0)),
+                3 => drop(channel.shut_down()),
+                _ => {
+                    let begins = out.is_empty();
+                    if let Some((bytes, socket)) = channel.to_send(now) {
+                        let part = bytes[..bytes.len().min(count)].to_vec();
+                        prop_assert!(begins || socket.is_none());
+                        if begins && bytes.starts_with(b"{\"cmd\":\"NODE_HANDLE\"") {
+                            unacknowledged += 1;
+                            prop_assert_eq!(unacknowledged, 1);
+                        }
+                        prop_assert!(channel.wants_to_send());
+                        channel.sent(part.len());
+                        out.extend(part);
+                    }
+                    if out.ends_with(b"\n") {
+                        prop_assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok());
+                        out.clear();
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut channel = channel(None, false);
+        channel.receive(ms(1), &bytes, &mut Vec::new());
+    }
+}

@@ -1,0 +1,20 @@
+//! Thought about Node: what an unmodified app says over its IPC channel, and what to answer. The wire is Node's own and internal
+//! (`lib/internal/child_process.js`, `lib/internal/cluster`); it is the same from 18 to 26. Knows no socket: a held socket is a number
+//! here, and bytes come in and go out.
+
+pub mod channel;
+pub mod framing;
+pub mod message;
+pub mod outgoing;
+pub mod permission;
+pub mod ports;
+pub mod spec;
+pub mod watchdog;
+pub mod wire;
+
+/// A held socket, by its number in [`ports::Ports`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SocketId(pub u32);
+
+/// An error number of the kernel, positive, as in `errno(3)`.
+pub type Errno = i32;

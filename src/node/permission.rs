@@ -1,0 +1,120 @@
+//! What a held port may be: only what the app itself could bind. restartinit may be root while the app dropped its privileges, and must
+//! not lend them to it. Pure: `sys::credentials` reads the files.
+
+use super::Errno;
+use super::spec::Spec;
+
+/// Linux's numbers of the capabilities that matter to bind(2).
+const CAP_DAC_OVERRIDE: u64 = 1;
+const CAP_NET_BIND_SERVICE: u64 = 10;
+
+/// What a process may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    pub euid: u32,
+    pub egid: u32,
+    /// The effective capabilities, a bit each.
+    pub effective: u64,
+    /// Whether its user namespace is ours; `None`: cannot be seen. In a namespace of its own it has all capabilities, for nothing.
+    pub same_user_namespace: Option<bool>,
+}
+
+impl Credentials {
+    /// Reads `/proc/PID/status`; says nothing of the namespace yet.
+    pub fn parse(status: &str) -> Option<Credentials> {
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let effective_id = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
+        let effective = u64::from_str_radix(field("CapEff")?.trim(), 16).ok()?;
+        Some(Credentials { euid: effective_id("Uid")?, egid: effective_id("Gid")?, effective, same_user_namespace: None })
+    }
+
+    fn has(&self, capability: u64) -> bool {
+        self.effective & 1 << capability != 0
+    }
+}
+
+/// Whether `child` could bind this itself. `first_free_port`: the kernel's `ip_unprivileged_port_start`, 1024 or, in many a container, 0.
+///
+/// # Errors
+/// EACCES, for the app to be told.
+pub fn may_bind(spec: &Spec, child: &Credentials, own: &Credentials, first_free_port: u16) -> Result<(), Errno> {
+    let trusted = child.same_user_namespace == Some(true);
+    let allowed = match spec {
+        Spec::Tcp { .. } | Spec::Udp { .. } => {
+            let free = spec.fixed_port().is_none_or(|port| port >= first_free_port);
+            free || (trusted && child.has(CAP_NET_BIND_SERVICE))
+        }
+        // Whether the child could write to a folder is the kernel's to say, and it would judge by our rights. So: the same rights.
+        Spec::Unix { .. } => {
+            let same_ids = (child.euid, child.egid) == (own.euid, own.egid);
+            same_ids && child.same_user_namespace != Some(false) && (child.has(CAP_DAC_OVERRIDE) || !own.has(CAP_DAC_OVERRIDE))
+        }
+        // Handed to every app alike, by the one who started us.
+        Spec::Inherited { .. } => true,
+    };
+    if allowed { Ok(()) } else { Err(libc::EACCES) }
+}
+
+/// For people: why a bind was refused, and what to do.
+pub fn advice(spec: &Spec) -> &'static str {
+    match spec {
+        Spec::Unix { .. } => {
+            "the app runs as another user, or with fewer rights, than restartinit: start both alike, or listen with exclusive: true"
+        }
+        _ => "the app may not bind a port this low: start restartinit with the app's rights, or listen on a higher port",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::spec::{Address, Kind};
+
+    const ROOT: Credentials = Credentials { euid: 0, egid: 0, effective: 0xa804_25fb, same_user_namespace: Some(true) };
+    const APP: Credentials = Credentials { euid: 1000, egid: 1000, effective: 0, same_user_namespace: Some(true) };
+
+    fn tcp(port: u16) -> Spec {
+        Spec::Tcp { address: Address::Any, port, v6only: false }
+    }
+
+    #[test]
+    fn status_is_read() {
+        let status = "Name:\tUid: x\nUid:\t0\t1000\t0\t0\nGid:\t0\t5\t0\t0\nCapInh:\t0\nCapEff:\t00000000a80425fb\n";
+        let read = Credentials { euid: 1000, egid: 5, effective: 0xa804_25fb, same_user_namespace: None };
+        assert_eq!(Credentials::parse(status), Some(read));
+        for bad in ["", "Uid:\t0\nGid:\t0\t0\nCapEff:\t0\n", "Uid:\t0\t0\nGid:\t0\t0\nCapEff:\tx\n"] {
+            assert_eq!(Credentials::parse(bad), None);
+        }
+    }
+
+    #[test]
+    fn low_ports_need_the_childs_own_capability() {
+        let own_namespace = Credentials { effective: u64::MAX, same_user_namespace: Some(false), ..APP };
+        let unseen = Credentials { effective: u64::MAX, same_user_namespace: None, ..APP };
+        for (port, child, first, allowed) in [
+            (80, ROOT, 1024, true),
+            (80, APP, 1024, false),
+            (80, APP, 0, true),
+            (1024, APP, 1024, true),
+            (0, APP, 1024, true),
+            (80, own_namespace, 1024, false),
+            (80, unseen, 1024, false),
+            (8080, unseen, 1024, true),
+        ] {
+            assert_eq!(may_bind(&tcp(port), &child, &ROOT, first).is_ok(), allowed, "{port} {child:?}");
+        }
+    }
+
+    #[test]
+    fn paths_need_the_same_rights() {
+        let path = Spec::Unix { path: "/run/app.sock".to_owned() };
+        let less = Credentials { effective: 0, ..ROOT };
+        assert_eq!(may_bind(&path, &APP, &ROOT, 0), Err(libc::EACCES));
+        assert_eq!(may_bind(&path, &less, &ROOT, 0), Err(libc::EACCES));
+        assert_eq!(may_bind(&path, &Credentials { egid: 5, ..ROOT }, &ROOT, 0), Err(libc::EACCES));
+        assert_eq!(may_bind(&path, &Credentials { same_user_namespace: Some(false), ..APP }, &APP, 0), Err(libc::EACCES));
+        assert_eq!(may_bind(&path, &APP, &APP, 0), Ok(()));
+        assert_eq!(may_bind(&path, &ROOT, &ROOT, 0), Ok(()));
+        assert_eq!(may_bind(&Spec::Inherited { fd: 3, kind: Kind::Stream }, &APP, &ROOT, 1024), Ok(()));
+    }
+}

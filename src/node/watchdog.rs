@@ -1,0 +1,236 @@
+//! Whether an event loop still turns: when to ask, how long an answer has been missing, how late the answers were. Counts time that
+//! was watched only. Pure: the questions themselves are `channel`'s.
+
+use std::time::Duration;
+
+use crate::supervisor::time::Moment;
+
+/// More often would be work for the app without telling more.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What a tick calls for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    Wait,
+    /// Ask the loop now; then tell [`Watchdog::asked`].
+    Ask,
+    /// The loop has not turned for the limit.
+    Blocked,
+}
+
+/// The watch over one event loop.
+#[derive(Clone, Debug)]
+pub struct Watchdog {
+    limit: Duration,
+    interval: Duration,
+    last_tick: Moment,
+    next_ask: Moment,
+    /// A question is open.
+    asked: Option<Moment>,
+    /// Time watched since then.
+    waited: Duration,
+    /// The child was stopped, or restartinit was late: the answer's time says nothing of the loop.
+    disturbed: bool,
+    stopped: bool,
+    /// The loop has answered once: from then on silence counts. A slow boot is no hang.
+    begun: bool,
+    last: Option<Duration>,
+    largest: Option<Duration>,
+}
+
+impl Watchdog {
+    /// Watches from `now` on, and asks at once; silence for `limit` is a blocked loop.
+    pub fn new(now: Moment, limit: Duration) -> Watchdog {
+        Watchdog {
+            limit,
+            interval: (limit / 4).max(SHORTEST_INTERVAL),
+            last_tick: now,
+            next_ask: now,
+            asked: None,
+            waited: Duration::ZERO,
+            disturbed: false,
+            stopped: false,
+            begun: false,
+            last: None,
+            largest: None,
+        }
+    }
+
+    /// Time has passed. However late it comes, one interval counts at most: what restartinit slept through (a paused container, a
+    /// suspended machine), the child slept through as well. A slice at whose end the child is stopped or traced does not count.
+    pub fn tick(&mut self, now: Moment, stopped: bool) -> Turn {
+        let slice = now.saturating_sub(self.last_tick);
+        self.last_tick = now;
+        self.stopped = stopped;
+        if self.asked.is_none() {
+            return if now >= self.next_ask { Turn::Ask } else { Turn::Wait };
+        }
+        self.disturbed |= stopped || slice > self.interval * 2;
+        if self.begun && !stopped {
+            self.waited = self.waited.saturating_add(slice.min(self.interval));
+        }
+        if self.waited >= self.limit { Turn::Blocked } else { Turn::Wait }
+    }
+
+    /// Something was sent that the loop answers by itself.
+    pub fn asked(&mut self, now: Moment) {
+        if self.asked.is_none() {
+            self.asked = Some(now);
+            self.last_tick = now;
+            self.waited = Duration::ZERO;
+            self.disturbed = false;
+            self.next_ask = now.saturating_add(self.interval);
+        }
+    }
+
+    /// The loop has turned. Tells how late it was: `None` for the first answer, which has the app's boot in it, and where the time
+    /// says nothing.
+    pub fn answered(&mut self, now: Moment) -> Option<Duration> {
+        let asked = self.asked.take()?;
+        self.waited = Duration::ZERO;
+        let first = !std::mem::replace(&mut self.begun, true);
+        if first || self.disturbed {
+            return None;
+        }
+        let lag = now.saturating_sub(asked);
+        self.last = Some(lag);
+        self.largest = self.largest.max(Some(lag));
+        Some(lag)
+    }
+
+    /// What was asked could not be sent: it is asked again after an interval.
+    pub fn withdrawn(&mut self) {
+        self.asked = None;
+        self.next_ask = self.next_ask.max(self.last_tick.saturating_add(self.interval));
+    }
+
+    /// When to tick next.
+    pub fn deadline(&self) -> Moment {
+        match self.asked {
+            None => self.next_ask,
+            Some(_) if !self.begun || self.stopped => self.last_tick.saturating_add(self.interval),
+            Some(_) => self.last_tick.saturating_add(self.interval.min(self.limit.saturating_sub(self.waited))),
+        }
+    }
+
+    /// The loop has answered at all.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The latest lag.
+    pub fn last(&self) -> Option<Duration> {
+        self.last
+    }
+
+    /// The largest lag since this was last asked.
+    pub fn take_largest(&mut self) -> Option<Duration> {
+        self.largest.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A watchdog of 1 s whose loop has answered at 100 ms, having booted so long.
+    fn begun() -> Watchdog {
+        let mut dog = Watchdog::new(ms(0), ms(1000));
+        assert_eq!((dog.deadline(), dog.tick(ms(0), false)), (ms(0), Turn::Ask));
+        dog.asked(ms(0));
+        assert_eq!(dog.answered(ms(100)), None, "the boot is no lag");
+        dog
+    }
+
+    /// Ticks at every deadline until something is called for.
+    fn run(dog: &mut Watchdog, stopped: bool, until: Duration) -> (Duration, Turn) {
+        loop {
+            let now = dog.deadline();
+            if now > until {
+                return (until, Turn::Wait);
+            }
+            match dog.tick(now, stopped) {
+                Turn::Wait => {}
+                turn => return (now, turn),
+            }
+        }
+    }
+
+    #[test]
+    fn a_loop_that_turns_is_asked_four_times_within_the_limit() {
+        let mut dog = begun();
+        for millis in [250, 500, 750, 1000] {
+            assert_eq!(run(&mut dog, false, ms(9999)), (ms(millis), Turn::Ask));
+            dog.asked(ms(millis));
+            assert_eq!(dog.answered(ms(millis + 3)), Some(ms(3)));
+        }
+        assert_eq!((dog.last(), dog.take_largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), None));
+    }
+
+    #[test]
+    fn silence_for_the_limit_is_a_blocked_loop() {
+        let mut dog = begun();
+        assert_eq!(run(&mut dog, false, ms(9999)), (ms(250), Turn::Ask));
+        dog.asked(ms(250));
+        assert_eq!(run(&mut dog, false, ms(9999)), (ms(1250), Turn::Blocked));
+    }
+
+    #[test]
+    fn a_slow_boot_is_no_hang() {
+        let mut dog = Watchdog::new(ms(0), ms(1000));
+        dog.asked(ms(0));
+        assert_eq!(run(&mut dog, false, ms(60_000)).1, Turn::Wait);
+        assert!(!dog.has_begun());
+    }
+
+    #[test]
+    fn a_stopped_child_is_not_counted() {
+        let mut dog = begun();
+        dog.asked(ms(250));
+        assert_eq!(run(&mut dog, true, ms(60_000)).1, Turn::Wait);
+        let (at, turn) = run(&mut dog, false, ms(90_000));
+        assert_eq!(turn, Turn::Blocked);
+        assert!(at >= ms(60_750), "its own second begins when it goes on: {at:?}");
+        assert_eq!(dog.answered(ms(70_000)), None, "no lag of the loop's making");
+    }
+
+    #[test]
+    fn a_late_tick_counts_one_interval() {
+        let mut dog = begun();
+        dog.asked(ms(250));
+        assert_eq!(dog.tick(ms(3_600_000), false), Turn::Wait);
+        assert_eq!(dog.answered(ms(3_600_001)), None);
+    }
+
+    #[test]
+    fn a_tiny_limit_is_asked_every_ten_milliseconds() {
+        let mut dog = Watchdog::new(ms(0), ms(1));
+        dog.asked(ms(0));
+        dog.answered(ms(1));
+        assert_eq!(dog.deadline(), ms(10));
+    }
+
+    proptest! {
+        /// Whatever happens, no deadline makes the hall spin: time gets on by an interval in a bounded number of ticks.
+        #[test]
+        fn ticking_at_deadlines_gets_on(stops in proptest::collection::vec(any::<bool>(), 40), limit in 1u64..5000) {
+            let mut dog = Watchdog::new(ms(0), ms(limit));
+            dog.asked(ms(0));
+            dog.answered(ms(0));
+            let mut blocked = false;
+            for stopped in &stops {
+                match dog.tick(dog.deadline(), *stopped) {
+                    Turn::Ask => dog.asked(dog.last_tick),
+                    Turn::Blocked => { blocked = true; break }
+                    Turn::Wait => {}
+                }
+            }
+            prop_assert!(blocked || dog.last_tick >= dog.interval * 10);
+        }
+    }
+}
