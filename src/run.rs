@@ -2,20 +2,24 @@
 //! has the hands do what the supervisor answers. After the first spawn nothing in here may end or block the process.
 
 mod acts;
+mod channels;
 mod memory;
 mod observing;
 pub mod server;
+mod sockets;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, TERMINATION_LOG};
+use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
+use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Actions, Event};
+use crate::supervisor::event::{Actions, Event, News};
 use crate::supervisor::exit::{Exit, Reason};
 use crate::supervisor::report::Ending;
 use crate::supervisor::time::Moment;
@@ -25,9 +29,11 @@ use crate::sys::spawn::{Hygiene, Launcher};
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
 use crate::sys::{processes, stderr};
+use channels::Channels;
 use memory::Memory;
 use nix::poll::PollFlags;
 use server::Server;
+use sockets::Sockets;
 
 /// Children reaped in one turn, so that a flood of orphans cannot keep a signal waiting.
 const REAPED_A_TURN: usize = 16_384;
@@ -41,6 +47,11 @@ struct Hall {
     launcher: Launcher,
     poller: Poller,
     server: Server,
+    channels: Channels,
+    /// The settings that are the hands' business.
+    wiring: Wiring,
+    /// Keep numbers taken that are other sockets' in the command.
+    _placeholders: Vec<OwnedFd>,
     terminal: Option<Terminal>,
     memory: Memory,
     own_pid: i32,
@@ -53,6 +64,14 @@ struct Hall {
     ending: Option<Ending>,
     /// Reaping was cut short.
     more_to_reap: bool,
+}
+
+/// What a generation is given by the settings.
+#[derive(Clone, Copy, Debug)]
+struct Wiring {
+    has_channel: bool,
+    holds_ports: bool,
+    tells_role: bool,
 }
 
 /// Supervises `command` to its end; gives back restartinit's exit code.
@@ -73,9 +92,20 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let hygiene = Hygiene { own_group: terminal.is_none(), die_with_us: !is_init, ignore_hup, reset_signals: signals::reset_for_command };
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let termination_log = config.termination_log.clone();
+    let wiring = Wiring { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
+    let sockets = Sockets::open(&config.listen)?;
+    let mut launcher = Launcher::new(command, std::env::vars_os(), &not_passed_on(&config), hygiene)?;
+    let (passed_on, placeholders) = sockets.to_pass_on()?;
+    if !passed_on.is_empty() {
+        let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
+        launcher.pass_on(passed_on, &names.join(":"));
+    }
     let mut hall = Hall {
         started: Instant::now(),
-        launcher: Launcher::new(command, std::env::vars_os(), hygiene, config.standby)?,
+        launcher,
+        channels: Channels::new(config.watchdog, sockets),
+        wiring,
+        _placeholders: placeholders,
         supervisor: Supervisor::new(config, name.clone(), terminal.is_some() && !is_init, memory.limit()),
         poller: Poller::default(),
         server,
@@ -101,16 +131,29 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
     Ok(ending.code)
 }
 
+/// The variables that are ours to set, or that would mean something else to the command.
+fn not_passed_on(config: &Config) -> Vec<&'static str> {
+    let mut names = vec![GENERATION, LAST_EXIT, ROLE, SERIALIZATION_MODE];
+    if config.has_channel() {
+        names.extend([CHANNEL_FD, UNIQUE_ID]);
+    }
+    if !config.listen.is_empty() {
+        names.extend(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
+    }
+    names
+}
+
 fn children_of(pid: i32) -> Vec<i32> {
     let all = processes::list().unwrap_or_default();
     all.into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect()
 }
 
 impl Hall {
-    /// One turn: sleep, then signals, reaping and exits, deadlines, and last those who only observe. Each event's actions are done before the next event is told, so
+    /// One turn: sleep, then signals, reaping and exits, readiness and the Node channels, deadlines, and last those who only observe. Each event's actions are done before the next event is told, so
     /// that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let deadline = self.supervisor.next_deadline().into_iter().chain(self.server.deadline()).min();
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
             Some(deadline) => Some(deadline.saturating_sub(self.now())),
@@ -120,12 +163,20 @@ impl Hall {
         if let Some(fd) = stderr::waits_for() {
             self.poller.add(fd, PollFlags::POLLOUT);
         }
+        self.channels.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.poller.wait(timeout);
         stderr::flush();
         signals::take(|arrival| self.signal_arrived(arrival));
         if signals::take_child() || self.more_to_reap {
             self.reap();
+        }
+        for (pid, news) in self.channels.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
+            self.tell(Event::Channel { pid, news });
+            if news == News::Closed && self.supervisor.is_stopping() {
+                // Nobody will accept there any more.
+                self.channels.sockets.release_unused();
+            }
         }
         // A Ctrl-C from before a spawn has not reached what is spawned: whatever is pending is let in first, in the next turn.
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
@@ -154,6 +205,7 @@ impl Hall {
                 Waited::Exited { pid, exit } => {
                     self.foreign.retain(|foreign| *foreign != pid);
                     let reason = self.reason(pid, exit);
+                    self.channels.exited(pid);
                     if !self.supervisor.running().any(|generation| generation.pid == pid) {
                         self.orphans_reaped += 1;
                     }

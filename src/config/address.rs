@@ -70,6 +70,18 @@ impl fmt::Display for Address {
     }
 }
 
+/// Why an address cannot be bound, and what to do. `option` has named it.
+pub fn advice(errno: i32, option: &str) -> String {
+    match errno {
+        libc::EACCES => {
+            "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; a path, a folder that may be written to)".to_owned()
+        }
+        libc::EADDRINUSE => format!("address in use (give {option} one that neither the command nor anybody else here listens on)"),
+        libc::EADDRNOTAVAIL => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
+        errno => std::io::Error::from_raw_os_error(errno).to_string().to_lowercase(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

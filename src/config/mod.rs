@@ -58,6 +58,8 @@ pub struct Config {
     pub watchdog: Option<Duration>,
     pub hold_port: bool,
     pub standby: bool,
+    /// Passed to the command from descriptor 3 on.
+    pub listen: Vec<Address>,
     /// `None`: no such server.
     pub http: Option<Address>,
     /// `None`: [`TERMINATION_LOG`] if it exists.
@@ -91,6 +93,7 @@ impl Default for Config {
             watchdog: None,
             hold_port: false,
             standby: false,
+            listen: Vec::new(),
             http: None,
             termination_log: None,
             log_format: LogFormat::Text,
@@ -305,8 +308,10 @@ fn nearest(name: &str) -> (usize, &'static str) {
 }
 
 fn print_config(config: &Config, flags: &Flags) -> String {
+    let defaults = Config::default();
     let line = |(option, given): (&OptionSpec, &Option<Given>)| {
-        let source = given.as_ref().map_or("default", |given| given.by.as_str());
+        let implied = (option.get)(config) != (option.get)(&defaults);
+        let source = given.as_ref().map_or(if implied { "implied" } else { "default" }, |given| given.by.as_str());
         format!("{:<18} {:<32} ({source})\n", option.name, (option.get)(config))
     };
     OPTIONS.iter().zip(&flags.values).chain([(&LOG, &flags.log)]).map(line).collect()

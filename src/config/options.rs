@@ -1,5 +1,7 @@
 //! The one table of options: the command line, the environment twins, the help and `--print-config` are all read off it.
 
+use std::time::Duration;
+
 use super::Config;
 use super::address::Address;
 use super::size::Size;
@@ -73,6 +75,19 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("exit-zero-on", Some("CODES"), "exits that are successes, reported as 0", exit_zero_on, CodeSet::parse, shown),
     option!("group", None, "forward to the command's process group", group, Choice::parse, Choice::name),
     OptionSpec {
+        get: |config| config.has_channel().name(),
+        ..option!("ipc", None, "give the command a Node IPC channel", ipc, Choice::parse, Choice::name)
+    },
+    option!("wait-ready", Some("D"), "not ready within D is a crash (Node)", wait_ready, some_duration, shown_duration),
+    option!("stop-by", Some("HOW"), "signal, message or drain (Node)", stop_by, Choice::parse, Choice::name),
+    option!("watchdog", Some("D"), "an event loop blocked for D is a crash", watchdog, some_duration, shown_duration),
+    OptionSpec {
+        get: |config| config.holds_ports().name(),
+        ..option!("hold-port", None, "keep the command's ports open (Node)", hold_port, Choice::parse, Choice::name)
+    },
+    option!("standby", None, "keep a second process waiting (Node)", standby, Choice::parse, Choice::name),
+    OptionSpec { repeatable: true, ..option!("listen", Some("ADDR"), "bind and pass as fd 3, 4, ...", listen, addresses, shown_addresses) },
+    OptionSpec {
         name: "http",
         value: Some("ADDR"),
         repeatable: false,
@@ -102,6 +117,26 @@ pub static OPTIONS: &[OptionSpec] = &[
 
 /// The level, set by -v, -vv, -q or `RESTARTINIT_LOG`: an option of several spellings.
 pub static LOG: OptionSpec = option!("log", None, "the level of restartinit's own lines", log_filter, values::log_filter, shown);
+
+/// A time that is no time would never let a command live.
+fn some_duration(text: &str) -> Result<Option<Duration>, Accepted> {
+    match values::duration(text)? {
+        Duration::ZERO => Err("a duration above 0 such as 500ms, 10s, 2m or 1h; a bare number is seconds"),
+        duration => Ok(Some(duration)),
+    }
+}
+
+fn shown_duration(duration: Option<Duration>) -> String {
+    duration.map_or_else(String::new, show_duration)
+}
+
+fn addresses(text: &str) -> Result<Vec<Address>, Accepted> {
+    text.split(',').map(|address| Address::parse(address.trim())).collect()
+}
+
+fn shown_addresses(addresses: Vec<Address>) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(",")
+}
 
 fn shown(value: impl ToString) -> String {
     value.to_string()

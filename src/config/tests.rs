@@ -16,6 +16,9 @@ fn good_value(name: &str) -> &'static str {
     match name {
         "restart" => "always",
         "max-restarts" => "7",
+        "ipc" | "hold-port" | "standby" => "on",
+        "stop-by" => "drain",
+        "listen" => "3000,unix:/tmp/x",
         "max-memory" => "80%",
         "leftovers" => "keep",
         "log-format" => "json",

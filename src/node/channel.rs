@@ -117,7 +117,8 @@ impl Channel {
             current: None,
             plain: VecDeque::new(),
             grants: VecDeque::new(),
-            ping_due: false,
+            // One question at least: only so can be told whether Node is at the other end.
+            ping_due: options.watchdog.is_none(),
             kept: options.standby.then(VecDeque::new),
             open: true,
             ready: false,
@@ -195,9 +196,8 @@ impl Channel {
             // The app has no descriptor to spare: that is why handles get lost.
             (Flight::Handle(grant), false) => self.queue(outgoing::refusal(&grant.query, libc::EMFILE)),
         }
-        let watchdog = self.watchdog.as_mut()?;
         self.ping_due = false;
-        Some(Event::Answered { lag: watchdog.answered(now) })
+        Some(Event::Answered { lag: self.watchdog.as_mut().and_then(|watchdog| watchdog.answered(now)) })
     }
 
     fn queue(&mut self, bytes: Vec<u8>) {
@@ -302,7 +302,7 @@ impl Channel {
     /// The other end is closed: the app disconnected or died. Nothing is sent from now on, and nothing is awaited.
     pub fn closed(&mut self) {
         let (ready, dropped) = (self.ready, self.dropped);
-        *self = Channel { open: false, ready, dropped, ..Channel::new(Moment::ZERO, Options::default()) };
+        *self = Channel { open: false, ready, dropped, ping_due: false, ..Channel::new(Moment::ZERO, Options::default()) };
     }
 
     /// Time has passed; to be told after what was read. `stopped`: the child is stopped or traced. True: its loop is blocked.

@@ -12,6 +12,13 @@ pub mod spec;
 pub mod watchdog;
 pub mod wire;
 
+/// Names the descriptor of the channel, to Node.
+pub const CHANNEL_FD: &str = "NODE_CHANNEL_FD";
+/// Makes Node a worker of its cluster: its `listen()` asks us.
+pub const UNIQUE_ID: &str = "NODE_UNIQUE_ID";
+/// How the channel is encoded; unset, it is JSON.
+pub const SERIALIZATION_MODE: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
+
 /// A held socket, by its number in [`ports::Ports`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SocketId(pub u32);

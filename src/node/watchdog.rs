@@ -123,6 +123,11 @@ impl Watchdog {
         self.last
     }
 
+    /// The largest lag since it was last taken.
+    pub fn largest(&self) -> Option<Duration> {
+        self.largest
+    }
+
     /// The largest lag since this was last asked.
     pub fn take_largest(&mut self) -> Option<Duration> {
         self.largest.take()

@@ -1,24 +1,34 @@
 //! What the hall has the hands do for each of the supervisor's actions. It decides nothing.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
-use super::Hall;
+use super::{Hall, Wiring};
 use crate::logger;
 use crate::signal::Signal;
-use crate::supervisor::event::{Action, Event, Role};
-use crate::supervisor::exit::Exit;
+use crate::supervisor::event::{Action, Event, News, Role};
+use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
 use crate::supervisor::family;
+use crate::sys::spawn::Gifts;
 use crate::sys::{processes, signals};
 
 impl Hall {
     pub(super) fn act(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
-            Action::Forward { pid, signal, group } => match signals::send(pid, signal, group) {
-                Ok(()) => log::debug!("{signal} forwarded to pid {pid}"),
-                Err(error) => log::debug!("cannot forward {signal} to pid {pid}: {error}"),
-            },
-            Action::Say { .. } | Action::Promote { .. } => {}
+            Action::Forward { pid, signal, group } => {
+                self.mark_leaving(pid);
+                match signals::send(pid, signal, group) {
+                    Ok(()) => log::debug!("{signal} forwarded to pid {pid}"),
+                    Err(error) => log::debug!("cannot forward {signal} to pid {pid}: {error}"),
+                }
+            }
+            Action::Say { pid, word } => {
+                self.mark_leaving(pid);
+                let said = self.channels.say(pid, word, self.now());
+                return (!said).then_some(Event::Channel { pid, news: News::Unsaid });
+            }
+            Action::Promote { pid } => self.channels.promote(pid, self.now()),
             Action::KillAll => {
                 // The commands apart as well: they can be ended even where /proc cannot be read.
                 let commands: Vec<i32> = self.supervisor.running().map(|generation| generation.pid).collect();
@@ -42,7 +52,7 @@ impl Hall {
         if let Some(terminal) = &self.terminal {
             terminal.retake();
         }
-        let spawned = self.launcher.spawn(generation, role, last_exit);
+        let spawned = self.spawn_wired(generation, role, last_exit);
         // Only now: the command need not wait for this.
         self.memory.generation_began();
         if generation == 1 {
@@ -51,6 +61,30 @@ impl Hall {
         match spawned {
             Ok(pid) => Event::Spawned { pid },
             Err(failure) => Event::SpawnFailed(failure),
+        }
+    }
+
+    /// With a Node channel, if there is to be one.
+    fn spawn_wired(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
+        let Wiring { has_channel, holds_ports, tells_role } = self.wiring;
+        let mut gifts = Gifts { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
+        if !has_channel {
+            return self.launcher.spawn(gifts);
+        }
+        let short_of = |errno| SpawnFailure { step: SpawnStep::Fork, errno, file_exists: false };
+        let channel = self.channels.open(self.now(), generation, role == Role::Standby).map_err(short_of)?;
+        gifts.channel = Some(channel.as_fd());
+        let spawned = self.launcher.spawn(gifts);
+        self.channels.spawned(generation, spawned.as_ref().ok().copied());
+        spawned
+    }
+
+    /// What a command closes once it was asked to go is kept for the next one.
+    fn mark_leaving(&mut self, pid: i32) {
+        if self.wiring.holds_ports
+            && let Some(generation) = self.supervisor.leaving(pid)
+        {
+            self.channels.sockets.leaving(generation);
         }
     }
 

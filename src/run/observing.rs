@@ -1,7 +1,7 @@
 //! The hall's answers to those who only observe, and to whoever asks for a restart: what the supervisor tells, with what the hands see.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Hall;
 use super::memory::resident_of;
@@ -10,6 +10,7 @@ use crate::observe::answer;
 use crate::observe::http::Ask;
 use crate::observe::snapshot::{Counters, Memory, MemoryLimit, Snapshot, command_name};
 use crate::supervisor::event::Event;
+use crate::supervisor::time::Moment;
 use crate::sys::stderr;
 
 impl Hall {
@@ -38,7 +39,7 @@ impl Hall {
                 restart_asked = true;
                 Reply::Later
             }
-            ask => Reply::Now(answer(ask, &self.snapshot(now))),
+            ask => Reply::Now(answer(ask, &self.snapshot(now, ask == Ask::Metrics))),
         });
         self.server = server;
         self.poller = poller;
@@ -47,7 +48,8 @@ impl Hall {
         }
     }
 
-    fn snapshot(&self, now: Duration) -> Snapshot {
+    /// `is_scrape`: what is told as the largest since the last scrape begins anew.
+    fn snapshot(&mut self, now: Moment, is_scrape: bool) -> Snapshot {
         let view = self.supervisor.view(now);
         let active = view.active().map(|generation| generation.pid);
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -57,7 +59,13 @@ impl Hall {
             pid: self.own_pid,
             now,
             started_unix_seconds: unix_now.saturating_sub(now).as_secs_f64(),
-            counters: Counters { orphans_reaped: self.orphans_reaped, log_lines_dropped: stderr::dropped() as u64, ..view.counters },
+            counters: Counters {
+                orphans_reaped: self.orphans_reaped,
+                log_lines_dropped: stderr::dropped() as u64,
+                channel_messages_dropped: self.channels.messages_dropped(),
+                ..view.counters
+            },
+            event_loop: active.and_then(|pid| self.channels.event_loop(pid, is_scrape)),
             memory: Memory {
                 resident: active.and_then(resident_of),
                 limit: self

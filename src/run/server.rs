@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::poll::PollFlags;
 
-use crate::config::address::Address;
+use crate::config::address::{Address, advice};
 use crate::observe::connection::{Connection, Wants};
 use crate::observe::http::{Answer, Ask, Door};
 use crate::supervisor::time::Moment;
@@ -265,21 +265,15 @@ fn bind(address: &Address) -> io::Result<Listener> {
     for candidate in address.candidates() {
         match doors::listen_tcp(candidate) {
             Ok(listener) => return Ok(listener),
-            Err(error) => failure = io::Error::new(error.kind(), format!("cannot bind {candidate}: {}", advice(&error))),
+            Err(error) => {
+                failure = io::Error::new(
+                    error.kind(),
+                    format!("cannot bind {candidate}: {}", advice(error.raw_os_error().unwrap_or(0), "--http")),
+                )
+            }
         }
     }
     Err(failure)
-}
-
-fn advice(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EACCES) => "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)".to_owned(),
-        Some(libc::EADDRINUSE) => {
-            "address in use (give --http a port that neither the command nor anybody else here listens on)".to_owned()
-        }
-        Some(libc::EADDRNOTAVAIL) => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
-        _ => error.to_string().to_lowercase(),
-    }
 }
 
 #[cfg(test)]

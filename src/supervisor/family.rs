@@ -12,6 +12,8 @@ pub struct Process {
     pub parent: i32,
     /// It has ended and waits to be reaped.
     pub ended: bool,
+    /// It is stopped by a signal or held by a debugger.
+    pub stopped: bool,
 }
 
 /// Reads `/proc/PID/stat`: `pid (name) state parent …`. The name may hold anything, also `) S 1 `.
@@ -22,7 +24,7 @@ pub fn read_stat(stat: &[u8]) -> Option<Process> {
     let mut rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?.split_ascii_whitespace();
     let state = rest.next()?;
     let parent = rest.next()?.parse().ok()?;
-    Some(Process { pid, parent, ended: matches!(state, "Z" | "X" | "x") })
+    Some(Process { pid, parent, ended: matches!(state, "Z" | "X" | "x"), stopped: matches!(state, "T" | "t") })
 }
 
 /// Which generation a process says it is of, off `/proc/PID/environ`: its variables are those of the command it descends from, unless
@@ -63,7 +65,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, ended: false }
+        Process { pid, parent, ended: false, stopped: false }
     }
 
     #[test]

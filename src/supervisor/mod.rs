@@ -100,6 +100,17 @@ impl Supervisor {
         self.last_exits.iter().map(|last| &last.run)
     }
 
+    /// Whether a stop was forwarded: nothing is needed any more that the commands let go of.
+    pub fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. } | Phase::Ended)
+    }
+
+    /// The number of the generation with this pid, if it was asked to go.
+    pub fn leaving(&self, pid: i32) -> Option<u32> {
+        let generation = self.running().find(|generation| generation.pid == pid)?;
+        (self.is_stopping() || generation.is_retiring()).then_some(generation.number)
+    }
+
     /// The generation that serves.
     fn active(&self) -> Option<&Generation> {
         self.running().find(|generation| generation.duty == Duty::Active)

@@ -28,6 +28,12 @@ pub fn list() -> io::Result<Vec<Process>> {
     Ok(processes)
 }
 
+/// Whether a process is stopped by a signal or held by a debugger.
+pub fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat"));
+    stat.ok().and_then(|stat| read_stat(&stat)).is_some_and(|process| process.stopped)
+}
+
 /// `/proc/PID/environ`; `None` where it cannot be read, as of another user's process.
 pub fn environ(pid: i32) -> Option<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/environ")).ok()

@@ -6,6 +6,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
@@ -13,12 +14,18 @@ use std::ptr;
 use libc::{c_char, c_int, c_void};
 
 use crate::config::{GENERATION, LAST_EXIT, ROLE};
+use crate::node::{CHANNEL_FD, UNIQUE_ID};
 use crate::supervisor::event::Role;
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
 
 /// Where a command without a slash is looked for when PATH is not set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const STACK_SIZE: usize = 32 * 1024;
+/// The most variables that are added for a generation, and the null pointer after them.
+const MOST_ADDED: usize = 8;
+/// Where the sockets begin that are passed on.
+pub const FIRST_SOCKET: c_int = 3;
+const LISTEN_PID: &str = "LISTEN_PID=";
 
 /// What holds for every generation alike.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +40,19 @@ pub struct Hygiene {
     pub reset_signals: fn(bool),
 }
 
+/// What a generation is given beside what all are given.
+#[derive(Clone, Copy, Debug)]
+pub struct Gifts<'a> {
+    pub generation: u32,
+    /// Told to the command, if it is to know.
+    pub role: Option<Role>,
+    pub last_exit: Option<Exit>,
+    /// The command's end of a Node channel.
+    pub channel: Option<BorrowedFd<'a>>,
+    /// The command is to be a worker of Node's cluster, whose ports are held.
+    pub worker: bool,
+}
+
 /// The command, ready to be executed any number of times.
 pub struct Launcher {
     hygiene: Hygiene,
@@ -45,31 +65,37 @@ pub struct Launcher {
     env: Vec<CString>,
     envp: Vec<*const c_char>,
     stack: *mut c_void,
-    /// The command is told its role.
-    tells_role: bool,
+    /// What the command finds from descriptor 3 on.
+    sockets: Vec<OwnedFd>,
+    /// `LISTEN_PID=`, and room for the command's pid, which it alone knows.
+    listen_pid: [u8; 32],
 }
 
 /// What the child reads, and where it leaves its errno.
 struct Orders<'a> {
     launcher: &'a Launcher,
+    /// A descriptor that the command keeps, or -1.
+    channel: c_int,
+    /// Where its pid goes, or null.
+    listen_pid: *mut u8,
     errno: c_int,
 }
 
 impl Launcher {
-    /// Prepares to execute `command` (the first is the file) with this environment.
+    /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`.
     ///
     /// # Errors
     /// That of mmap(2), for the child's stack; or a NUL byte in an argument.
     pub fn new(
         command: Vec<OsString>,
         environment: impl Iterator<Item = (OsString, OsString)>,
+        without: &[&str],
         hygiene: Hygiene,
-        tells_role: bool,
     ) -> io::Result<Launcher> {
         let file = command.first().cloned().unwrap_or_default();
         let mut path = OsString::from(DEFAULT_PATH);
         let mut env = Vec::new();
-        for (name, value) in environment.filter(|(name, _)| ![GENERATION, LAST_EXIT, ROLE].iter().any(|own| name == own)) {
+        for (name, value) in environment.filter(|(name, _)| !without.iter().any(|own| name == own)) {
             if name == "PATH" {
                 path.clone_from(&value);
             }
@@ -87,28 +113,51 @@ impl Launcher {
         if stack == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let envp = Vec::with_capacity(env.len() + 4);
-        Ok(Launcher { hygiene, own_pid: std::process::id() as c_int, candidates, _args: args, argv, env, envp, stack, tells_role })
+        let envp = Vec::with_capacity(env.len() + MOST_ADDED);
+        let (own_pid, sockets, listen_pid) = (std::process::id() as c_int, Vec::new(), [0; 32]);
+        Ok(Launcher { hygiene, own_pid, candidates, _args: args, argv, env, envp, stack, sockets, listen_pid })
+    }
+
+    /// Has every generation find these from descriptor 3 on, as systemd passes them (sd_listen_fds(3)). Their own numbers must lie beyond
+    /// those, and the environment must have been prepared without systemd's variables.
+    pub fn pass_on(&mut self, sockets: Vec<OwnedFd>, names: &str) {
+        let mut variables = vec![format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={names}")];
+        self.env.extend(variables.drain(..).filter_map(|pair| CString::new(pair).ok()));
+        self.envp.reserve(self.env.len() + MOST_ADDED);
+        self.listen_pid.iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
+        self.sockets = sockets;
     }
 
     /// Starts the command as this generation; gives back its pid.
     ///
     /// # Errors
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
-    pub fn spawn(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
-        let mut added = [format!("{GENERATION}={generation}\0"), String::new(), String::new()];
-        let [_, last, its_role] = &mut added;
-        if let Some(exit) = last_exit {
-            let _ = write!(last, "{LAST_EXIT}={}\0", exit.short());
+    pub fn spawn(&mut self, gifts: Gifts<'_>) -> Result<i32, SpawnFailure> {
+        let channel = gifts.channel.map_or(-1, |channel| channel.as_raw_fd());
+        let mut added = String::new();
+        let _ = write!(added, "{GENERATION}={}\0", gifts.generation);
+        if let Some(exit) = gifts.last_exit {
+            let _ = write!(added, "{LAST_EXIT}={}\0", exit.short());
         }
-        if self.tells_role {
-            let _ = write!(its_role, "{ROLE}={}\0", role.name());
+        if let Some(role) = gifts.role {
+            let _ = write!(added, "{ROLE}={}\0", role.name());
+        }
+        if channel >= 0 {
+            let _ = write!(added, "{CHANNEL_FD}={channel}\0");
+        }
+        if gifts.worker {
+            let _ = write!(added, "{UNIQUE_ID}={}\0", gifts.generation);
         }
         self.envp.clear();
         self.envp.extend(self.env.iter().map(|pair| pair.as_ptr()));
-        self.envp.extend(added.iter().filter(|pair| !pair.is_empty()).map(|pair| pair.as_ptr().cast::<c_char>()));
+        self.envp.extend(added.split_inclusive('\0').map(|pair| pair.as_ptr().cast::<c_char>()));
+        let mut listen_pid = ptr::null_mut();
+        if !self.sockets.is_empty() {
+            listen_pid = self.listen_pid.as_mut_ptr();
+            self.envp.push(listen_pid.cast::<c_char>());
+        }
         self.envp.push(ptr::null());
-        let mut orders = Orders { launcher: self, errno: 0 };
+        let mut orders = Orders { launcher: self, channel, listen_pid, errno: 0 };
         // SAFETY: `child` runs on a stack of its own, in our memory while we are suspended, and touches nothing but `orders`.
         // CLONE_VFORK keeps all that it reads alive until it has executed the command or is gone.
         let pid = unsafe {
@@ -147,7 +196,7 @@ fn candidates(file: &OsStr, path: &OsStr) -> Vec<Vec<u8>> {
 extern "C" fn child(orders: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes its Orders, which outlive us; it is suspended, so nobody else uses them.
     let orders = unsafe { &mut *orders.cast::<Orders<'_>>() };
-    let Launcher { hygiene, own_pid, candidates, argv, envp, .. } = orders.launcher;
+    let Launcher { hygiene, own_pid, candidates, argv, envp, sockets, .. } = orders.launcher;
     // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive.
     unsafe {
         if hygiene.die_with_us {
@@ -159,6 +208,16 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
         }
         if hygiene.own_group {
             libc::setpgid(0, 0);
+        }
+        // The table of descriptors is a copy: restartinit's own stay as they are.
+        for (to, socket) in (FIRST_SOCKET..).zip(sockets) {
+            libc::dup2(socket.as_raw_fd(), to);
+        }
+        if orders.channel >= 0 {
+            libc::fcntl(orders.channel, libc::F_SETFD, 0);
+        }
+        if !orders.listen_pid.is_null() {
+            write_pid(orders.listen_pid.add(LISTEN_PID.len()));
         }
         (hygiene.reset_signals)(hygiene.ignore_hup);
         let mut errno = libc::ENOENT;
@@ -178,9 +237,38 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
     }
 }
 
+/// Writes our pid in decimal, and a NUL.
+///
+/// # Safety
+/// There is room for 11 bytes.
+unsafe fn write_pid(mut to: *mut u8) {
+    // SAFETY: no precondition. A pid has at most ten digits, and the caller has made room for them.
+    unsafe {
+        let pid = libc::getpid().unsigned_abs();
+        let mut place = 1_000_000_000;
+        while place > 0 {
+            if pid >= place || place == 1 {
+                to.write(b'0' + (pid / place % 10) as u8);
+                to = to.add(1);
+            }
+            place /= 10;
+        }
+        to.write(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pid_is_written_without_a_leading_zero() {
+        let mut text = [b'x'; 12];
+        // SAFETY: twelve bytes of room.
+        unsafe { write_pid(text.as_mut_ptr()) };
+        let end = text.iter().position(|byte| *byte == 0).unwrap();
+        assert_eq!(std::str::from_utf8(&text[..end]).unwrap(), std::process::id().to_string());
+    }
 
     #[test]
     fn a_command_is_looked_for_as_execvp_does() {

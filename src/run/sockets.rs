@@ -1,0 +1,173 @@
+//! The hall's sockets that outlive the command: those held for an app's `listen()`, and those of `--listen`, which are passed on. Which one
+//! is whose is thought (`node::ports`); making and closing them is the hands'.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use crate::config::address::{Address, advice};
+use crate::node::message::Query;
+use crate::node::permission::{self, Credentials, may_bind};
+use crate::node::ports::{Answer, Ports};
+use crate::node::spec::{self, Kind, Spec};
+use crate::node::{Errno, SocketId};
+use crate::supervisor::time::Moment;
+use crate::sys::credentials;
+use crate::sys::listeners::{self, Held};
+use crate::sys::spawn::FIRST_SOCKET;
+
+#[derive(Debug, Default)]
+pub struct Sockets {
+    ports: Ports,
+    held: Vec<(SocketId, Held)>,
+    /// Of `--listen`, in the order in which the command finds them.
+    given: Vec<Held>,
+}
+
+impl Sockets {
+    /// Opens those of `--listen`.
+    ///
+    /// # Errors
+    /// One line for a person: the address, and what to do.
+    pub fn open(addresses: &[Address]) -> io::Result<Sockets> {
+        let mut sockets = Sockets::default();
+        for address in addresses {
+            let held = listeners::listen(&spec_of(address)).map_err(|errno| {
+                let error = io::Error::from_raw_os_error(errno);
+                io::Error::new(error.kind(), format!("cannot bind {address}: {}", advice(errno, "--listen")))
+            })?;
+            sockets.given.push(held);
+        }
+        Ok(sockets)
+    }
+
+    /// Descriptors of the sockets of `--listen` whose numbers are free of those that the command finds them under; with the descriptors
+    /// that keep those numbers taken.
+    ///
+    /// # Errors
+    /// That of fcntl(2).
+    pub fn to_pass_on(&self) -> io::Result<(Vec<OwnedFd>, Vec<OwnedFd>)> {
+        let (mut sockets, mut placeholders) = (Vec::new(), Vec::new());
+        let free = FIRST_SOCKET.saturating_add(self.given.len() as i32);
+        for held in &self.given {
+            loop {
+                let copy = held.as_fd().try_clone_to_owned()?;
+                if copy.as_raw_fd() >= free {
+                    sockets.push(copy);
+                    break;
+                }
+                placeholders.push(copy);
+            }
+        }
+        Ok((sockets, placeholders))
+    }
+
+    /// An app asks for a socket: the one that is held, or a new one.
+    pub fn query(&mut self, generation: u32, pid: i32, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
+        match self.ports.query(generation, query) {
+            Answer::Refuse { errno } => Err(errno),
+            Answer::Hand { id, kind } if self.get_held(id).is_some_and(Held::is_in_place) => Ok((id, kind)),
+            // The file of a unix socket is gone: nobody would find it.
+            Answer::Hand { id, .. } => {
+                self.forget(id);
+                self.ports.bind_failed(id);
+                match self.ports.query(generation, query) {
+                    Answer::Bind { id, spec, release } => self.bind(id, &spec, release, pid),
+                    Answer::Hand { .. } => Err(libc::EADDRINUSE),
+                    Answer::Refuse { errno } => Err(errno),
+                }
+            }
+            Answer::Bind { id, spec, release } => self.bind(id, &spec, release, pid),
+        }
+    }
+
+    fn bind(&mut self, id: SocketId, spec: &Spec, release: Vec<SocketId>, pid: i32) -> Result<(SocketId, Kind), Errno> {
+        release.into_iter().for_each(|id| self.forget(id));
+        match self.bound(spec, pid) {
+            Ok(held) => {
+                self.held.push((id, held));
+                Ok((id, spec.kind()))
+            }
+            Err(errno) => {
+                self.ports.bind_failed(id);
+                Err(errno)
+            }
+        }
+    }
+
+    fn bound(&self, spec: &Spec, pid: i32) -> Result<Held, Errno> {
+        // Of whom nothing is known, nothing is believed.
+        const NOBODY: Credentials = Credentials { euid: u32::MAX, egid: u32::MAX, effective: 0, same_user_namespace: None };
+        let child = credentials::of(&pid.to_string()).unwrap_or(NOBODY);
+        let own = credentials::of("self").unwrap_or(NOBODY);
+        if let Err(errno) = may_bind(spec, &child, &own, credentials::first_free_port()) {
+            log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
+            return Err(errno);
+        }
+        let Spec::Inherited { fd, kind } = *spec else { return listeners::bind(spec) };
+        let given = usize::try_from(fd - FIRST_SOCKET).ok().and_then(|index| self.given.get(index)).ok_or(libc::EINVAL)?;
+        listeners::adopt(given.as_fd(), kind)
+    }
+
+    fn get_held(&self, id: SocketId) -> Option<&Held> {
+        self.held.iter().find(|(known, _)| *known == id).map(|(_, held)| held)
+    }
+
+    pub fn get(&self, id: SocketId) -> Option<BorrowedFd<'_>> {
+        self.get_held(id).map(|held| held.as_fd())
+    }
+
+    fn forget(&mut self, id: SocketId) {
+        for (_, held) in self.held.extract_if(.., |(known, _)| *known == id) {
+            held.remove_path();
+        }
+    }
+
+    pub fn died(&mut self, generation: u32) {
+        self.ports.died(generation);
+    }
+
+    pub fn leaving(&mut self, generation: u32) {
+        self.ports.leaving(generation);
+    }
+
+    pub fn closed(&mut self, now: Moment, generation: u32, key: &str) {
+        self.ports.closed(now, generation, key);
+    }
+
+    pub fn serves(&self, generation: u32) -> bool {
+        self.ports.serves(generation)
+    }
+
+    pub fn deadline(&self) -> Option<Moment> {
+        self.ports.deadline()
+    }
+
+    /// Closes what an app has closed for good.
+    pub fn release_due(&mut self, now: Moment) {
+        for id in self.ports.release_due(now) {
+            self.forget(id);
+        }
+    }
+
+    /// Closes what no generation uses.
+    pub fn release_unused(&mut self) {
+        for id in self.ports.release_unused() {
+            self.forget(id);
+        }
+    }
+}
+
+fn spec_of(address: &Address) -> Spec {
+    use std::net::IpAddr;
+    match address {
+        Address::Port(port) => Spec::Tcp { address: spec::Address::Any, port: *port, v6only: false },
+        Address::Unix(path) => Spec::Unix { path: path.display().to_string() },
+        Address::Tcp(address) => {
+            let port = address.port();
+            match address.ip() {
+                IpAddr::V4(ip) => Spec::Tcp { address: spec::Address::V4(ip), port, v6only: false },
+                IpAddr::V6(ip) => Spec::Tcp { address: spec::Address::V6(ip, None), port, v6only: false },
+            }
+        }
+    }
+}
