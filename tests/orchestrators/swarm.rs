@@ -63,6 +63,13 @@ impl Drop for Stack {
     }
 }
 
+/// The value of a metric without labels.
+fn metric(name: &str) -> f64 {
+    let (_, page) = get(DOOR, "/metrics").expect("/metrics answers");
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{page}"))
+}
+
 fn task(id: &str, format: &str) -> String {
     docker(["inspect", "--type", "task", "--format", format, id])
 }
@@ -82,6 +89,17 @@ fn a_task_that_hands_over_is_replaced() {
     let said = output(["logs", &task(&old, container)]).stderr;
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("restartinit: restarts-exhausted: generation 6 "), "{said}");
+}
+
+#[test]
+fn its_metrics_know_the_tasks_memory_limit() {
+    let stack = Stack::deploy();
+    stack.wait_for_task_other_than("");
+    let limit = f64::from(256 << 20);
+    assert_eq!(metric("restartinit_cgroup_memory_limit_bytes"), limit);
+    assert_eq!(metric("restartinit_memory_limit_bytes"), (limit * 0.8).floor());
+    let used = metric("restartinit_cgroup_working_set_bytes");
+    assert!(used > 0.0 && used < limit, "{used}");
 }
 
 #[test]
