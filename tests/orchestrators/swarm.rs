@@ -53,10 +53,11 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        output(["stack", "rm", &self.name]);
         let label = format!("label=com.docker.stack.namespace={}", self.name);
-        // It drains and frees its ports and its network; the next stack needs both.
+        // It drains and frees its ports and its network; the next stack needs both. Swarm refuses to remove a network for as long as a
+        // task is in it, and does not come back to that by itself.
         until("the stack is gone", || {
+            output(["stack", "rm", &self.name]);
             let left = [output(["ps", "-aq", "--filter", &label]), output(["network", "ls", "-q", "--filter", &label])];
             left.iter().all(|listed| listed.stdout.is_empty()).then_some(())
         });
