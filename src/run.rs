@@ -9,14 +9,14 @@ pub mod server;
 mod sockets;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
-use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID};
+use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID, script};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Actions, Event, News};
@@ -37,6 +37,8 @@ use sockets::Sockets;
 
 /// Children reaped in one turn, so that a flood of orphans cannot keep a signal waiting.
 const REAPED_A_TURN: usize = 16_384;
+/// So much of a script is looked at, in bytes.
+const LONGEST_SCRIPT: u64 = 256 * 1024;
 /// How long the last lines may take to be read, at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -94,6 +96,12 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let termination_log = config.termination_log.clone();
     let wiring = Wiring { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = Sockets::open(&config.listen)?;
+    if wiring.holds_ports && forks_a_cluster(&command) {
+        log::warn!(
+            "the app forks a cluster of its own: under --hold-port it runs as one worker, and nothing is forked (run it without --hold-port, or start \
+             one server without cluster in each container)"
+        );
+    }
     let mut launcher = Launcher::new(command, std::env::vars_os(), &not_passed_on(&config), hygiene)?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
     if !passed_on.is_empty() {
@@ -141,6 +149,15 @@ fn not_passed_on(config: &Config) -> Vec<&'static str> {
         names.extend(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
     }
     names
+}
+
+/// Before the first spawn, since reading a file may take its time.
+fn forks_a_cluster(command: &[OsString]) -> bool {
+    let Some(path) = script::of_command(command) else { return false };
+    let mut text = String::new();
+    // A pipe in the place of a script must not hold us up.
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    opened.and_then(|file| file.take(LONGEST_SCRIPT).read_to_string(&mut text)).is_ok() && script::forks_a_cluster(&text)
 }
 
 fn children_of(pid: i32) -> Vec<i32> {

@@ -8,6 +8,7 @@ pub mod message;
 pub mod outgoing;
 pub mod permission;
 pub mod ports;
+pub mod script;
 pub mod spec;
 pub mod watchdog;
 pub mod wire;
