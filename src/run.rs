@@ -16,12 +16,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
+use crate::logger;
 use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID, script};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Actions, Event, News};
 use crate::supervisor::exit::{Exit, Reason};
-use crate::supervisor::report::Ending;
+use crate::supervisor::report::{Ending, Report};
 use crate::supervisor::time::Moment;
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Arrival};
@@ -63,6 +64,8 @@ struct Hall {
     termination_log: Option<std::path::PathBuf>,
     orphans_reaped: u64,
     actions: Actions,
+    /// Of this turn.
+    reports: Vec<Report>,
     ending: Option<Ending>,
     /// Reaping was cut short.
     more_to_reap: bool,
@@ -125,6 +128,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         command: name,
         termination_log,
         actions: Actions::new(),
+        reports: Vec::new(),
         ending: None,
         more_to_reap: false,
     };
@@ -199,7 +203,9 @@ impl Hall {
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
             self.tell(Event::Tick);
         }
+        self.reports.drain(..).for_each(|report| logger::tell(&report));
         self.observe();
+        self.reports.drain(..).for_each(|report| logger::tell(&report));
     }
 
     fn now(&self) -> Moment {

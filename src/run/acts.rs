@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use super::{Hall, Wiring};
-use crate::logger;
 use crate::signal::Signal;
 use crate::supervisor::event::{Action, Event, News, Role};
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
@@ -42,7 +41,8 @@ impl Hall {
             Action::LookAtMemory { pid } => return Some(Event::Memory { used: self.memory.used(pid) }),
             Action::Suspend => signals::suspend(),
             Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
-            Action::Report(report) => logger::tell(&report),
+            // Told at the end of the turn: a restart does not wait for a line to be written.
+            Action::Report(report) => self.reports.push(report),
             Action::Finish(ending) => self.ending = Some(ending),
         }
         None
