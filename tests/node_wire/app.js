@@ -56,11 +56,11 @@ const apps = {
     process.send('ready');
     setTimeout(() => {
       for (;;);
-    }, 1500);
+    }, 700);
   },
 
   brief() {
-    setTimeout(() => say('done'), 1000);
+    setTimeout(() => say('done'), 600);
   },
 
   slow() {
@@ -96,7 +96,7 @@ const apps = {
 
   async close() {
     const server = await serve('close', '', 0);
-    server.close();
+    server.close(() => say('closed'));
     setInterval(() => {}, 1000);
   },
 
