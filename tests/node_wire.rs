@@ -99,6 +99,7 @@ fn pings_tell_a_loop_that_turns_from_one_that_does_not() {
         let mut app = App::start_plain(node, &["hang"], Options { watchdog, standby: false });
         app.until_event(&mut parent, is_ready);
         app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.go_on();
         app.until_blocked(&mut parent);
         app.kill();
     });
@@ -111,6 +112,7 @@ fn a_ping_is_seen_by_no_app_and_keeps_none_alive() {
         let watchdog = Some(Duration::from_millis(400));
         let mut app = App::start_plain(node, &["brief"], Options { watchdog, standby: false });
         app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(app.lines(), ["done"]);
     });
@@ -127,6 +129,7 @@ fn a_drain_finishes_what_is_in_flight_and_exits_0() {
         app.until_line(&mut parent, "request");
         assert!(app.channel.disconnect());
         app.until_event(&mut parent, |event| matches!(event, Event::Closed { .. }));
+        app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(answer(stream), "slow");
     });
@@ -192,6 +195,7 @@ fn a_standby_takes_over_at_once() {
         let stream = tcp(port.parse().unwrap());
         standby.activate(&mut parent);
         standby.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
+        standby.go_on();
         assert_eq!(ask(stream), "slow");
     });
 }

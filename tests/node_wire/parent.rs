@@ -148,7 +148,7 @@ impl App {
         let (ours, theirs) = pair().expect("a channel");
         let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node_wire/app.js");
         let mut command = Command::new(node);
-        command.arg(app).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).env_remove("NODE_CHANNEL_SERIALIZATION_MODE");
+        command.arg(app).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove("NODE_CHANNEL_SERIALIZATION_MODE");
         let number = theirs.as_raw_fd();
         command.env("NODE_CHANNEL_FD", number.to_string()).envs(environment.iter().copied());
         // SAFETY: one system call, between fork and exec; in the child alone, so that no other child inherits the channel.
@@ -182,6 +182,11 @@ impl App {
     pub fn kill(&mut self) {
         self.child.kill().expect("a kill");
         self.child.wait().expect("its end");
+    }
+
+    /// Closes the app's stdin: what it waits for.
+    pub fn go_on(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     pub fn lines(&self) -> &[String] {
