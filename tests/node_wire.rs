@@ -44,32 +44,33 @@ fn every_kind_of_socket_outlives_a_kill() {
         let mut parent = Parent::default();
         let (path, port) = (parent.folder().join("app.sock"), free_port().to_string());
         let arguments = ["everything", path.to_str().unwrap(), &port];
-        let mut app = App::start(node, &parent, 1, &arguments, Options::default());
+        let mut app = App::start(node, 1, &arguments, Options::default());
         app.until_event(&mut parent, is_ready);
         let (any, fixed) = (app.number("any"), app.number("fixed"));
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.set_read_timeout(Some(LIMIT)).unwrap();
-        let speak = |pid: u32, app: &App| {
+        let (udp_port, pid) = (app.number("udp"), app.pid());
+        let speak = |pid: u32| {
             assert_eq!(ask(tcp(any)), format!("{pid}"));
             assert_eq!(ask(tcp(fixed)), format!("{pid}"));
             assert_eq!(ask(UnixStream::connect(&path).unwrap()), format!("{pid}"));
-            udp.send_to(b"who", ("127.0.0.1", app.number("udp"))).unwrap();
+            udp.send_to(b"who", ("127.0.0.1", udp_port)).unwrap();
             let mut buffer = [0; 32];
             let length = udp.recv(&mut buffer).unwrap();
             assert_eq!(String::from_utf8_lossy(&buffer[..length]), format!("{pid}"));
         };
-        speak(app.pid(), &app);
+        speak(pid);
         app.until_line(&mut parent, "tls secure");
         app.kill();
         parent.died(1);
         let waiting: Vec<TcpStream> = (0..20).map(|_| tcp(fixed)).collect();
-        let mut next = App::start(node, &parent, 2, &arguments, Options::default());
+        let mut next = App::start(node, 2, &arguments, Options::default());
         next.until_event(&mut parent, is_ready);
         for stream in waiting {
             assert_eq!(ask(stream), format!("{}", next.pid()), "it was queued while nobody ran");
         }
-        assert_eq!((next.number("any"), next.number("udp")), (any, app.number("udp")), "any free port: the same one again");
-        speak(next.pid(), &next);
+        assert_eq!((next.number("any"), next.number("udp")), (any, udp_port), "any free port: the same one again");
+        speak(next.pid());
         next.until_line(&mut parent, "tls secure");
     });
 }
@@ -79,9 +80,9 @@ fn ready_pings_and_shutdown_reach_an_app_written_for_pm2() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let watchdog = Some(Duration::from_secs(60));
-        let mut app = App::start(node, &parent, 1, &["pm2"], Options { watchdog, standby: false });
-        app.until_event(&mut parent, is_ready);
+        let mut app = App::start_plain(node, &["pm2"], Options { watchdog, standby: false });
         app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: None }));
+        app.until_event(&mut parent, is_ready);
         assert!(app.channel.shut_down());
         app.until_line(&mut parent, "got shutdown");
         assert_eq!(app.ended(&mut parent), Some(0));
@@ -94,10 +95,11 @@ fn ready_pings_and_shutdown_reach_an_app_written_for_pm2() {
 fn pings_tell_a_loop_that_turns_from_one_that_does_not() {
     on_every_node(|node| {
         let mut parent = Parent::default();
-        let watchdog = Some(Duration::from_millis(2000));
-        let mut app = App::start(node, &parent, 1, &["hang"], Options { watchdog, standby: false });
+        let watchdog = Some(Duration::from_secs(1));
+        let mut app = App::start_plain(node, &["hang"], Options { watchdog, standby: false });
         app.until_event(&mut parent, is_ready);
         app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.go_on();
         app.until_blocked(&mut parent);
         app.kill();
     });
@@ -108,8 +110,9 @@ fn a_ping_is_seen_by_no_app_and_keeps_none_alive() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let watchdog = Some(Duration::from_millis(400));
-        let mut app = App::start(node, &parent, 1, &["brief"], Options { watchdog, standby: false });
+        let mut app = App::start_plain(node, &["brief"], Options { watchdog, standby: false });
         app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(app.lines(), ["done"]);
     });
@@ -119,13 +122,14 @@ fn a_ping_is_seen_by_no_app_and_keeps_none_alive() {
 fn a_drain_finishes_what_is_in_flight_and_exits_0() {
     on_every_node(|node| {
         let mut parent = Parent::default();
-        let mut app = App::start(node, &parent, 1, &["slow"], Options::default());
+        let mut app = App::start(node, 1, &["slow"], Options::default());
         app.until_event(&mut parent, |event| matches!(event, Event::Listening(Listening { port: Some(_), .. })));
         let mut stream = tcp(app.number("slow"));
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         app.until_line(&mut parent, "request");
         assert!(app.channel.disconnect());
         app.until_event(&mut parent, |event| matches!(event, Event::Closed { .. }));
+        app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(answer(stream), "slow");
     });
@@ -135,7 +139,7 @@ fn a_drain_finishes_what_is_in_flight_and_exits_0() {
 fn a_worker_that_disconnects_by_itself_exits() {
     on_every_node(|node| {
         let mut parent = Parent::default();
-        let mut app = App::start(node, &parent, 1, &["leave"], Options::default());
+        let mut app = App::start(node, 1, &["leave"], Options::default());
         app.until_event(&mut parent, |event| *event == Event::Disconnecting);
         assert_eq!(app.ended(&mut parent), Some(0));
     });
@@ -145,7 +149,7 @@ fn a_worker_that_disconnects_by_itself_exits() {
 fn an_app_that_sends_a_handle_goes_on_talking() {
     on_every_node(|node| {
         let mut parent = Parent::default();
-        let mut app = App::start(node, &parent, 1, &["handle"], Options::default());
+        let mut app = App::start(node, 1, &["handle"], Options::default());
         app.until_event(&mut parent, is_ready);
     });
 }
@@ -156,7 +160,7 @@ fn a_port_in_use_is_the_usual_event() {
         let mut parent = Parent::default();
         let taken = TcpListener::bind("[::]:0").unwrap();
         let port = taken.local_addr().unwrap().port().to_string();
-        let mut app = App::start(node, &parent, 1, &["in-use", &port], Options::default());
+        let mut app = App::start(node, 1, &["in-use", &port], Options::default());
         app.until_line(&mut parent, "net EADDRINUSE");
         app.until_line(&mut parent, "tls EADDRINUSE");
         app.until_line(&mut parent, "unix EACCES");
@@ -168,9 +172,10 @@ fn a_port_in_use_is_the_usual_event() {
 fn a_server_closed_for_good_lets_its_port_go() {
     on_every_node(|node| {
         let mut parent = Parent::default();
-        let mut app = App::start(node, &parent, 1, &["close"], Options::default());
+        let mut app = App::start(node, 1, &["close"], Options::default());
         app.until_event(&mut parent, |event| matches!(event, Event::Closed { .. }));
         let port = app.number("close");
+        app.until_line(&mut parent, "closed");
         assert!(parent.release_later(), "after a delay");
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     });
@@ -181,15 +186,16 @@ fn a_standby_takes_over_at_once() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let port = free_port().to_string();
-        let mut active = App::start(node, &parent, 1, &["slow", &port], Options::default());
+        let mut active = App::start(node, 1, &["slow", &port], Options::default());
         active.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
-        let mut standby = App::start(node, &parent, 2, &["slow", &port], Options { standby: true, ..Options::default() });
+        let mut standby = App::start(node, 2, &["slow", &port], Options { standby: true, ..Options::default() });
         standby.until_event(&mut parent, |event| *event == Event::Waiting);
         active.kill();
         parent.died(1);
         let stream = tcp(port.parse().unwrap());
         standby.activate(&mut parent);
         standby.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
+        standby.go_on();
         assert_eq!(ask(stream), "slow");
     });
 }
@@ -201,7 +207,7 @@ fn a_listening_descriptor_is_adopted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         parent.inherited = Some(listener);
-        let mut app = App::start(node, &parent, 1, &["descriptor"], Options::default());
+        let mut app = App::start(node, 1, &["descriptor"], Options::default());
         app.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
         assert_eq!(ask(tcp(port)), "descriptor");
     });

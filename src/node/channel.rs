@@ -1,23 +1,20 @@
-//! One generation's side of the conversation: what came in becomes events, what is to go out waits its turn. Owns the order of the
-//! wire: whole messages only, and never two in flight that the app answers by handle acknowledgements, since the answers carry no
-//! name. Pure: bytes and moments come in as arguments.
+//! One generation's side of the conversation: what the app says becomes events, what the hall has to say becomes messages. Owns what
+//! came in; the order of what goes out is `outbox`'s, the time that answers take is `watchdog`'s. Pure: bytes and moments come in as
+//! arguments.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::framing::{Framing, Line};
 use super::message::{self, Cluster, Incoming, Listening, Query};
+use super::outbox::{Acknowledged, Outbox};
 use super::spec::Kind;
 use super::watchdog::{Turn, Watchdog};
 use super::{Errno, SocketId, outgoing};
 use crate::supervisor::time::Moment;
 
-/// Queries that wait: of a standby for its turn, of any app for the sockets before theirs.
+/// Queries of a standby that wait for its turn; one more is answered by ENOBUFS.
 const MOST_WAITING: usize = 64;
-/// Answers of our own making that an app which does not read may leave unread here.
-const MOST_UNSENT: usize = 32;
-/// As often as Node's own parent sends a handle again.
-const MOST_RETRIES: u8 = 3;
 
 /// How a generation is spoken to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -65,41 +62,12 @@ pub struct Dropped {
     pub unsent: u64,
 }
 
-#[derive(Debug)]
-struct Grant {
-    query: Query,
-    socket: SocketId,
-    kind: Kind,
-    tries: u8,
-}
-
-/// What the app has yet to acknowledge.
-#[derive(Debug)]
-enum Flight {
-    Nothing,
-    Ping,
-    Handle(Grant),
-}
-
-#[derive(Debug)]
-struct Outgoing {
-    bytes: Vec<u8>,
-    done: usize,
-    socket: Option<SocketId>,
-    /// It is what [`Flight`] is about.
-    in_flight: bool,
-}
-
 /// The channel of one generation.
 #[derive(Debug)]
 pub struct Channel {
     framing: Framing,
     watchdog: Option<Watchdog>,
-    flight: Flight,
-    current: Option<Outgoing>,
-    plain: VecDeque<Vec<u8>>,
-    grants: VecDeque<Grant>,
-    ping_due: bool,
+    outbox: Outbox,
     /// A standby's queries; `None`: it is none, or no longer.
     kept: Option<VecDeque<Query>>,
     open: bool,
@@ -110,15 +78,13 @@ pub struct Channel {
 
 impl Channel {
     pub fn new(now: Moment, options: Options) -> Channel {
+        let mut outbox = Outbox::default();
+        // Once at least: only so can be told whether Node is at the other end.
+        outbox.ping();
         Channel {
             framing: Framing::default(),
             watchdog: options.watchdog.map(|limit| Watchdog::new(now, limit)),
-            flight: Flight::Nothing,
-            current: None,
-            plain: VecDeque::new(),
-            grants: VecDeque::new(),
-            // One question at least: only so can be told whether Node is at the other end.
-            ping_due: options.watchdog.is_none(),
+            outbox,
             kept: options.standby.then(VecDeque::new),
             open: true,
             ready: false,
@@ -146,7 +112,7 @@ impl Channel {
             Incoming::Ack => self.acknowledged(now, true),
             Incoming::Nack => self.acknowledged(now, false),
             Incoming::Handle => {
-                self.queue(outgoing::HANDLE_ACK.to_vec());
+                self.outbox.queue(outgoing::HANDLE_ACK.to_vec());
                 None
             }
             Incoming::Cluster(cluster) => self.take_cluster(cluster),
@@ -170,46 +136,35 @@ impl Channel {
                     (kept.len() == 1).then_some(Event::Waiting)
                 }
                 Some(_) => {
-                    self.queue(outgoing::refusal(&query, libc::ENOBUFS));
+                    self.outbox.queue(outgoing::refusal(&query, libc::ENOBUFS));
                     None
                 }
             },
             Cluster::Listening(listening) => Some(Event::Listening(listening)),
             Cluster::Close { key } => Some(Event::Closed { key: key.into_owned() }),
             Cluster::ExitedAfterDisconnect { seq } => {
-                self.queue(outgoing::acknowledgement(seq));
+                self.outbox.queue(outgoing::acknowledgement(seq));
                 Some(Event::Disconnecting)
             }
             Cluster::Online | Cluster::Other => None,
         }
     }
 
-    /// An ACK or NACK has come: to the ping or the handle in flight, whichever it is. One that nothing waits for is dropped.
     fn acknowledged(&mut self, now: Moment, arrived: bool) -> Option<Event> {
-        if self.current.as_ref().is_some_and(|current| current.in_flight) {
-            return None;
-        }
-        match (std::mem::replace(&mut self.flight, Flight::Nothing), arrived) {
-            (Flight::Nothing, _) => return None,
-            (Flight::Ping, _) | (Flight::Handle(_), true) => {}
-            (Flight::Handle(grant), false) if grant.tries <= MOST_RETRIES => self.grants.push_front(grant),
+        match self.outbox.acknowledged(arrived) {
+            Acknowledged::Nothing => return None,
+            Acknowledged::Turned => {}
             // The app has no descriptor to spare: that is why handles get lost.
-            (Flight::Handle(grant), false) => self.queue(outgoing::refusal(&grant.query, libc::EMFILE)),
+            Acknowledged::Lost(query) => self.outbox.queue(outgoing::refusal(&query, libc::EMFILE)),
         }
-        self.ping_due = false;
         Some(Event::Answered { lag: self.watchdog.as_mut().and_then(|watchdog| watchdog.answered(now)) })
-    }
-
-    fn queue(&mut self, bytes: Vec<u8>) {
-        if self.plain.len() < MOST_UNSENT { self.plain.push_back(bytes) } else { self.dropped.unsent += 1 }
     }
 
     /// Answers a query by a held socket or an errno.
     pub fn answer(&mut self, query: Query, outcome: Result<(SocketId, Kind), Errno>) {
         match outcome {
-            Ok((socket, kind)) if self.grants.len() < MOST_WAITING => self.grants.push_back(Grant { query, socket, kind, tries: 0 }),
-            Ok(_) => self.queue(outgoing::refusal(&query, libc::ENOBUFS)),
-            Err(errno) => self.queue(outgoing::refusal(&query, errno)),
+            Ok((socket, kind)) => self.outbox.grant(query, socket, kind),
+            Err(errno) => self.outbox.queue(outgoing::refusal(&query, errno)),
         }
     }
 
@@ -220,9 +175,8 @@ impl Channel {
 
     /// Sends pm2's `shutdown`. False: the channel is gone, the stop signal must do.
     pub fn shut_down(&mut self) -> bool {
-        // Ahead of what an app may have made us say, and beyond its bound: but an app that reads nothing is told once.
-        if self.open && self.plain.front().is_none_or(|first| first != outgoing::SHUTDOWN) {
-            self.plain.push_front(outgoing::SHUTDOWN.to_vec());
+        if self.open {
+            self.outbox.urge(outgoing::SHUTDOWN);
         }
         self.open
     }
@@ -231,78 +185,48 @@ impl Channel {
     /// channel is gone.
     pub fn disconnect(&mut self) -> bool {
         if self.open && !std::mem::replace(&mut self.disconnected, true) {
-            self.plain.push_back(outgoing::DISCONNECT.to_vec());
+            self.outbox.urge(outgoing::DISCONNECT);
         }
         self.open
     }
 
     /// The rest of the message whose turn it is, and the socket that goes with its first byte.
     pub fn to_send(&mut self, now: Moment) -> Option<(&[u8], Option<SocketId>)> {
-        if self.current.is_none() {
-            self.current = self.next(now);
+        if self.outbox.advance() {
+            self.watchdog.as_mut().into_iter().for_each(|watchdog| watchdog.asked(now));
         }
-        let current = self.current.as_ref()?;
-        Some((current.bytes.get(current.done..)?, current.socket.filter(|_| current.done == 0)))
-    }
-
-    fn next(&mut self, now: Moment) -> Option<Outgoing> {
-        let free = matches!(self.flight, Flight::Nothing);
-        let plain = |bytes| Outgoing { bytes, done: 0, socket: None, in_flight: false };
-        let awaited = if let Some(mut grant) = self.grants.pop_front_if(|_| free) {
-            grant.tries += 1;
-            let (bytes, socket) = (outgoing::grant(&grant.query, grant.kind), grant.socket);
-            self.flight = Flight::Handle(grant);
-            Outgoing { bytes, done: 0, socket: Some(socket), in_flight: true }
-        } else if let Some(bytes) = self.plain.pop_front() {
-            return Some(plain(bytes));
-        } else if free && std::mem::take(&mut self.ping_due) {
-            self.flight = Flight::Ping;
-            Outgoing { in_flight: true, ..plain(outgoing::PING.to_vec()) }
-        } else {
-            return None;
-        };
-        self.watchdog.as_mut().into_iter().for_each(|watchdog| watchdog.asked(now));
-        Some(awaited)
+        self.outbox.front()
     }
 
     /// So many bytes of it are sent.
     pub fn sent(&mut self, count: usize) {
-        if let Some(current) = &mut self.current {
-            current.done = current.done.saturating_add(count);
-            if current.done >= current.bytes.len() {
-                self.current = None;
-            }
-        }
+        self.outbox.sent(count);
     }
 
     /// The kernel, or the hall for want of the socket, refuses to send it: a query gets the errno instead. After a torn message nothing
     /// can follow, so the channel is given up.
     pub fn send_failed(&mut self, errno: Errno) {
-        let Some(current) = self.current.take() else { return };
-        if current.done > 0 {
+        if self.outbox.is_torn() {
             return self.closed();
         }
-        self.dropped.unsent += 1;
-        if current.in_flight {
-            if let Flight::Handle(grant) = std::mem::replace(&mut self.flight, Flight::Nothing) {
-                self.queue(outgoing::refusal(&grant.query, errno));
-            }
-            if let Some(watchdog) = &mut self.watchdog {
-                watchdog.withdrawn();
-            }
+        let awaited = self.outbox.is_awaited();
+        if let Some(query) = self.outbox.withdraw() {
+            self.outbox.queue(outgoing::refusal(&query, errno));
+        }
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|_| awaited) {
+            watchdog.withdrawn();
         }
     }
 
     /// Whether there is something to send.
     pub fn wants_to_send(&self) -> bool {
-        let free = matches!(self.flight, Flight::Nothing);
-        self.current.is_some() || !self.plain.is_empty() || (free && (self.ping_due || !self.grants.is_empty()))
+        self.outbox.wants_to_send()
     }
 
     /// The other end is closed: the app disconnected or died. Nothing is sent from now on, and nothing is awaited.
     pub fn closed(&mut self) {
-        let (ready, dropped) = (self.ready, self.dropped);
-        *self = Channel { open: false, ready, dropped, ping_due: false, ..Channel::new(Moment::ZERO, Options::default()) };
+        let (ready, dropped) = (self.ready, self.dropped());
+        *self = Channel { open: false, ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::ZERO, Options::default()) };
     }
 
     /// Time has passed; to be told after what was read. `stopped`: the child is stopped or traced. True: its loop is blocked.
@@ -310,7 +234,7 @@ impl Channel {
         let turn = self.watchdog.as_mut().map_or(Turn::Wait, |watchdog| watchdog.tick(now, stopped));
         if turn == Turn::Ask {
             // Asked from now on, even where there is no room to send it: an app that reads nothing does not turn.
-            self.ping_due = true;
+            self.outbox.ping();
             self.watchdog.as_mut().into_iter().for_each(|watchdog| watchdog.asked(now));
         }
         turn == Turn::Blocked
@@ -334,7 +258,7 @@ impl Channel {
     }
 
     pub fn dropped(&self) -> Dropped {
-        self.dropped
+        Dropped { unsent: self.dropped.unsent + self.outbox.unsent(), ..self.dropped }
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr, SockType as TypeOf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr};
 use nix::sys::socket::{bind as bind_to, getsockname, getsockopt, listen as listen_on, setsockopt, socket};
@@ -83,6 +84,8 @@ pub fn adopt(fd: BorrowedFd<'_>, kind: Kind) -> Result<Held, i32> {
         return Err(libc::EINVAL);
     }
     let fd = fd.try_clone_to_owned().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))?;
+    let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| errno as i32)?;
+    fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK)).map_err(|errno| errno as i32)?;
     Ok(Held { fd, file: None })
 }
 
@@ -156,7 +159,6 @@ fn unix(path: &Path) -> Result<Held, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixListener;
 
@@ -236,6 +238,7 @@ mod tests {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let held = adopt(listener.as_fd(), Kind::Stream).unwrap();
         assert_eq!(held.port(), Some(listener.local_addr().unwrap().port()));
+        assert!(listener.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
         assert_eq!(adopt(udp.as_fd(), Kind::Stream).unwrap_err(), libc::EINVAL);
         assert_eq!(adopt(std::io::pipe().unwrap().0.as_fd(), Kind::Stream).unwrap_err(), libc::EINVAL);
     }

@@ -15,6 +15,9 @@ const serve = (label, text, ...where) =>
     });
   });
 
+// The test closes stdin when the app may go on.
+const told = () => new Promise((go) => process.stdin.resume().on('end', go));
+
 const psk = { psk: Buffer.from('0123456789abcdef'), identity: 'test' };
 const secure = { ciphers: 'PSK', maxVersion: 'TLSv1.2', checkServerIdentity() {} };
 
@@ -52,21 +55,22 @@ const apps = {
     });
   },
 
-  hang() {
+  async hang() {
     process.send('ready');
-    setTimeout(() => {
-      for (;;);
-    }, 1500);
+    await told();
+    for (;;);
   },
 
-  brief() {
-    setTimeout(() => say('done'), 1000);
+  async brief() {
+    await told();
+    say('done');
   },
 
   slow() {
-    const server = http.createServer((_, response) => {
+    const server = http.createServer(async (_, response) => {
       say('request');
-      setTimeout(() => response.end('slow'), 300);
+      await told();
+      response.end('slow');
     });
     server.listen(Number(rest[0] ?? 0), () => say(`slow ${server.address().port}`));
   },
@@ -84,19 +88,19 @@ const apps = {
   },
 
   'in-use'() {
-    const told = (label) => (error) => {
+    const fails = (label) => (error) => {
       say(`${label} ${error.code}`);
       if (++count === 3) process.exit(0);
     };
     let count = 0;
-    net.createServer().on('error', told('net')).listen(Number(rest[0]));
-    tls.createServer().on('error', told('tls')).listen(Number(rest[0]));
-    net.createServer().on('error', told('unix')).listen('/no/such/folder/app.sock');
+    net.createServer().on('error', fails('net')).listen(Number(rest[0]));
+    tls.createServer().on('error', fails('tls')).listen(Number(rest[0]));
+    net.createServer().on('error', fails('unix')).listen('/no/such/folder/app.sock');
   },
 
   async close() {
     const server = await serve('close', '', 0);
-    server.close();
+    server.close(() => say('closed'));
     setInterval(() => {}, 1000);
   },
 

@@ -129,18 +129,28 @@ pub struct App {
     output: Receiver<String>,
     lines: Vec<String>,
     events: Vec<Event>,
-    looked_at: usize,
     blocked: bool,
 }
 
 impl App {
-    pub fn start(node: &Path, _: &Parent, generation: u32, arguments: &[&str], options: Options) -> App {
+    /// Starts an app that asks its parent for sockets.
+    pub fn start(node: &Path, generation: u32, arguments: &[&str], options: Options) -> App {
+        let id = generation.to_string();
+        App::with(node, generation, arguments, options, &[("NODE_UNIQUE_ID", id.as_str())])
+    }
+
+    /// Starts an app that has a channel and no more.
+    pub fn start_plain(node: &Path, arguments: &[&str], options: Options) -> App {
+        App::with(node, 1, arguments, options, &[])
+    }
+
+    fn with(node: &Path, generation: u32, arguments: &[&str], options: Options, environment: &[(&str, &str)]) -> App {
         let (ours, theirs) = pair().expect("a channel");
         let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node_wire/app.js");
         let mut command = Command::new(node);
-        command.arg(app).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).env_remove("NODE_CHANNEL_SERIALIZATION_MODE");
+        command.arg(app).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove("NODE_CHANNEL_SERIALIZATION_MODE");
         let number = theirs.as_raw_fd();
-        command.env("NODE_CHANNEL_FD", number.to_string()).env("NODE_UNIQUE_ID", generation.to_string());
+        command.env("NODE_CHANNEL_FD", number.to_string()).envs(environment.iter().copied());
         // SAFETY: one system call, between fork and exec; in the child alone, so that no other child inherits the channel.
         unsafe {
             command.pre_exec(move || match libc::fcntl(number, libc::F_SETFD, 0) {
@@ -161,7 +171,6 @@ impl App {
             output,
             lines: Vec::new(),
             events: Vec::new(),
-            looked_at: 0,
             blocked: false,
         }
     }
@@ -175,23 +184,33 @@ impl App {
         self.child.wait().expect("its end");
     }
 
+    /// Closes the app's stdin: what it waits for.
+    pub fn go_on(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// The number that the app has told under this name.
-    pub fn number(&self, name: &str) -> u16 {
-        let told = self.lines.iter().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        told.unwrap_or_else(|| panic!("no {name} in {:?}", self.lines))
+    /// The number that the app tells under this name. What it wrote before a message may come after it: another thread reads it.
+    pub fn number(&mut self, name: &str) -> u16 {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(number) = self.lines.iter().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()) {
+                return number;
+            }
+            let line = self.output.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.lines.push(line.unwrap_or_else(|_| panic!("no {name} in {:?}", self.lines)));
+        }
     }
 
+    /// Waits for an event, and takes it; the order in which two come is not always the same.
     pub fn until_event(&mut self, parent: &mut Parent, wanted: impl Fn(&Event) -> bool) {
         self.until(parent, "an event", |app| {
-            let found = app.events.iter().skip(app.looked_at).position(&wanted);
-            app.looked_at += found.map_or(0, |found| found + 1);
-            found.is_some()
+            let found = app.events.iter().position(&wanted);
+            found.map(|found| app.events.remove(found)).is_some()
         });
-        self.settle();
     }
 
     pub fn until_line(&mut self, parent: &mut Parent, wanted: &str) {
@@ -212,13 +231,6 @@ impl App {
     pub fn activate(&mut self, parent: &mut Parent) {
         for query in self.channel.activate() {
             parent.answer(self.generation, query, &mut self.channel);
-        }
-    }
-
-    /// What the app wrote before what it sent is here soon after: the thread that reads it is not this one.
-    fn settle(&mut self) {
-        while let Ok(line) = self.output.recv_timeout(Duration::from_millis(50)) {
-            self.lines.push(line);
         }
     }
 
@@ -248,12 +260,16 @@ impl App {
             Received::Bytes(count) => {
                 let from = self.events.len();
                 self.channel.receive(now, &buffer[..count], &mut self.events);
-                for event in self.events[from..].to_vec() {
+                for event in self.events.split_off(from) {
                     match event {
-                        Event::Query(query) => parent.answer(self.generation, query, &mut self.channel),
-                        Event::Closed { key } => parent.ports.closed(now, self.generation, &key),
+                        Event::Query(query) => {
+                            parent.answer(self.generation, query, &mut self.channel);
+                            continue;
+                        }
+                        Event::Closed { ref key } => parent.ports.closed(now, self.generation, key),
                         _ => {}
                     }
+                    self.events.push(event);
                 }
             }
             Received::Nothing => {}
