@@ -43,6 +43,7 @@ impl Supervisor {
     /// The one that served is gone: whoever waits takes over, or a new one is spawned, or the orchestrator's turn has come.
     fn active_exited(&mut self, now: Moment, run: Run, actions: &mut Actions) {
         self.remember(now, run);
+        self.plan_failed_unless_booting(&run, actions);
         let next = match self.restarts.decide(&self.config, now, run.exit, run.uptime) {
             Verdict::Restart { wait, used, allowed } => {
                 self.tally.count(run.exit, run.reason);
@@ -67,7 +68,6 @@ impl Supervisor {
             }
         };
         self.phase = Phase::Supervising(next);
-        self.plan_failed_unless_booting(&run, actions);
         self.see_to_plan(now, actions);
     }
 
@@ -84,6 +84,7 @@ impl Supervisor {
         }
         let number = generation.number;
         self.standby.promoted();
+        self.plan_goes_on_with(number);
         Some(number)
     }
 

@@ -2,7 +2,7 @@
 //! relative to now and pids by their order, so that what differs by a shift is one state.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::event::{News, Role};
@@ -13,7 +13,7 @@ use super::tests::{HUP, INT, TERM, ms, signal};
 use super::*;
 use crate::config::values::{CodeSet, RestartPolicy, StopBy};
 
-/// How many states of a configuration are seen, the nearest to the start first.
+/// How many states of a configuration are seen, the nearest to the start first; `RESTARTINIT_STATES` says another number.
 const MOST: usize = 20_000;
 
 /// What the explored world may answer, and what must hold in it.
@@ -44,52 +44,69 @@ impl World {
         }
     }
 
-    fn key(&self) -> String {
+    /// What tells a state from another: moments by their order alone, and whether they have passed.
+    fn key(&self) -> u64 {
         let World { supervisor: s, alive, spawn_asked, asked, stopped, now, .. } = self;
-        let to = |at: Moment| at.saturating_sub(*now).as_millis();
-        let until = |at: Option<Moment>| at.map(to);
-        let mut key = String::new();
+        let mut pending = self.deadlines();
+        pending.sort_unstable();
+        pending.dedup();
+        let rank = |at: Option<Moment>| at.map(|at| if at <= *now { 0 } else { 1 + pending.partition_point(|other| *other < at) });
+        let mut key = DefaultHasher::new();
         for g in &s.generations {
+            if let Life::Ended { sweep, .. } = &g.life {
+                // Of one that has ended, only its leftovers matter.
+                (std::mem::discriminant(sweep), rank(sweep.deadline())).hash(&mut key);
+                continue;
+            }
             let duty = match g.duty {
-                Duty::Retiring { ask_at, kill_at, .. } => format!("retiring {:?} {:?}", until(ask_at), until(kill_at)),
-                Duty::Dismissed { kill_at } => format!("dismissed {:?}", until(kill_at)),
-                other => format!("{other:?}"),
+                Duty::Active => (0, None, None),
+                Duty::Successor => (1, None, None),
+                Duty::Standby => (2, None, None),
+                Duty::Retiring { ask_at, kill_at, .. } => (3, rank(ask_at), rank(kill_at)),
+                Duty::Dismissed { kill_at } => (4, rank(kill_at), None),
             };
-            let life = match &g.life {
-                Life::Running => "running".to_owned(),
-                Life::Ended { sweep, .. } => format!("{:?} {:?}", std::mem::discriminant(sweep), until(sweep.deadline())),
-            };
-            let age = now.saturating_sub(g.started).min(s.config.stable_after).as_millis();
-            let new = s.planned.is_some_and(|planned| planned.is_new(g.number));
-            let _ = write!(
-                key,
-                "[{duty} {:?} {:?} {} {:?} {} {life} {age} {new}]",
-                g.port,
-                g.channel,
-                g.said_ready,
-                until(g.ready_by),
-                g.doom.is_some()
-            );
+            let is_stable = now.saturating_sub(g.started) >= s.config.stable_after;
+            let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
+            (duty, g.port, g.channel, g.said_ready, rank(g.ready_by), g.doom.is_some(), is_stable, is_new).hash(&mut key);
         }
         let phase = match s.phase {
-            Phase::Supervising(Next::Undecided) => "undecided".to_owned(),
-            Phase::Supervising(Next::Spawn { due }) => format!("spawn {}", to(due)),
-            Phase::Supervising(Next::HandOver(ending)) => format!("hand over {:?}", ending.outcome),
-            Phase::Draining { forward_at, .. } => format!("draining {}", to(forward_at)),
-            Phase::Stopping { kill_at, .. } => format!("stopping {:?}", until(kill_at)),
-            Phase::Ended => "ended".to_owned(),
+            Phase::Supervising(Next::Undecided) => (0, None, None),
+            Phase::Supervising(Next::Spawn { due }) => (1, rank(Some(due)), None),
+            Phase::Supervising(Next::HandOver(ending)) => (2, None, Some(ending.outcome)),
+            Phase::Draining { forward_at, .. } => (3, rank(Some(forward_at)), None),
+            Phase::Stopping { kill_at, .. } => (4, rank(kill_at), None),
+            Phase::Ended => (5, None, None),
         };
-        let (memory, standby) = (s.memory.map(|memory| memory.key(*now)), s.standby.key(*now));
-        let used = s.restarts.key(&s.config, *now);
-        let _ = write!(
-            key,
-            "{phase} {used:?} {:?} {} {spawn_asked} {} {stopped} {:?} {standby:?} {memory:?}",
-            s.held,
-            alive.len(),
-            asked.len(),
-            s.planned.map(|planned| planned.reason),
-        );
-        key
+        let memory = s.memory.map(|memory| memory.moments().map(|at| rank(Some(at))));
+        let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
+        let restarts = s.restarts.key(&s.config, *now);
+        (phase, s.held.clone(), alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
+        (memory, standby, restarts, s.generations.len()).hash(&mut key);
+        key.finish()
+    }
+
+    /// All moments that something waits for.
+    fn deadlines(&self) -> Vec<Moment> {
+        let s = &self.supervisor;
+        let phase = match s.phase {
+            Phase::Supervising(Next::Spawn { due }) => Some(due),
+            Phase::Draining { forward_at, .. } => Some(forward_at),
+            Phase::Stopping { kill_at, .. } => kill_at,
+            Phase::Supervising(_) | Phase::Ended => None,
+        };
+        let of_generation = |g: &Generation| {
+            let (ask_at, kill_at) = match g.duty {
+                Duty::Retiring { ask_at, kill_at, .. } => (ask_at, kill_at),
+                Duty::Dismissed { kill_at } => (None, kill_at),
+                Duty::Active | Duty::Successor | Duty::Standby => (None, None),
+            };
+            [ask_at, kill_at, g.ready_by, g.deadline()]
+        };
+        let mut all: Vec<Moment> = s.generations.iter().flat_map(of_generation).chain([phase]).flatten().collect();
+        all.extend(s.memory.iter().flat_map(|memory| memory.moments()));
+        all.extend(s.config.standby.then(|| s.standby.not_before()));
+        all.retain(|at| *at > self.now);
+        all
     }
 
     fn events(&self) -> Vec<Event> {
@@ -107,17 +124,20 @@ impl World {
         for pid in &self.alive {
             events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
             let mut news = Vec::new();
-            if config.has_channel() {
+            if config.stop_by != StopBy::Signal {
                 news.extend([News::Answered, News::Gone, News::Unsaid]);
             }
             if config.wait_ready.is_some() {
                 news.push(News::Ready);
             }
+            if config.standby {
+                news.push(News::AtListen);
+            }
             if config.watchdog.is_some() {
                 news.push(News::Blocked);
             }
             if config.holds_ports() {
-                news.extend([News::AtListen, News::Listening, News::Closed]);
+                news.extend([News::Listening, News::Closed]);
             }
             events.extend(news.into_iter().map(|news| Event::Channel { pid: *pid, news }));
         }
@@ -129,17 +149,21 @@ impl World {
         events
     }
 
-    fn step(&self, event: Event) -> World {
+    /// The moments at which the clock may be looked at next: the earliest deadline, or any later one, where the machine was slow.
+    fn moments(&self) -> Vec<Moment> {
+        let next = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
+        self.deadlines().into_iter().filter(|at| *at > next).chain([next]).collect()
+    }
+
+    fn step(&self, event: Event, at: Moment) -> World {
         let mut world = self.clone();
+        world.now = at;
         world.tell(event);
         world
     }
 
     fn tell(&mut self, event: Event) {
         let mut actions = Actions::new();
-        if event == Event::Tick {
-            self.now = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
-        }
         match &event {
             Event::Signal { signal, .. } if self.supervisor.config.stop_signals.contains(*signal) => self.stopped = true,
             Event::Spawned { pid } => {
@@ -174,7 +198,7 @@ impl World {
                 assert!(!self.stopped, "a spawn after a stop");
                 assert!(!self.spawn_asked, "two spawns at once");
                 let plain = !self.supervisor.config.holds_ports();
-                assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held");
+                assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held: {:?}", self.supervisor);
                 assert!(role == Role::Active || self.supervisor.config.standby);
                 self.spawn_asked = true;
             }
@@ -263,7 +287,14 @@ fn configs() -> Vec<Config> {
                 configs.push(Config { max_memory: Some(crate::config::size::Size::Bytes(1000)), ..plain.clone() });
                 configs.push(Config { wait_ready: Some(ms(500)), watchdog: Some(ms(900)), stop_by: StopBy::Message, ..plain.clone() });
                 configs.push(Config { hold_port: true, stop_by: StopBy::Drain, ..plain.clone() });
-                configs.push(Config { standby: true, hold_port: true, ..plain });
+                configs.push(Config { standby: true, hold_port: true, ..plain.clone() });
+                configs.push(Config {
+                    standby: true,
+                    wait_ready: Some(ms(500)),
+                    watchdog: Some(ms(900)),
+                    max_memory: Some(crate::config::size::Size::Bytes(1000)),
+                    ..plain
+                });
             }
         }
     }
@@ -275,29 +306,45 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
     let mut total = 0;
     for config in configs() {
-        total += explore(config, &mut outcomes);
+        let name = format!(
+            "{:?} drain {:?} grace {:?} mem {} ready {} hold {} standby {}",
+            config.restart,
+            config.drain_delay,
+            config.grace_period,
+            config.max_memory.is_some(),
+            config.wait_ready.is_some(),
+            config.hold_port,
+            config.standby
+        );
+        let n = explore(config, &mut outcomes);
+        total += n;
+        eprintln!("{n} {name}");
     }
     eprintln!("{total} states; ends reached: {outcomes:?}");
     assert_eq!(outcomes.len(), 5, "every outcome is reached: {outcomes:?}");
 }
 
 fn explore(config: Config, outcomes: &mut BTreeMap<&str, usize>) -> usize {
+    let most = std::env::var("RESTARTINIT_STATES").ok().and_then(|most| most.parse().ok()).unwrap_or(MOST);
     let start = World::new(config);
-    let mut seen: HashSet<String> = HashSet::from([start.key()]);
+    let mut seen: HashSet<u64> = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
     while let Some(world) = open.pop_front() {
         if !world.stopped && world.asked.is_empty() && !world.spawn_asked {
             world.a_stop_ends();
         }
         for event in world.events() {
-            let next = world.step(event);
-            if let Some(ending) = next.finished {
-                *outcomes.entry(ending.outcome.name()).or_default() += 1;
-            } else if seen.insert(next.key()) {
-                if seen.len() >= MOST {
-                    return seen.len();
+            let moments = if event == Event::Tick { world.moments() } else { vec![world.now] };
+            for at in moments {
+                let next = world.step(event.clone(), at);
+                if let Some(ending) = next.finished {
+                    *outcomes.entry(ending.outcome.name()).or_default() += 1;
+                } else if seen.insert(next.key()) {
+                    if seen.len() >= most {
+                        return seen.len();
+                    }
+                    open.push_back(next);
                 }
-                open.push_back(next);
             }
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::Reason;
-use super::generation::Generation;
 use super::time::Moment;
 
 /// The limit, and when it is next seen to.
@@ -31,19 +30,17 @@ impl MemoryWatch {
 
 #[cfg(test)]
 impl MemoryWatch {
-    /// What tells it from another, seen from `now`. Coarse: the exact moments would multiply with every other clock.
-    pub(super) fn key(self, now: Moment) -> impl std::fmt::Debug {
-        (self.look_at > now, self.not_before > now)
+    /// When it is next looked at, and from when on there may be a restart.
+    pub(super) fn moments(self) -> [Moment; 2] {
+        [self.look_at, self.not_before]
     }
 }
 
 impl Supervisor {
     pub(super) fn memory_due(&self) -> Option<Moment> {
         let watch = self.memory.as_ref()?;
-        let is_idle = self.phase == Phase::Supervising(Next::Undecided)
-            && self.planned.is_none()
-            && self.active().is_some()
-            && !self.running().any(Generation::is_retiring);
+        let is_idle =
+            self.phase == Phase::Supervising(Next::Undecided) && self.planned.is_none() && self.active().is_some() && !self.is_replacing();
         is_idle.then_some(watch.look_at)
     }
 
@@ -55,9 +52,8 @@ impl Supervisor {
     }
 
     pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, actions: &mut Actions) {
+        let is_busy = self.planned.is_some() || self.is_replacing();
         let (Some(watch), Some(used)) = (&mut self.memory, used) else { return };
-        let is_busy =
-            self.planned.is_some() || self.generations.iter().any(|generation| generation.is_running() && generation.is_retiring());
         if next == Next::Undecided && !is_busy && used > watch.limit && watch.not_before <= now {
             watch.not_before = now.saturating_add(MemoryWatch::APART);
             self.plan(now, Reason::MemoryLimit, Some(used), actions);

@@ -111,6 +111,12 @@ impl Supervisor {
         (self.is_stopping() || generation.is_retiring()).then_some(generation.number)
     }
 
+    /// Whether a generation that was replaced, or what is left of one, has not ended yet. Meanwhile none is started beside the active one:
+    /// else there would be ever more of them.
+    fn is_replacing(&self) -> bool {
+        self.generations.iter().any(|generation| !generation.is_running() || generation.is_retiring())
+    }
+
     /// The generation that serves.
     fn active(&self) -> Option<&Generation> {
         self.running().find(|generation| generation.duty == Duty::Active)

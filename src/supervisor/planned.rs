@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::Reason;
-use super::generation::{Duty, Port};
+use super::generation::{Duty, Generation, Port};
 use super::report::{Report, Run};
 use super::time::{Moment, human};
 use crate::signal::Signal;
@@ -15,7 +15,7 @@ use crate::signal::Signal;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Planned {
     pub reason: Reason,
-    /// The new generation has at least this number.
+    /// The new generation has at least this number, unless it is a successor that was a standby before.
     from: u32,
 }
 
@@ -40,6 +40,12 @@ impl Supervisor {
         // Else whoever asks again and again has ever more processes that finish what they have begun.
         if let Some(old) = self.running().find(|generation| generation.is_retiring()) {
             let why = format!("generation {} (pid {}), which was replaced before, has not ended yet", old.number, old.pid);
+            return actions.push_back(Action::RestartDone(Err(why)));
+        }
+        if let Some(ended) = self.generations.iter().find(|generation| !generation.is_running())
+            && next == Next::Undecided
+        {
+            let why = format!("leftovers of generation {} have not ended yet", ended.number);
             return actions.push_back(Action::RestartDone(Err(why)));
         }
         match next {
@@ -72,9 +78,8 @@ impl Supervisor {
         {
             standby.duty = Duty::Successor;
             standby.ready_by = Some(now.saturating_add(limit));
-            let (number, pid) = (standby.number, standby.pid);
+            let pid = standby.pid;
             self.standby.promoted();
-            self.planned = Some(Planned { reason, from: number });
             actions.push_back(Action::Promote { pid });
         } else {
             self.spawn(Duty::Successor, actions);
@@ -88,22 +93,20 @@ impl Supervisor {
             return;
         }
         let wait_ready = self.config.wait_ready;
-        let old = self.active().filter(|active| active.number < from).map(|active| active.number);
-        let Some(new) = self.generations.iter_mut().find(|generation| {
-            generation.is_running()
-                && match generation.duty {
-                    Duty::Active => generation.number >= from && generation.is_ready(wait_ready),
-                    Duty::Successor => generation.can_take_over(wait_ready),
-                    Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => false,
-                }
-        }) else {
-            return;
+        let boots = self.running().any(|generation| generation.duty == Duty::Successor);
+        let is_new = |generation: &&mut Generation| match generation.duty {
+            Duty::Successor => generation.can_take_over(wait_ready),
+            // The old one has ended, before or meanwhile.
+            Duty::Active => !boots && generation.number >= from && generation.is_ready(wait_ready),
+            Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => false,
         };
+        let old = self.active().map(|active| active.number);
+        let Some(new) = self.generations.iter_mut().filter(|generation| generation.is_running()).find(is_new) else { return };
         new.duty = Duty::Active;
         new.ready_by = None;
         let (number, pid, after) = (new.number, new.pid, now.saturating_sub(new.started));
         self.planned = None;
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|old| *old != number) {
             actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, old, reason }));
             self.retire(now, old, reason, Duration::ZERO, actions);
             self.tally.count(super::exit::Exit::Code(0), Some(reason));
@@ -123,6 +126,13 @@ impl Supervisor {
 
     pub(super) fn successor_exited(&mut self, run: &Run, actions: &mut Actions) {
         self.plan_failed(&run.to_string(), actions);
+    }
+
+    /// The heir of the active generation, which has ended, is the new one.
+    pub(super) fn plan_goes_on_with(&mut self, heir: u32) {
+        if let Some(planned) = &mut self.planned {
+            planned.from = heir;
+        }
     }
 
     /// The active generation has ended. If it was the new one, that was it; a successor that boots goes on with the plan.

@@ -83,7 +83,7 @@ impl Restarts {
 #[cfg(test)]
 impl Restarts {
     /// What tells it from another, seen from `now`.
-    pub(super) fn key(&self, config: &Config, now: Moment) -> impl std::fmt::Debug {
+    pub(super) fn key(&self, config: &Config, now: Moment) -> impl std::hash::Hash {
         let ages: Vec<Duration> = self.window.entries.iter().map(|(at, _)| now.saturating_sub(*at)).collect();
         (self.clone().used(config, now), self.in_a_row.min(7), ages)
     }

@@ -27,9 +27,8 @@ impl StandbyPlan {
 
 #[cfg(test)]
 impl StandbyPlan {
-    /// What tells it from another, seen from `now`.
-    pub(super) fn key(self, now: Moment) -> impl std::fmt::Debug {
-        (self.not_before.saturating_sub(now), self.failures)
+    pub(super) fn not_before(self) -> Moment {
+        self.not_before
     }
 }
 
@@ -41,6 +40,7 @@ impl Supervisor {
             && self.phase == Phase::Supervising(Next::Undecided)
             && self.planned.is_none()
             && !self.is_spawning()
+            && self.generations.iter().all(Generation::is_running)
             && self.active().is_some_and(is_settled)
             && !self.running().any(|generation| matches!(generation.duty, Duty::Standby | Duty::Successor | Duty::Dismissed { .. }));
         is_wanted.then_some(self.standby.not_before)
