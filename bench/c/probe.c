@@ -7,7 +7,7 @@
 //   probe signals FIFO                     tells the time at which its handler for USR1 ran, as 8 bytes
 //   probe send FIFO PID COUNT GAP_US       sends USR1 that often, each after the answer to the last; prints the latencies
 //   probe orphans FIFO GO COUNT TIMES      makes COUNT orphans that end at once; tells when the last is reaped; TIMES times over
-//   probe write FIFO BYTES                 writes lines to standard output; tells how long it was kept at it
+//   probe write FIFO GO BYTES              writes lines to standard output; tells how long it was kept at it
 //   probe sink                             reads standard input to its end; prints bytes and the time of the last read, then
 //                                          what came last
 //   probe hog                              keeps a processor busy until its parent dies
@@ -197,10 +197,12 @@ static void orphans(const char *told, const char *go, long count, long times) {
     sleep_for_ever();
 }
 
-static void write_lines(const char *told, long long bytes) {
+static void write_lines(const char *told, const char *go, long long bytes) {
     static char block[1 << 16];
     int out = fifo(told);
     for (size_t i = 0; i < sizeof block; i++) block[i] = i % 128 == 127 ? '\n' : 'x';
+    tell(out, "ready\n");
+    await_go(fifo(go));
     int64_t from = now();
     for (long long left = bytes; left > 0;) {
         ssize_t written = write(1, block, left < (long long)sizeof block ? (size_t)left : sizeof block);
@@ -238,7 +240,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(verb, "signals") && given == 1) signals(rest[0]);
     else if (!strcmp(verb, "send") && given == 4) send_signals(rest[0], (pid_t)atol(rest[1]), atol(rest[2]), atol(rest[3]));
     else if (!strcmp(verb, "orphans") && given == 4) orphans(rest[0], rest[1], atol(rest[2]), atol(rest[3]));
-    else if (!strcmp(verb, "write") && given == 2) write_lines(rest[0], atoll(rest[1]));
+    else if (!strcmp(verb, "write") && given == 3) write_lines(rest[0], rest[1], atoll(rest[2]));
     else if (!strcmp(verb, "sink") && given == 0) sink();
     else if (!strcmp(verb, "hog") && given == 0) hog();
     else {
