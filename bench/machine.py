@@ -87,7 +87,8 @@ def install():
         root = [] if os.geteuid() == 0 else ["sudo"]
         say(f"installing {' '.join(missing)}")
         subprocess.run([*root, "apt-get", "update", "-qq"], check=True)
-        subprocess.run([*root, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, stdout=subprocess.DEVNULL)
+        quiet = ["-y", "-qq", "--no-install-recommends"]
+        subprocess.run([*root, "apt-get", "install", *quiet, *missing], check=True, stdout=subprocess.DEVNULL)
     BUILT.mkdir(parents=True, exist_ok=True)
     if not os.path.exists(PM2):
         say(f"installing pm2@{PM2_VERSION}")

@@ -143,10 +143,11 @@ def log(candidate, how):
         before = cpu(pid)
         box.go.go()
         _, began, ended = box.told.line(600)
-        arrived = -1
-        while arrived != (now := read_by(box.sink.pid)):
-            arrived = now
-            time.sleep(0.5)
+        # pm2-runtime has taken everything long before it has passed it on: over when nothing arrives and PID 1 is idle.
+        arrived, spent, until = -1, 0, time.monotonic() + 180
+        while time.monotonic() < until and (arrived != (now := read_by(box.sink.pid)) or cpu(pid) - spent > 100e6):
+            arrived, spent = now, cpu(pid)
+            time.sleep(1)
         cost, peak = cpu(pid) - before, int(field(pid, "VmHWM").split()[0])
         box.stop()
         total, last = box.sunk
@@ -228,10 +229,10 @@ PLAN = [
     ("memory_off", memory_off, ["restartinit", *PLAIN, "pm2-runtime"], (3, 1), {}),
     ("memory_on", memory_on, ["restartinit"], (3, 1), {}),
     ("gap", gap, list(GAPS), (2, 1), {}),
-    ("log", log, ["none", "restartinit", "tini-static", "pm2-runtime"], (3, 1), {}),
+    ("log", log, ["none", "restartinit", "tini-static", "pm2-runtime"], (3, 1), {"pm2-runtime": (1, 1)}),
     ("scale_orphans", scale_orphans, ["restartinit", "tini-static", "dumb-init", "catatonit"], (2, 1), {}),
     ("scale_signals", scale_signals, ["restartinit", "tini-static", "dumb-init", "catatonit"], (2, 1), {}),
     ("scale_restarts", scale_restarts, ["floor", "restartinit", "pm2-runtime"], (1, 1), {}),
 ]
-FULL = {"restarts": 200, "signals": 600, "orphans": 10_000, "idle": 10, "log": 1_000_000_000, "scale": 100_000, "kills": 5, "rate": 500}
+FULL = {"restarts": 200, "signals": 600, "orphans": 10_000, "idle": 5, "log": 1_000_000_000, "scale": 100_000, "kills": 5, "rate": 500}
 QUICK = {"restarts": 60, "signals": 150, "orphans": 2_000, "idle": 1, "log": 50_000_000, "scale": 1_000, "kills": 1, "rate": 500}

@@ -26,6 +26,8 @@ def style(dark_only=False):
     base = (
         "text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}"
         ".title{font-size:16px;font-weight:600}.small{font-size:12px}.strong{font-weight:600}"
+        # A rim in the ground's colour, where words stand on a line of the grid.
+        ".rim{paint-order:stroke;stroke-width:5px;stroke-linejoin:round}"
     )
     if dark_only:
         return f"<style>{base}{rules(1)}</style>"
@@ -61,7 +63,8 @@ class Drawing:
 
     def svg(self, dark_only=False):
         ground = f'<rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{self.height - 1}" rx="8" class="f-ground s-border"/>'
-        opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{self.height}" viewBox="0 0 {WIDTH} {self.height}" role="img">'
+        size = f'width="{WIDTH}" height="{self.height}" viewBox="0 0 {WIDTH} {self.height}"'
+        opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
         return "\n".join([opening, f"<title>{escape(self.title)}</title>", style(dark_only), ground, *self.parts, "</svg>"]) + "\n"
 
 
@@ -81,7 +84,8 @@ def gap(figures):
     if not rows:
         return None
     title = "A Node server is killed under load: time until the next answer"
-    drawing = Drawing(title, "It boots for 400 ms; 500 new connections a second. On the right: clients for each crash.", 112 + 34 * len(rows))
+    subtitle = "It boots for 400 ms; 500 new connections a second. On the right: clients for each crash."
+    drawing = Drawing(title, subtitle, 112 + 34 * len(rows))
     left, right, top = 190, 480, 96
     most = max(value for _, value, _, _ in rows)
     drawing.text(600, 80, "refused", "small f-muted", "end")
@@ -123,22 +127,21 @@ def logarithmic(title, subtitle, rows, show, ticks):
             drawing.line(place(least), y, place(most), y, f"s-{colour(name)}", 3)
         drawing.dot(place(value), y, f"f-{colour(name)}")
         end = place(most or value)
-        drawing.text(end + 12, y + 5, show(value), f"f-text{strong}")
+        drawing.text(end + 12, y + 5, show(value), f"rim s-ground f-text{strong}")
     return drawing
 
 
 def memory(figures):
     rows = []
-    for measure, candidate, name in [
-        ("memory_off", OURS, OURS), ("memory_on", OURS, f"{OURS}, every option"), ("memory_off", "dumb-init", "dumb-init"), ("memory_off", "tini", "tini"),
-        ("memory_off", "catatonit", "catatonit"), ("memory_off", "tini-static", "tini-static"), ("memory_off", "pm2-runtime", "pm2-runtime"),
-    ]:
+    shown = [("memory_off", candidate, candidate) for candidate in figures.measures.get("memory_off", {})]
+    for measure, candidate, name in [*shown, ("memory_on", OURS, f"{OURS}, every option")]:
         value = figures.at(measure, candidate, "rss")
         if value is not None:
             rows.append((name, value / 1024, None, None))
     rows.sort(key=lambda row: row[1])
     return logarithmic(
-        "Memory of PID 1", "Resident, with an idle child. tini and dumb-init: libc included, which others may share. Logarithmic.", rows, mebibytes, lambda value: f"{value:g} MiB",
+        "Memory of PID 1", "Resident, with an idle child. tini and dumb-init: libc included, which others may share. Logarithmic.",
+        rows, mebibytes, lambda value: f"{value:g} MiB",
     )
 
 
@@ -153,7 +156,8 @@ def restart(figures):
             value = figures.at(measure, candidate, "ns")
             if value is not None:
                 name = "bare C loop" if candidate == "floor" else candidate
-                rows.append((f"{name}, {suffix}", value, figures.at(measure, candidate, "ns", 0.1), figures.at(measure, candidate, "ns", 0.9)))
+                spread = [figures.at(measure, candidate, "ns", part) for part in (0.1, 0.9)]
+                rows.append((f"{name}, {suffix}", value, *spread))
     return logarithmic(
         "Restart: from the death of the child to the next one's first instruction",
         "Median and p10 to p90, no backoff. Node: to its first line of JavaScript. Logarithmic.", rows, duration, tick,

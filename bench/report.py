@@ -1,9 +1,11 @@
-"""bench/results.md: the budgets with their verdicts, then a table for each measurement. Where nothing was measured it says so."""
+"""bench/results.md: the budgets with their verdicts, then a table for each measurement; and what of it the README shows. Where
+nothing was measured it says so."""
 
+import budgets
+from budgets import OURS, number, times
 from figures import Figures, duration, kibibytes, rate, three_digits
-from machine import EVERYTHING, PLAIN
+from machine import EVERYTHING
 
-OURS = "restartinit"
 BUSY = 0.5  # a load average at the start above this: other work disturbed the figures
 
 
@@ -12,98 +14,35 @@ def table(head, rows):
     return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
-def times(ratio):
-    return "-" if ratio is None else f"{three_digits(ratio[0])} x ({three_digits(ratio[1])} to {three_digits(ratio[2])})"
-
-
-def verdict(value, limit):
-    """Met or missed, and by how much, of a figure that may be at most `limit`."""
-    if value is None or limit is None:
-        return "not measured"
-    if value <= limit:
-        return "**met**" if limit == 0 or value == limit else f"**met**, {(1 - value / limit) * 100:.0f} % below"
-    return f"**missed** by {value - limit:,.0f}" if limit == 0 else f"**missed** by {(value / limit - 1) * 100:.0f} %"
-
-
-def by_ratio(ratio, limit):
-    return verdict(ratio and ratio[0], limit)
-
-
 class Report:
     def __init__(self, found):
         self.found, self.figures = found, Figures(found)
         self.how = found["how"]
 
     def write(self):
-        parts = [self.head(), self.budgets(), self.latencies(), self.orphans(), self.memory(), self.size(), self.gap(), self.log(), self.scale()]
-        return "\n".join(line for part in parts for line in part).rstrip() + "\n"
+        parts = [self.head, self.budgets, self.latencies, self.orphans, self.memory, self.size, self.gap, self.log, self.scale]
+        return "\n".join(line for part in parts for line in part()).rstrip() + "\n"
 
     def head(self):
         machine, versions = self.found["machine"], self.found["versions"]
         named = ", ".join(f"{name} {facts['version']}" for name, facts in versions.items())
+        minutes = max(1, round(self.found["seconds"] / 60))
         lines = [
             "# Benchmark", "",
             f"Measured on {machine['date']}, {machine['machine']}, {machine['kernel']}, Node {machine['node']}. {named}.", "",
-            f"To repeat it: `{self.found['command']}` ({max(1, round(self.found['seconds'] / 60))} min). The candidates take turns, each as PID 1"
-            " of a new PID namespace. Figures are medians; p10 and p90 are the spread of all samples. A ratio is the median of the"
-            " ratios within each round, with their quartiles in brackets. `none` is the command without an init, `floor` a bare C loop"
-            " of waitpid and vfork+exec.", "",
+            f"To repeat it: `{self.found['command']}` ({minutes} min). The candidates take turns, each as PID 1 of a new PID namespace."
+            " Figures are medians; p10 and p90 are the spread of all samples. A ratio is the median of the ratios within each round, with"
+            " their quartiles in brackets. `none` is the command without an init, `floor` a bare C loop of waitpid and vfork+exec.", "",
         ]
         if machine["load"] > BUSY:
-            lines += [f"**The machine was not quiet**: its load average at the start was {machine['load']:.1f}. Times here are disturbed.", ""]
+            lines += [f"**The machine was not quiet**: a load average of {machine['load']:.1f} at the start. Times here are disturbed.", ""]
         if self.found["quick"]:
             lines += ["This was the quick run: few rounds, no more than a hint.", ""]
         return lines
 
     def budgets(self):
-        figures, rows = self.figures, []
-
-        def compare(what, budget, measure, key, other, limit=1.0, part=0.5):
-            ratio = figures.ratio(measure, key, OURS, other, part)
-            ours, theirs = figures.at(measure, OURS, key, part), figures.at(measure, other, key, part)
-            rows.append([what, budget, duration(ours), f"{other}: {duration(theirs)}", times(ratio), by_ratio(ratio, limit)])
-
-        compare("restart", "<= 1.15 x floor", "restart", "ns", "floor", 1.15)
-        compare("start", "<= tini-static", "start", "ns", "tini-static")
-        compare("signal", "<= tini", "signals", "ns", "tini")
-        compare("signal, goal", "dumb-init's", "signals", "ns", "dumb-init")
-        peers = [peer for peer in PLAIN if figures.at("orphans", peer, "cpu_ns") is not None]
-        if peers:
-            best = min(peers, key=lambda peer: figures.at("orphans", peer, "cpu_ns"))
-            compare("CPU of an orphan", "<= the best", "orphans", "cpu_ns", best)
-        resident = figures.at("memory_off", OURS, "rss")
-        for peer in ("tini-static", "catatonit"):
-            theirs = figures.at("memory_off", peer, "rss")
-            share = f"{three_digits(resident / theirs)} x" if resident and theirs else "-"
-            rows.append(["resident, no option", f"<= {peer}", kibibytes(resident), f"{peer}: {kibibytes(theirs)}", share, verdict(resident, theirs)])
-        everything, missing = figures.at("memory_on", OURS, "rss"), figures.not_built("memory_on", OURS)
-        rows.append(["resident, every option", "<= 1 MiB", kibibytes(everything), "-", "-", self.or_not_built(missing, verdict(everything, 1024))])
-        for what, measure in (("wake-ups a second, idle", "memory_off"), ("the same, every option", "memory_on")):
-            wakes, missing = figures.at(measure, OURS, "wakes"), figures.not_built(measure, OURS)
-            # The watchdog must ping: with it, idle is not asleep.
-            judged = verdict(wakes, 0) if measure == "memory_off" else "no budget: the watchdog and the memory limit look"
-            shown = "-" if wakes is None else three_digits(wakes)
-            tini = figures.at("memory_off", "tini", "wakes")
-            rows.append([what, "0" if measure == "memory_off" else "-", shown, f"tini: {'-' if tini is None else three_digits(tini)}", "-", self.or_not_built(missing, judged)])
-        size = self.found["versions"][OURS]["bytes"]
-        other = self.found["versions"]["tini-static"]["bytes"]
-        rows.append(["static binary", "<= 512 KiB", kibibytes(size / 1024), f"tini-static: {kibibytes(other / 1024)}", f"{three_digits(size / other)} x", verdict(size, 512 * 1024)])
-        held, missing = f"{OURS} --hold-port", figures.not_built("gap", f"{OURS} --hold-port")
-        refused = figures.total("gap", held, "refused")
-        bare = figures.total("gap", OURS, "refused")
-        rows.append(["refused at a crash, `--hold-port`", "0", self.number(refused), f"without: {self.number(bare)}", "-", self.or_not_built(missing, verdict(refused, 0))])
-        standby, missing = f"{OURS} --standby", figures.not_built("gap", f"{OURS} --standby")
-        gap, without = figures.at("gap", standby, "gap_ns"), figures.at("gap", OURS, "gap_ns")
-        rows.append(["next answer, `--standby`", "<= 10 ms", duration(gap), f"without: {duration(without)}", "-", self.or_not_built(missing, verdict(gap, 10e6))])
-        return ["## Budgets", ""] + table(["what", "budget", OURS, "against", "ratio", "verdict"], rows)
-
-    @staticmethod
-    def or_not_built(missing, otherwise):
-        return f"not built: {', '.join(missing)}" if missing else otherwise
-
-    @staticmethod
-    def number(value):
-        return "-" if value is None else f"{value:,}"
+        head = ["what", "budget", OURS, "against", "ratio", "verdict"]
+        return ["## Budgets", ""] + table(head, budgets.rows(self.figures, self.found["versions"]))
 
     def latencies(self):
         lines = []
@@ -112,19 +51,21 @@ class Report:
             ("Start, Node", "start_node", "exec of the init to the first line of a Node script: Node's own boot is in it."),
             ("Restart", "restart", "Death of the child to the first instruction of the next one; no backoff, log lines on (`-q`: off)."),
             ("Restart, Node", "restart_node", "SIGKILL of a Node child to the first line of the next one."),
-            ("Signal", "signals", "kill() of the init to the handler of its child. pm2-runtime forwards no USR1 (it opens an inspector of its own)."),
+            ("Signal", "signals", "kill() of the init to the handler of its child. pm2-runtime forwards no USR1: it opens an inspector."),
             ("Signal, busy machine", "signals_busy", "The same beside 8 processes that keep the processors busy."),
         ]:
             candidates = self.figures.measures.get(measure, {})
             if not candidates:
                 continue
+            bases = [OURS, next(iter(candidates))]
             rows = []
             for candidate in candidates:
                 cells = [duration(self.figures.at(measure, candidate, "ns", part)) for part in (0.5, 0.1, 0.9, 0.99)]
                 count = len(self.figures.samples(measure, candidate, "ns"))
-                ratio = "1" if candidate == OURS else times(self.figures.ratio(measure, "ns", candidate, OURS))
-                rows.append([candidate, *cells, f"{count:,}", ratio])
-            lines += [f"## {title}", "", note, ""] + table(["", "median", "p10", "p90", "p99", "samples", f"to {OURS}"], rows)
+                ratios = ["1" if candidate == base else times(self.figures.ratio(measure, "ns", candidate, base)) for base in bases]
+                rows.append([candidate, *cells, f"{count:,}", *ratios])
+            head = ["", "median", "p10", "p90", "p99", "samples", *(f"to {base}" for base in bases)]
+            lines += [f"## {title}", "", note, ""] + table(head, rows)
         return lines
 
     def orphans(self):
@@ -162,7 +103,8 @@ class Report:
                     rows.append([f"{candidate}, after {count:,} restarts", kibibytes(resident), "-", kibibytes(private), "-"])
         missing = self.figures.not_built("memory_on", OURS)
         options = " ".join([*EVERYTHING, "--http ADDR"])
-        note = f"Of PID 1, with an idle child. Proportional (PSS) shares out the pages of libc among all that use it. Every option: `{options}`."
+        note = "Of PID 1, with an idle child. Proportional (PSS) shares out the pages of libc among all that use it."
+        note += f" Every option: `{options}`; the watchdog and the memory limit wake it by their nature."
         if missing:
             note += f" Not built yet: {', '.join(missing)}."
         return ["## Memory and wake-ups", "", note, ""] + table(["", "resident", "proportional", "private", "wake-ups a second"], rows)
@@ -184,13 +126,14 @@ class Report:
                 rows.append([candidate, "not built"] + ["-"] * 8)
                 continue
             gaps = [duration(self.figures.at("gap", candidate, "gap_ns", part)) for part in (0.5, 0, 1)]
-            fates = [self.number(self.figures.total("gap", candidate, fate)) for fate in ("ok", "refused", "reset", "lost")]
+            fates = [number(self.figures.total("gap", candidate, fate)) for fate in ("ok", "refused", "reset", "lost")]
             slowest = duration(max(self.figures.samples("gap", candidate, "slowest_ns"), default=None))
-            rows.append([candidate, *gaps, *fates, slowest, self.number(self.figures.total("gap", candidate, "kills"))])
+            rows.append([candidate, *gaps, *fates, slowest, number(self.figures.total("gap", candidate, "kills"))])
         note = (
             "A Node server that boots for 400 ms is killed by SIGKILL under a steady load of new connections,"
-            f" {self.how['rate']} a second. pm2-runtime in fork mode, and as a cluster of two workers (`-i 2`), one of which is killed. The gap is its death to the next answer. Refused: nobody listened. Reset: connected, then cut off."
-            " Lost: no answer within 5 s. The slowest is the longest wait of a client that got its answer."
+            f" {self.how['rate']} a second. pm2-runtime in fork mode, and as a cluster of two workers (`-i 2`), one of which is killed."
+            " The gap is the death to the next answer. Refused: nobody listened. Reset: connected, then cut off. Lost: no answer"
+            " within 5 s. The slowest is the longest wait of a client that got its answer."
         )
         return ["## Crash of a Node server under load", "", note, ""] + table(
             ["", "gap, median", "least", "most", "answered", "refused", "reset", "lost", "slowest", "kills"], rows
@@ -203,10 +146,8 @@ class Report:
         rows = []
         for candidate in candidates:
             arrived = self.figures.at("log", candidate, "arrived")
-            rows.append([
-                candidate, rate(self.figures.at("log", candidate, "bytes_per_second")), duration(self.figures.at("log", candidate, "cpu_ns")),
-                kibibytes(self.figures.at("log", candidate, "peak_kib")), f"{arrived * 100:.1f} %",
-            ])
+            speed, cost, peak = (self.figures.at("log", candidate, key) for key in ("bytes_per_second", "cpu_ns", "peak_kib"))
+            rows.append([candidate, rate(speed), duration(cost), kibibytes(peak), f"{arrived * 100:.1f} %"])
         note = f"The child writes {self.how['log'] / 1e6:,.0f} MB to stdout, which is a pipe with a reader. restartinit is not in between."
         return ["## Log throughput", "", note, ""] + table(["", "throughput", "CPU of PID 1", "its peak memory", "arrived"], rows)
 
@@ -232,5 +173,39 @@ class Report:
         return ["## Scale", "", note, "", *lines] if lines else []
 
 
+    def readme(self):
+        """What the README shows of it: the candidates side by side, the crash, the budgets, the plots."""
+        machine, figures = self.found["machine"], self.figures
+        rows = []
+        for name, facts in self.found["versions"].items():
+            times_taken = [figures.at("start", name, "ns"), figures.at("signals", name, "ns"), figures.at("signals", name, "ns", 0.99)]
+            reaps, restarts = figures.at("orphans", name, "cpu_ns"), figures.at("restart", name, "ns")
+            wakes, resident = figures.at("memory_off", name, "wakes"), figures.at("memory_off", name, "rss")
+            rows.append([
+                name, facts["version"], f"{kibibytes(facts['bytes'] / 1024)}, {facts['linked']}", kibibytes(resident),
+                *(duration(value) for value in (*times_taken, reaps, restarts)), number(wakes),
+            ])
+        head = ["", "version", "size", "memory", "start", "signal", "signal, p99", "CPU of an orphan", "restart", "wake-ups a second, idle"]
+        lines = [
+            f"Measured on {machine['date']} with `{self.found['command']}`: {machine['machine']}, {machine['kernel']}, Node"
+            f" {machine['node']}."
+            " Medians; [bench/results.md](bench/results.md) has the spreads, every ratio and what else was measured.", "",
+            *table(head, rows),
+            *(f"![{words}](bench/plots/{name}.svg)\n" for name, words in PLOTS),
+            *self.gap()[2:], *self.budgets()[2:],
+        ]
+        return "\n".join(lines).rstrip() + "\n"
+
+
+PLOTS = [
+    ("gap", "A Node server is killed under load: time until the next answer"), ("memory", "Memory of PID 1"),
+    ("restart", "From the death of the child to the next one's first instruction"), ("scale", "Processor time by how many came before"),
+]
+
+
 def write(found):
     return Report(found).write()
+
+
+def readme(found):
+    return Report(found).readme()

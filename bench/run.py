@@ -4,6 +4,8 @@ and writes target/bench/quick.md. The candidates take turns (A B C A B C ...), s
 
     bench/run.py [--quick] [--only MEASURE ...]    measure, then write
     bench/run.py --report                          write again from the figures of the last whole run
+
+A whole run also leaves target/bench/readme.md: the tables and plots for the README's comparison, ready to be put in.
 """
 
 import argparse
@@ -63,6 +65,7 @@ def main():
     else:
         RESULTS.write_text(json.dumps(found))
         out, drawn = FOLDER / "results.md", FOLDER / "plots"
+        (machine.BUILT / "readme.md").write_text(report.readme(found))
     out.write_text(text)
     plots.draw(found, drawn)
     print(text)
