@@ -130,8 +130,11 @@ def descendants(pid):
 
 
 def inner_pid(pid):
-    """The pid that the process has in its own namespace."""
-    return int(field(pid, "NSpid").split()[-1])
+    """The pid that the process has in its own namespace; None when it has just ended."""
+    try:
+        return int(field(pid, "NSpid").split()[-1])
+    except OSError:
+        return None
 
 
 def field(pid, name, folder=None):

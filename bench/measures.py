@@ -230,8 +230,8 @@ PLAN = [
     ("memory_on", memory_on, ["restartinit"], (3, 1), {}),
     ("gap", gap, list(GAPS), (2, 1), {}),
     ("log", log, ["none", "restartinit", "tini-static", "pm2-runtime"], (3, 1), {"pm2-runtime": (1, 1)}),
-    ("scale_orphans", scale_orphans, ["restartinit", "tini-static", "dumb-init", "catatonit"], (2, 1), {}),
-    ("scale_signals", scale_signals, ["restartinit", "tini-static", "dumb-init", "catatonit"], (2, 1), {}),
+    ("scale_orphans", scale_orphans, ["restartinit", "tini-static", "dumb-init", "catatonit"], (3, 1), {}),
+    ("scale_signals", scale_signals, ["restartinit", "tini-static", "dumb-init", "catatonit"], (5, 1), {}),
     ("scale_restarts", scale_restarts, ["floor", "restartinit", "pm2-runtime"], (1, 1), {}),
 ]
 FULL = {"restarts": 200, "signals": 600, "orphans": 10_000, "idle": 5, "log": 1_000_000_000, "scale": 100_000, "kills": 5, "rate": 500}

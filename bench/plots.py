@@ -183,7 +183,7 @@ def scale(figures):
     drawing = Drawing("Does it stay flat? Processor time of PID 1 for each, by how many came before", "Both axes logarithmic.", 370)
     top, bottom, wide = 104, 300, (WIDTH - 24) / len(panels)
     for at, (title, lines) in enumerate(panels):
-        left, right = 24 + wide * at + 48, 24 + wide * (at + 1) - 18
+        left, right = 24 + wide * at + 44, 24 + wide * (at + 1) - 28
         values = [value for points in lines.values() for value in points.values()]
         counts = sorted({count for points in lines.values() for count in points})
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
