@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker static packages lint clean
+.PHONY: all run test test-processes test-docker bench bench-quick static packages lint clean
 
 all: static
 
@@ -42,6 +42,12 @@ packages: ## what the tests need beyond Rust and Node
 
 test: packages static ## everything: the thought, the processes (as built here and static), real containers
 	tests/all
+
+bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 15 minutes on a quiet machine: bench/results.md, bench/plots/
+	bench/run.py
+
+bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md
+	bench/run.py --quick
 
 lint:
 	cargo fmt --check

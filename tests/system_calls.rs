@@ -1,0 +1,216 @@
+//! What a turn costs, in system calls of PID 1, counted by strace: figures that do not drift as timings do. A limit is what the turn
+//! needs today; a test fails when a call is added, and its message shows the calls.
+
+mod support;
+
+use std::cell::RefCell;
+use std::process::{Child, Command, Stdio};
+use support::{Bench, Running, Scratch, status_field};
+
+/// A forwarded signal: the ppoll that sleeps for the next one, rt_sigreturn from the handler (which runs inside ppoll), kill. The
+/// floor is as high: an init must sleep, learn the number and send it. tini has sigtimedwait, kill and a waitpid.
+const FORWARDED_SIGNAL: usize = 3;
+/// An orphan that ends alone: ppoll, rt_sigreturn, the wait4 that reaps it, and the wait4 that finds no more. The last is needed as
+/// CHLD coalesces: without another look a second orphan could be missed.
+const ORPHAN: usize = 4;
+/// An orphan among many: the wait4 that reaps it, which is the floor. All else is for each wake-up.
+const ORPHAN_IN_A_FLOOD: usize = 1;
+/// A restart: ppoll, rt_sigreturn, the wait4 that reaps the command, the wait4 that says that there is no other child (so no
+/// leftovers to look for), rt_sigpending (a signal that waits goes first), clone, and, where there is a memory cgroup, pread of its
+/// count of out-of-memory kills. The floor, a loop that knows nothing of signals, leftovers and memory, has wait4 and vfork.
+const RESTART: usize = 7;
+/// Its line in the log, where stderr is a pipe: write into the queue, splice from there. That is how no reader can block it.
+const LOG_LINE: usize = 2;
+/// What the new process does before it is the command: setpgid; rt_sigaction for each of the 64 signals, as an inherited ignore and
+/// our handlers must go; rt_sigprocmask; execve, which is the floor.
+const BEFORE_THE_COMMAND: usize = 67;
+/// Asleep, nothing at all.
+const IDLE: usize = 0;
+
+const FREELY: [&str; 6] = ["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
+
+/// strace on a running init and on what it spawns, from when it slept until it sleeps again.
+struct Trace {
+    strace: RefCell<Child>,
+    folder: Scratch,
+    pid: i32,
+}
+
+/// One system call: who, which, and what came back as far as that was on the same line.
+#[derive(Debug)]
+struct Call {
+    pid: i32,
+    name: String,
+    result: Option<i64>,
+}
+
+fn asleep(pid: i32) -> bool {
+    status_field(pid, "State").is_some_and(|state| state.starts_with('S'))
+}
+
+impl Trace {
+    fn attach(init: &mut Running) -> Self {
+        let pid = init.init_pid();
+        init.until("the init sleeps", || asleep(pid));
+        let folder = Scratch::new();
+        let line = ["-f", "-qq", "-o", &folder.path("calls"), "-p", &pid.to_string()].map(str::to_owned);
+        let strace = Command::new("strace").args(line).stdin(Stdio::null()).spawn().expect("strace (Debian: strace) starts");
+        let trace = Self { strace: RefCell::new(strace), folder, pid };
+        init.until("strace sees the init sleep (does it need root, or kernel.yama.ptrace_scope=0?)", || {
+            assert_eq!(trace.strace.borrow_mut().try_wait().expect("its status"), None, "strace has ended");
+            std::fs::read_to_string(trace.folder.path("calls")).is_ok_and(|text| text.contains('('))
+        });
+        trace
+    }
+
+    /// The calls since, without the one in which the init slept when strace came.
+    fn calls(self, init: &Running) -> Vec<Call> {
+        init.until("the init sleeps again", || asleep(self.pid));
+        let strace = i32::try_from(self.strace.borrow().id()).expect("a pid");
+        // SAFETY: a plain system call; the child has not been collected, so the pid is its own.
+        unsafe { libc::kill(strace, libc::SIGINT) };
+        init.until("strace has let go", || self.strace.borrow_mut().try_wait().expect("its status").is_some());
+        let text = self.folder.read("calls");
+        text.lines().filter_map(Call::read).skip(1).collect()
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.strace.get_mut().kill();
+        let _ = self.strace.get_mut().wait();
+    }
+}
+
+impl Call {
+    /// `12  kill(2, SIGUSR1) = 0`; not the lines about signals and ends, nor the second half of a call that another one interrupted.
+    fn read(line: &str) -> Option<Self> {
+        let (pid, rest) = line.split_once(' ')?;
+        let (name, rest) = rest.trim_start().split_once('(')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let result = rest.rsplit_once(" = ").and_then(|(_, result)| result.split(' ').next()?.parse().ok());
+        (is_name && !name.is_empty()).then(|| Self { pid: pid.parse().expect("a pid"), name: name.to_owned(), result })
+    }
+}
+
+fn names(calls: &[&Call]) -> String {
+    calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn own(calls: &[Call], pid: i32) -> Vec<&Call> {
+    calls.iter().filter(|call| call.pid == pid).collect()
+}
+
+fn assert_within(calls: &[&Call], times: usize, limit: usize) {
+    assert!(calls.len() <= times * limit, "{} calls for {times}, the limit is {limit} for each: {}", calls.len(), names(calls));
+    let memory = ["brk", "mmap", "munmap", "mremap", "madvise"];
+    let taken = calls.iter().find(|call| memory.contains(&call.name.as_str()));
+    assert!(taken.is_none(), "in the steady state it takes no memory from the kernel and gives none back: {}", names(calls));
+}
+
+#[test]
+fn a_forwarded_signal() {
+    let mut init = Bench::new(&[]).run(&["catch USR1", "up", "obey"]);
+    init.out("up");
+    init.signal(libc::SIGUSR1);
+    init.out("got SIGUSR1 1");
+    let trace = Trace::attach(&mut init);
+    let pid = trace.pid;
+    for count in 2..12 {
+        init.signal(libc::SIGUSR1);
+        init.out(&format!("got SIGUSR1 {count}"));
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = trace.calls(&init);
+    let calls = own(&calls, pid);
+    assert_eq!(calls.iter().filter(|call| call.name == "kill").count(), 10, "{}", names(&calls));
+    assert_within(&calls, 10, FORWARDED_SIGNAL);
+}
+
+#[test]
+fn an_orphan() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = Trace::attach(&mut init);
+    let pid = trace.pid;
+    for _ in 0..10 {
+        init.tell("orphans 1");
+        init.tell("await-alone");
+        init.out("alone");
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = trace.calls(&init);
+    let calls = own(&calls, pid);
+    assert_eq!(reaped(&calls), 10, "{}", names(&calls));
+    assert_within(&calls, 10, ORPHAN);
+}
+
+#[test]
+fn many_orphans_are_reaped_in_few_wake_ups() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = Trace::attach(&mut init);
+    let pid = trace.pid;
+    init.tell("orphans 200");
+    init.tell("await-alone");
+    init.out("alone");
+    let calls = trace.calls(&init);
+    let calls = own(&calls, pid);
+    assert_eq!(reaped(&calls), 200, "{}", names(&calls));
+    let wake_ups = calls.iter().filter(|call| call.name == "ppoll").count();
+    assert_within(&calls, 1, 200 * ORPHAN_IN_A_FLOOD + wake_ups * (ORPHAN - ORPHAN_IN_A_FLOOD));
+}
+
+fn reaped(calls: &[&Call]) -> usize {
+    calls.iter().filter(|call| call.name == "wait4" && call.result.is_some_and(|pid| pid > 0)).count()
+}
+
+fn restarts(options: &[&str], limit: usize) {
+    let mut init = Bench::new(&[options, &FREELY].concat()).run(&["up", "obey"]);
+    init.out("up 1");
+    init.tell("exit 1");
+    init.out("up 2");
+    let trace = Trace::attach(&mut init);
+    let pid = trace.pid;
+    for generation in 3..13 {
+        init.tell("exit 1");
+        init.out(&format!("up {generation}"));
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = trace.calls(&init);
+    let ours = own(&calls, pid);
+    assert_eq!(ours.iter().filter(|call| ["clone", "clone3", "vfork"].contains(&call.name.as_str())).count(), 10, "{}", names(&ours));
+    assert_within(&ours, 10, limit);
+    let executed: Vec<i32> = calls.iter().filter(|call| call.name == "execve").map(|call| call.pid).collect();
+    assert_eq!(executed.len(), 10, "one attempt each: the command's path has no folders to try");
+    for child in executed {
+        let child = own(&calls, child);
+        let before = child.iter().position(|call| call.name == "execve").expect("just seen") + 1;
+        assert!(before <= BEFORE_THE_COMMAND, "{before} calls, the limit is {BEFORE_THE_COMMAND}: {}", names(&child[..before]));
+    }
+}
+
+#[test]
+fn a_restart() {
+    restarts(&["-q"], RESTART);
+}
+
+#[test]
+fn a_restart_with_its_line_in_the_log() {
+    restarts(&[], RESTART + LOG_LINE);
+}
+
+/// The command works for a while, which is none of the init's business.
+#[test]
+fn idle() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = Trace::attach(&mut init);
+    let pid = trace.pid;
+    init.tell("sleep 1200");
+    init.tell("say rested");
+    init.out("rested");
+    let calls = trace.calls(&init);
+    let calls = own(&calls, pid);
+    assert_eq!(calls.len(), IDLE, "{}", names(&calls));
+}
