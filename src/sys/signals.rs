@@ -90,35 +90,24 @@ pub fn install() -> io::Result<()> {
     FAULTS.iter().for_each(|number| set_disposition(*number, false));
     // SAFETY: the action only stores to an atomic, which is async-signal-safe.
     unsafe { signal_hook::low_level::register(libc::SIGCHLD, || CHILD.store(true, Relaxed))? };
+    let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the kernel writes one KernelAction.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::SIGCHLD, std::ptr::null::<KernelAction>(), &raw mut action, SET_SIZE) };
+    action.handler = handler as *const () as usize;
     let catchable = |n: &c_int| !FAULTS.contains(n) && ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(n);
     for number in (1..=c_int::from(signal::MAX)).filter(catchable) {
-        // SAFETY: `note` only touches atomics, which is async-signal-safe.
-        let registered = unsafe { signal_hook_registry::register_sigaction(number, note) };
-        match registered {
-            Ok(_) => {}
-            // libc keeps 32, 33 and, musl, 34 to itself, for threads that this program does not have.
-            Err(_) if (32..=34).contains(&number) => install_behind_libc(number),
-            Err(error) => return Err(error),
-        }
+        // SAFETY: the kernel reads one KernelAction, and `handler` has the signature that SA_SIGINFO asks for.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE) };
     }
     Ok(())
 }
 
-/// Installs a handler without libc: the kernel's record of a handler that libc did install is taken over with its flags and its
-/// return trampoline.
-fn install_behind_libc(number: c_int) {
-    extern "C" fn handler(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
-        // SAFETY: with SA_SIGINFO, copied from the model, the kernel passes a valid siginfo.
-        if let Some(info) = unsafe { info.as_ref() } {
-            note(info);
-        }
-    }
-    let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: the kernel writes one KernelAction, then reads it; `handler` has the signature that SA_SIGINFO asks for.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, libc::SIGUSR1, std::ptr::null::<KernelAction>(), &raw mut action, SET_SIZE);
-        action.handler = handler as *const () as usize;
-        libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE);
+/// For all but CHLD, whose handler is the model: the kernel's record of it is taken over with its flags and its return trampoline. One
+/// system call a signal, where a registry copies its table each time; and libc refuses 32, 33 and, musl, 34.
+extern "C" fn handler(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
+    // SAFETY: with SA_SIGINFO, copied from the model, the kernel passes a valid siginfo.
+    if let Some(info) = unsafe { info.as_ref() } {
+        note(info);
     }
 }
 
