@@ -20,7 +20,7 @@ const LONGEST: usize = 1 << 20;
 /// Asks, prints, and gives back the exit code: 0, or 1 with one line on stderr.
 pub fn run(verb: Verb) -> u8 {
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
-    signals::reset_for_command(false);
+    signals::reset_for_command(false, false);
     match ask(verb) {
         Ok((200, _)) if verb == Verb::Health => 0,
         // Whoever asked has closed stdout: nobody is left to be told.

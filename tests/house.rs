@@ -21,6 +21,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// Files that are tests from the first line to the last.
+const TESTS: [&str; 3] = ["tests.rs", "exploration.rs", "scenarios.rs"];
+
 /// The program's own part of a file, without its tests.
 fn code(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
@@ -43,7 +46,7 @@ fn thought_knows_no_hands_no_clock_and_no_environment() {
     let world = ["std::fs", "std::process", "std::env", "Instant", "SystemTime", "unsafe"];
     for room in ["src/supervisor", "src/config", "src/node", "src/observe"] {
         assert_free_of(room, &[], &hands);
-        assert_free_of(room, &[], &world);
+        assert_free_of(room, &TESTS, &world);
     }
 }
 
@@ -53,8 +56,8 @@ fn hands_do_not_know_one_another_nor_the_hall() {
 }
 
 #[test]
-fn unsafe_lives_in_five_files_and_says_why() {
-    let unsafe_rooms = ["sys/poll.rs", "sys/signals.rs", "sys/spawn.rs", "sys/stderr.rs", "sys/wait.rs"];
+fn unsafe_lives_in_six_files_and_says_why() {
+    let unsafe_rooms = ["sys/spawn/clone.rs", "sys/poll.rs", "sys/signals.rs", "sys/spawn.rs", "sys/stderr.rs", "sys/wait.rs"];
     for (path, text) in sources("src") {
         let allowed = unsafe_rooms.iter().any(|room| path.ends_with(room));
         assert_eq!(text.contains("allow(unsafe_code)"), allowed, "{}", path.display());
@@ -71,6 +74,10 @@ fn a_file_is_one_subject() {
     for (path, text) in sources("src") {
         assert!(text.starts_with("//! ") || path.ends_with("tests.rs"), "{} does not say what it owns", path.display());
         let lines = code(&text).lines().count();
-        assert!(lines <= 300 || path.ends_with("tests.rs"), "{} has {lines} lines: is it still one subject?", path.display());
+        assert!(
+            lines <= 300 || TESTS.iter().any(|name| path.ends_with(name)),
+            "{} has {lines} lines: is it still one subject?",
+            path.display()
+        );
     }
 }

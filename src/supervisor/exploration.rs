@@ -14,7 +14,7 @@ use super::*;
 use crate::config::values::{CodeSet, RestartPolicy, StopBy};
 
 /// How many states of a configuration are seen, the nearest to the start first; `RESTARTINIT_STATES` says another number.
-const MOST: usize = 20_000;
+const MOST: usize = 6_000;
 
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]

@@ -50,10 +50,15 @@ pub fn block_all() {
 
 /// Gives a child what a command expects: default dispositions, HUP ignored if so wanted, and an empty mask. Async-signal-safe: it runs
 /// between vfork and exec.
-pub fn reset_for_command(ignore_hup: bool) {
+///
+/// `cleared`: the kernel has made all handlers default dispositions already.
+pub fn reset_for_command(ignore_hup: bool, cleared: bool) {
     // Blocked until the handlers are gone, or one would run in the memory that the child has borrowed.
     for number in 1..=c_int::from(signal::MAX) {
-        set_disposition(number, number == libc::SIGHUP && ignore_hup);
+        let ignore = number == libc::SIGHUP && ignore_hup;
+        if ignore || !cleared {
+            set_disposition(number, ignore);
+        }
     }
     set_mask(0);
 }
@@ -99,6 +104,8 @@ pub fn install() -> io::Result<()> {
         // SAFETY: the kernel reads one KernelAction, and `handler` has the signature that SA_SIGINFO asks for.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE) };
     }
+    // musl unblocks its own two when a handler is installed.
+    block_all();
     Ok(())
 }
 

@@ -3,6 +3,9 @@
 
 #![allow(unsafe_code)]
 
+mod clone;
+
+use std::cell::Cell;
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
@@ -36,8 +39,8 @@ pub struct Hygiene {
     pub die_with_us: bool,
     /// SIGHUP was ignored when we were started, as nohup(1) has it, and stays ignored.
     pub ignore_hup: bool,
-    /// Sets dispositions and mask to what a command expects, given `ignore_hup`; must be async-signal-safe.
-    pub reset_signals: fn(bool),
+    /// Sets dispositions and mask to what a command expects, given `ignore_hup` and whether handlers are gone already; must be async-signal-safe.
+    pub reset_signals: fn(bool, bool),
 }
 
 /// What a generation is given beside what all are given.
@@ -65,6 +68,8 @@ pub struct Launcher {
     env: Vec<CString>,
     envp: Vec<*const c_char>,
     stack: *mut c_void,
+    /// The kernel has clone3(2), as far as is known.
+    clone3_works: Cell<bool>,
     /// What the command finds from descriptor 3 on.
     sockets: Vec<OwnedFd>,
     /// `LISTEN_PID=`, and room for the command's pid, which it alone knows.
@@ -78,6 +83,8 @@ struct Orders<'a> {
     channel: c_int,
     /// Where its pid goes, or null.
     listen_pid: *mut u8,
+    /// The child began without handlers.
+    handlers_cleared: bool,
     errno: c_int,
 }
 
@@ -115,7 +122,19 @@ impl Launcher {
         }
         let envp = Vec::with_capacity(env.len() + MOST_ADDED);
         let (own_pid, sockets, listen_pid) = (std::process::id() as c_int, Vec::new(), [0; 32]);
-        Ok(Launcher { hygiene, own_pid, candidates, _args: args, argv, env, envp, stack, sockets, listen_pid })
+        Ok(Launcher {
+            hygiene,
+            own_pid,
+            candidates,
+            _args: args,
+            argv,
+            env,
+            envp,
+            stack,
+            clone3_works: Cell::new(true),
+            sockets,
+            listen_pid,
+        })
     }
 
     /// Has every generation find these from descriptor 3 on, as systemd passes them (sd_listen_fds(3)). Their own numbers must lie beyond
@@ -157,19 +176,14 @@ impl Launcher {
             self.envp.push(listen_pid.cast::<c_char>());
         }
         self.envp.push(ptr::null());
-        let mut orders = Orders { launcher: self, channel, listen_pid, errno: 0 };
-        // SAFETY: `child` runs on a stack of its own, in our memory while we are suspended, and touches nothing but `orders`.
-        // CLONE_VFORK keeps all that it reads alive until it has executed the command or is gone.
-        let pid = unsafe {
-            let top = self.stack.byte_add(STACK_SIZE);
-            libc::clone(child, top, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, (&raw mut orders).cast())
-        };
+        let mut orders = Orders { launcher: self, channel, listen_pid, handlers_cleared: true, errno: 0 };
+        let started = start(&mut orders);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const orders.errno) };
-        if pid < 0 {
-            let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN);
-            return Err(SpawnFailure { step: SpawnStep::Fork, errno, file_exists: false });
-        }
+        let pid = started.map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+            SpawnFailure { step: SpawnStep::Fork, errno, file_exists: false }
+        })?;
         if errno != 0 {
             // SAFETY: waits for this child alone, which is on its way out; it never was the command.
             while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
@@ -180,6 +194,29 @@ impl Launcher {
         }
         Ok(pid)
     }
+}
+
+/// Starts the child with vfork semantics.
+fn start(orders: &mut Orders<'_>) -> io::Result<i32> {
+    let Launcher { stack, clone3_works, .. } = orders.launcher;
+    orders.handlers_cleared = clone3_works.get();
+    if orders.handlers_cleared {
+        // SAFETY: `child` does not return and makes system calls only; it runs in our memory while we are suspended, and touches nothing but
+        // `orders` and what that refers to, which live until it has executed the command or is gone.
+        let started = unsafe { clone::vfork(child, ptr::from_mut(orders).cast(), *stack, STACK_SIZE) };
+        match started.as_ref().map_err(io::Error::raw_os_error) {
+            // An old kernel, or a seccomp profile that has not heard of it.
+            Err(Some(libc::ENOSYS | libc::EINVAL | libc::EPERM)) => clone3_works.set(false),
+            _ => return started,
+        }
+    }
+    orders.handlers_cleared = false;
+    // SAFETY: as above. CLONE_VFORK suspends us.
+    let pid = unsafe {
+        let top = stack.byte_add(STACK_SIZE);
+        libc::clone(child, top, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, ptr::from_mut(orders).cast())
+    };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }
 
 /// The files that execvp(3) would try.
@@ -219,7 +256,7 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
         if !orders.listen_pid.is_null() {
             write_pid(orders.listen_pid.add(LISTEN_PID.len()));
         }
-        (hygiene.reset_signals)(hygiene.ignore_hup);
+        (hygiene.reset_signals)(hygiene.ignore_hup, orders.handlers_cleared);
         let mut errno = libc::ENOENT;
         for file in candidates {
             libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
