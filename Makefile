@@ -34,7 +34,7 @@ static: ## target/static/restartinit: one file, no libraries
 	  echo "make static: no standard library for $(TARGET): run 'rustup target add $(TARGET)', or name a cargo that has one in MUSL_CARGO" >&2; exit 1; \
 	fi
 	@mkdir -p target/static
-	@cp $${CARGO_TARGET_DIR:-target}/$(TARGET)/release/restartinit $(STATIC)
+	@cp $${CARGO_TARGET_DIR:-target}/$(TARGET)/release/restartinit $(STATIC).new && mv $(STATIC).new $(STATIC)
 	@ls -l $(STATIC)
 
 packages: ## what the tests need beyond Rust and Node
