@@ -143,3 +143,10 @@ fn sizes_are_read_as_people_write_them() {
         refused(&end, &["--max-memory", bad]);
     }
 }
+
+/// Whoever has set the variable has no option to look for.
+#[test]
+fn a_percentage_of_no_limit_is_refused_with_its_variable() {
+    let bench = Bench::new(&[]).variable("RESTARTINIT_MAX_MEMORY", "80%").scene(&["empty /sys/fs/cgroup"]);
+    refused(&bench.run(&["up", "exit 0"]).end(), &["RESTARTINIT_MAX_MEMORY", "80%", "limit"]);
+}

@@ -307,3 +307,20 @@ fn it_works_with_no_restarts_left() {
     assert_eq!(end.code, Some(4));
     assert_eq!(end.logged("restarts-exhausted: ").len(), 1, "{end:?}");
 }
+
+/// The refusal is for the one who came second. Whoever was first is told how the restart went.
+#[test]
+fn a_refusal_is_for_the_one_who_came_second() {
+    let mut init = Bench::new(&["--grace-period", "1h"]).run(&["catch TERM", "up", "obey"]);
+    init.out("up 1");
+    let first = init.ask(&["restart"]);
+    init.out("got SIGTERM 1");
+    init.verb(&["restart"]).complaint(1);
+    init.tell("exit 0");
+    init.out("up 2");
+    let said = first.end();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("generation 2"), "{said:?}");
+    init.tell("exit 0");
+    assert_eq!(init.exit_code(), 0);
+}

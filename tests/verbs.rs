@@ -260,3 +260,13 @@ fn the_environment_does_not_matter_to_a_verb() {
     init.tell("exit 0");
     assert_eq!(init.exit_code(), 0);
 }
+
+/// The command may ask as its first act, and nobody in the container can be there before restartinit.
+#[test]
+fn it_answers_before_the_command_runs() {
+    let program = init().display().to_string();
+    for _ in 0..50 {
+        let end = Bench::new(&["--restart", "never"]).command([program.as_str(), "status"]).end();
+        assert_eq!(end.code, Some(0), "{end:?}");
+    }
+}
