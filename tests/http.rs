@@ -10,7 +10,7 @@ use support::web::{answer, connect, free_port, get, is_open, loopback, read_to_c
 use support::{Bench, Running};
 
 fn serving(options: &[&str], address: &str) -> Running {
-    let mut init = Bench::new(&[&["--http", address], options].concat()).run(&["catch TERM", "up", "obey"]);
+    let init = Bench::new(&[&["--http", address], options].concat()).run(&["catch TERM", "up", "obey"]);
     init.out("up 1");
     init
 }
@@ -249,7 +249,7 @@ fn ipv6_and_both_at_once() {
 #[test]
 fn its_twin_and_no_door_without_it() {
     let address = loopback();
-    let mut init = Bench::new(&[]).variable("RESTARTINIT_HTTP", &address).run(&["up", "obey"]);
+    let init = Bench::new(&[]).variable("RESTARTINIT_HTTP", &address).run(&["up", "obey"]);
     init.out("up 1");
     assert_eq!(get(&address, "/livez").status, 200);
     leave(init);

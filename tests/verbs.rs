@@ -251,6 +251,7 @@ fn a_verb_elsewhere_is_the_commands() {
 fn the_environment_does_not_matter_to_a_verb() {
     let mut init = Bench::new(&[]).run(&["up", "obey"]);
     init.out("up 1");
+    init.await_door();
     let program = support::init().display().to_string();
     for twin in ["RESTARTINIT_RESTART=sometimes", "RESTARTINIT_HTTP=127.0.0.1:1", "RESTARTINIT_NO_SUCH=1"] {
         let said = init.enter(&["env", twin, &program, "health"]).end();
