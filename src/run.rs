@@ -132,6 +132,8 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         ending: None,
         more_to_reap: false,
     };
+    // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
+    hall.open_control();
     let ending = loop {
         hall.turn();
         if let Some(ending) = hall.ending {

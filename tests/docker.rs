@@ -25,6 +25,8 @@ mod handing_over;
 mod interactive;
 #[path = "docker/leftovers.rs"]
 mod leftovers;
+#[path = "docker/memory.rs"]
+mod memory;
 #[path = "docker/restarting.rs"]
 mod restarting;
 #[path = "docker/scratch.rs"]
@@ -33,3 +35,5 @@ mod scratch;
 mod signals;
 #[path = "docker/stopping.rs"]
 mod stopping;
+#[path = "docker/verbs.rs"]
+mod verbs;

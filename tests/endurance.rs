@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::web::{get, loopback};
 use support::{Bench, Running, Scratch, children, descriptors, fixture, init, status_field};
 
 #[test]
@@ -74,9 +75,20 @@ fn a_stop_while_forks_fail_is_a_stop() {
 /// often it has given up the processor.
 #[test]
 fn idle_it_never_wakes() {
-    for options in [&[][..], &["--restart", "always", "--grace-period", "1h", "--stable-after", "300ms"]] {
+    let address = loopback();
+    for options in [
+        &[][..],
+        &["--restart", "always", "--grace-period", "1h", "--stable-after", "300ms"],
+        &["--http", &address, "--termination-log", "/dev/null"],
+    ] {
         let mut init = Bench::new(options).run(&["catch TERM USR1", "up", "at 1 exit 1", "obey"]);
         init.out("up 2");
+        // The control socket is always there. Whoever has asked, there or over HTTP, leaves no deadline behind.
+        init.await_door();
+        assert_eq!(init.verb(&["health"]).code, Some(0));
+        if options.contains(&"--http") {
+            assert_eq!(get(&address, "/metrics").status, 200);
+        }
         let pid = init.init_pid();
         let wakings = || status_field(pid, "voluntary_ctxt_switches").expect("it lives");
         let asleep = || status_field(pid, "State").is_some_and(|state| state.starts_with('S'));

@@ -55,9 +55,6 @@ impl Hall {
         let spawned = self.spawn_wired(generation, role, last_exit);
         // Only now: the command need not wait for this.
         self.memory.generation_began();
-        if generation == 1 {
-            self.open_control();
-        }
         match spawned {
             Ok(pid) => Event::Spawned { pid },
             Err(failure) => Event::SpawnFailed(failure),

@@ -26,7 +26,7 @@ impl Memory {
             memory.open();
             if memory.cgroup_limit().is_none() {
                 return Err(io::Error::other(format!(
-                    "--max-memory {percent}%: this cgroup has no memory limit: set one (docker run --memory, resources.limits.memory), or give a \
+                    "--max-memory (RESTARTINIT_MAX_MEMORY) {percent}%: this cgroup has no memory limit: set one (docker run --memory, resources.limits.memory), or give a \
                      size such as 512M"
                 )));
             }

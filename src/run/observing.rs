@@ -7,14 +7,14 @@ use super::Hall;
 use super::memory::resident_of;
 use super::server::Reply;
 use crate::observe::answer;
-use crate::observe::http::Ask;
+use crate::observe::http::{Answer, Ask};
 use crate::observe::snapshot::{Counters, Memory, MemoryLimit, Snapshot, command_name};
 use crate::supervisor::event::Event;
 use crate::supervisor::time::Moment;
 use crate::sys::stderr;
 
 impl Hall {
-    /// Opens the control door. After the first spawn, since the command need not wait for this.
+    /// Opens the control door.
     pub(super) fn open_control(&mut self) {
         match self.server.open_control() {
             Ok(()) => {}
@@ -35,10 +35,14 @@ impl Hall {
         let poller = std::mem::take(&mut self.poller);
         let mut restart_asked = false;
         server.serve(&|fd| poller.seen(fd), now, &mut |ask| match ask {
-            Ask::Restart => {
-                restart_asked = true;
-                Reply::Later
-            }
+            // A refusal is for the one who asks now: another may wait for the outcome of a restart that is under way.
+            Ask::Restart => match self.supervisor.refuses_restart() {
+                Some(why) => Reply::Now(Answer::text(503, why)),
+                None => {
+                    restart_asked = true;
+                    Reply::Later
+                }
+            },
             ask => Reply::Now(answer(ask, &self.snapshot(now, ask == Ask::Metrics))),
         });
         self.server = server;

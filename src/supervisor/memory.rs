@@ -56,7 +56,8 @@ impl Supervisor {
         let (Some(watch), Some(used)) = (&mut self.memory, used) else { return };
         if next == Next::Undecided && !is_busy && used > watch.limit && watch.not_before <= now {
             watch.not_before = now.saturating_add(MemoryWatch::APART);
-            self.plan(now, Reason::MemoryLimit, Some(used), actions);
+            let limit = watch.limit;
+            self.plan(now, Reason::MemoryLimit, Some((used, limit)), actions);
         }
     }
 }

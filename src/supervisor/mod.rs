@@ -184,10 +184,7 @@ impl Supervisor {
             (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SpawnFailed(_)) => {}
 
-            (Phase::Supervising(next), Event::RestartAsked) => self.restart_asked(now, next, actions),
-            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::RestartAsked) => {
-                actions.push_back(Action::RestartDone(Err("a stop is under way: nothing is restarted any more".to_owned())));
-            }
+            (_, Event::RestartAsked) => self.restart_asked(now, actions),
 
             (Phase::Supervising(next), Event::Memory { used }) => self.memory_seen(now, next, used, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Memory { .. }) => {}

@@ -32,42 +32,48 @@ impl Supervisor {
     /// How long a successor has until it listens, where no `--wait-ready` says it.
     pub const SUCCESSOR_LIMIT: Duration = Duration::from_secs(60);
 
-    pub(super) fn restart_asked(&mut self, now: Moment, next: Next, actions: &mut Actions) {
+    /// Why nothing can be restarted now; `None`: it can.
+    pub fn refuses_restart(&self) -> Option<String> {
+        let next = match self.phase {
+            Phase::Supervising(next) => next,
+            Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended => {
+                return Some("a stop is under way: nothing is restarted any more".to_owned());
+            }
+        };
+        if let Next::HandOver(ending) = next {
+            return Some(format!("restartinit is about to end: {}", ending.outcome.name()));
+        }
         if let Some(Planned { reason, .. }) = self.planned {
-            let why = format!("a planned restart is under way already ({})", reason.name());
-            return actions.push_back(Action::RestartDone(Err(why)));
+            return Some(format!("a planned restart is under way already ({})", reason.name()));
         }
         // Else whoever asks again and again has ever more processes that finish what they have begun.
         if let Some(old) = self.running().find(|generation| generation.is_retiring()) {
-            let why = format!("generation {} (pid {}), which was replaced before, has not ended yet", old.number, old.pid);
+            return Some(format!("generation {} (pid {}), which was replaced before, has not ended yet", old.number, old.pid));
+        }
+        let ended = self.generations.iter().find(|generation| !generation.is_running() && next == Next::Undecided)?;
+        Some(format!("leftovers of generation {} have not ended yet", ended.number))
+    }
+
+    pub(super) fn restart_asked(&mut self, now: Moment, actions: &mut Actions) {
+        if let Some(why) = self.refuses_restart() {
             return actions.push_back(Action::RestartDone(Err(why)));
         }
-        if let Some(ended) = self.generations.iter().find(|generation| !generation.is_running())
-            && next == Next::Undecided
-        {
-            let why = format!("leftovers of generation {} have not ended yet", ended.number);
-            return actions.push_back(Action::RestartDone(Err(why)));
-        }
-        match next {
-            Next::HandOver(ending) => {
-                actions.push_back(Action::RestartDone(Err(format!("restartinit is about to end: {}", ending.outcome.name()))));
-            }
-            Next::Spawn { .. } => {
-                self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.saturating_add(1) });
-                self.phase = Phase::Supervising(Next::Spawn { due: now });
-                actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, used: None }));
-            }
-            Next::Undecided => self.plan(now, Reason::Asked, None, actions),
+        if let Phase::Supervising(Next::Spawn { .. }) = self.phase {
+            self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.saturating_add(1) });
+            self.phase = Phase::Supervising(Next::Spawn { due: now });
+            actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
+        } else {
+            self.plan(now, Reason::Asked, None, actions);
         }
     }
 
     /// Begins a planned restart of the active generation.
-    pub(super) fn plan(&mut self, now: Moment, reason: Reason, used: Option<u64>, actions: &mut Actions) {
+    pub(super) fn plan(&mut self, now: Moment, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening;
         self.planned = Some(Planned { reason, from: self.latest.saturating_add(1) });
-        actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, used }));
+        actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
         if !overlaps {
             return self.retire(now, number, reason, self.config.drain_delay, actions);
         }

@@ -11,6 +11,7 @@ use crate::transcript::Transcript;
 /// What `docker run` is told: options before the image, the command after it.
 pub struct Spec {
     image: &'static str,
+    network: String,
     options: Vec<String>,
     command: Vec<String>,
 }
@@ -18,7 +19,7 @@ pub struct Spec {
 impl Spec {
     /// The image and its own command.
     pub fn image(image: &'static str) -> Self {
-        Self { image, options: Vec::new(), command: Vec::new() }
+        Self { image, network: "none".to_owned(), options: Vec::new(), command: Vec::new() }
     }
 
     /// The example server, as Dockerfile.example has it.
@@ -37,6 +38,12 @@ impl Spec {
         self
     }
 
+    /// In that container's network namespace, as the containers of a pod are.
+    pub fn sharing_network(mut self, with: &Container) -> Self {
+        self.network = format!("container:{}", with.name());
+        self
+    }
+
     /// The arguments after the image, separated by blanks.
     pub fn command(mut self, command: &str) -> Self {
         self.command.extend(command.split_whitespace().map(str::to_owned));
@@ -48,8 +55,8 @@ impl Spec {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let name = format!("restartinit-test-{}-{}", run(), COUNT.fetch_add(1, Ordering::Relaxed));
         let label = label();
-        // No network but the container's own loopback: nothing is published, and no two containers can meet.
-        let fixed = ["run", mode, "--name", &name, "--label", &label, "--network", "none"];
+        // No network but the container's own loopback: nothing is published, and no two containers can meet unless a test says so.
+        let fixed = ["run", mode, "--name", &name, "--label", &label, "--network", &self.network];
         let mut arguments: Vec<String> = fixed.iter().map(|&part| part.to_owned()).collect();
         arguments.extend_from_slice(&self.options);
         arguments.push(self.image.to_owned());
@@ -140,6 +147,19 @@ impl Container {
         succeed(&mut command([&["exec", self.name()], program].concat()))
     }
 
+    /// `docker exec` with options (such as `-u 12345`), whatever becomes of it: its exit code, stdout and stderr.
+    pub fn try_exec(&self, options: &[&str], program: &[&str]) -> (Option<i32>, String, String) {
+        let output = output([&["exec"], options, &[self.name()], program].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// `status --json` of the container's restartinit.
+    pub fn status(&self) -> serde_json::Value {
+        let text = self.exec(&["/restartinit", "status", "--json"]);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
     /// Whether the container's /proc has that process. A zombie counts: it is there until it is reaped.
     pub fn has_process(&self, pid: u32) -> bool {
         // The exit code of `docker exec` alone would take a dead container for a dead process.
@@ -148,7 +168,7 @@ impl Container {
     }
 
     pub fn wait_until_gone(&self, pid: u32) {
-        self.poll(&format!("process {pid} is gone"), || !self.has_process(pid));
+        self.wait_until(&format!("process {pid} is gone"), || !self.has_process(pid));
     }
 
     pub fn inspect(&self, format: &str) -> String {
@@ -157,7 +177,7 @@ impl Container {
 
     /// Waits until `docker inspect` says that.
     pub fn wait_until_inspect(&self, format: &str, value: &str) {
-        self.poll(&format!("{format} is {value}"), || self.inspect(format) == value);
+        self.wait_until(&format!("{format} is {value}"), || self.inspect(format) == value);
     }
 
     pub fn kill(&self, signal: &str) {
@@ -187,7 +207,7 @@ impl Container {
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
-    fn poll(&self, what: &str, done: impl Fn() -> bool) {
+    pub fn wait_until(&self, what: &str, done: impl Fn() -> bool) {
         let end = Instant::now() + DEADLINE;
         while !done() {
             assert!(Instant::now() < end, "not in time: {what}\n{}", self.everything_said());

@@ -54,6 +54,17 @@ pub fn scratch() -> &'static str {
     })
 }
 
+/// The same, and Docker asks for its health often.
+pub fn with_health_check() -> &'static str {
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let name = name("health");
+        let check = "HEALTHCHECK --interval=200ms --retries=1 CMD [\"/restartinit\", \"health\"]";
+        Context::new("health").build(&name, &format!("FROM {}\n{check}\n", scratch()), &[]);
+        name
+    })
+}
+
 /// Dockerfile.example without the half that builds the binary: its arguments, and all from the second FROM on.
 fn runtime_half() -> String {
     let path = repository().join("Dockerfile.example");

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
 mod bench;
+mod inside;
 mod names;
 mod paths;
 mod procfs;
@@ -12,8 +13,10 @@ mod running;
 pub mod settings;
 mod terminal;
 mod transcript;
+pub mod web;
 
 pub use bench::{Bench, KINDS, Place, plain};
+pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use paths::{Scratch, fixture, init, is_restartinit};
 pub use procfs::{children, descriptors, status_field};

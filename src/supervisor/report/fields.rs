@@ -29,10 +29,12 @@ impl Report {
                 fields.extend(heir.map(|heir| ("taken_over_by", heir.into())));
                 fields
             }
-            Report::Planned { generation, reason, used } => {
+            Report::Planned { generation, reason, memory } => {
                 let mut fields = generation.map_or(Vec::new(), |(number, pid)| who(number, pid));
                 fields.push(("reason", reason.name().into()));
-                fields.extend(used.map(|used| ("memory_bytes", used.into())));
+                if let Some((used, limit)) = memory {
+                    fields.extend([("memory_bytes", (*used).into()), ("memory_limit_bytes", (*limit).into())]);
+                }
                 fields
             }
             Report::TakenOver { generation, pid, old, reason } => {

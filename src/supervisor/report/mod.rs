@@ -76,11 +76,12 @@ pub enum Report {
         wait: Duration,
         heir: Option<u32>,
     },
-    /// A planned restart begins. `generation`: number and pid of the one to be replaced. `used`: bytes, where memory is why.
+    /// A planned restart begins. `generation`: number and pid of the one to be replaced. `memory`: used and allowed, in bytes, where
+    /// that is why.
     Planned {
         generation: Option<(u32, i32)>,
         reason: Reason,
-        used: Option<u64>,
+        memory: Option<(u64, u64)>,
     },
     /// A successor serves; the old generation is asked to stop.
     TakenOver {

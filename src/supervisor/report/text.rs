@@ -28,8 +28,8 @@ impl Report {
                 };
                 format!("{run}: restart {used} of {allowed} {when}")
             }
-            Report::Planned { generation, reason, used } => {
-                let used = used.map_or(String::new(), |used| format!(" ({} MiB are used)", used >> 20));
+            Report::Planned { generation, reason, memory } => {
+                let used = memory.map_or(String::new(), |(used, limit)| format!(" ({} of {} MiB used)", used >> 20, limit >> 20));
                 let what = generation.map_or("no generation runs".to_owned(), |(number, pid)| format!("generation {number} (pid {pid})"));
                 format!("planned restart, {}{used}: {what} is to be replaced", reason.text())
             }
