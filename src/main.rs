@@ -8,8 +8,12 @@ use std::process::ExitCode;
 
 use restartinit::config::{self, Request};
 use restartinit::supervisor::exit::USAGE;
+use restartinit::sys::allocator::Patient;
 use restartinit::sys::{signals, stderr};
 use restartinit::{logger, run, verbs};
+
+#[global_allocator]
+static ALLOCATOR: Patient = Patient;
 
 fn main() -> ExitCode {
     // Before anything else: PID 1 loses a signal that it neither handles nor blocks.

@@ -5,8 +5,10 @@ mod acts;
 mod channels;
 mod memory;
 mod observing;
+mod retrying;
 pub mod server;
 mod sockets;
+mod wire;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -33,6 +35,7 @@ use crate::sys::{processes, stderr};
 use channels::Channels;
 use memory::Memory;
 use nix::poll::PollFlags;
+use retrying::Retrying;
 use server::Server;
 use sockets::Sockets;
 
@@ -64,6 +67,7 @@ struct Hall {
     termination_log: Option<std::path::PathBuf>,
     orphans_reaped: u64,
     actions: Actions,
+    retrying: Retrying,
     /// Of this turn.
     reports: Vec<Report>,
     ending: Option<Ending>,
@@ -127,6 +131,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         own_pid,
         command: name,
         termination_log,
+        retrying: Retrying::default(),
         actions: Actions::new(),
         reports: Vec::new(),
         ending: None,
@@ -175,7 +180,7 @@ impl Hall {
     /// One turn: sleep, then signals, reaping and exits, readiness and the Node channels, deadlines, and last those who only observe. Each event's actions are done before the next event is told, so
     /// that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline()];
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
@@ -191,9 +196,12 @@ impl Hall {
         self.poller.wait(timeout);
         stderr::flush();
         signals::take(|arrival| self.signal_arrived(arrival));
-        if signals::take_child() || self.more_to_reap {
+        let now = self.now();
+        let reap_again = self.retrying.reap_at.take_if(|at| *at <= now).is_some();
+        if signals::take_child() || self.more_to_reap || reap_again {
             self.reap();
         }
+        self.retrying.tick(now);
         for (pid, news) in self.channels.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
             self.tell(Event::Channel { pid, news });
             if news == News::Closed && self.supervisor.is_stopping() {
@@ -231,6 +239,7 @@ impl Hall {
                     self.foreign.retain(|foreign| *foreign != pid);
                     let reason = self.reason(pid, exit);
                     self.channels.exited(pid);
+                    self.retrying.forget(pid);
                     if !self.supervisor.running().any(|generation| generation.pid == pid) {
                         self.orphans_reaped += 1;
                     }
@@ -242,6 +251,7 @@ impl Hall {
                     continue;
                 }
                 Waited::Continued { .. } => continue,
+                Waited::Unknown => return self.retrying.reap_again(self.now()),
                 Waited::NoNews => true,
                 Waited::NoChildren => false,
             };

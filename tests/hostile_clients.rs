@@ -148,7 +148,11 @@ fn the_control_socket_cannot_be_filled_either() {
     room_for_descriptors();
     let mut init = victim(&loopback());
     let door = init.await_door();
-    let before = descriptors(init.init_pid());
+    // Once it has answered, all that it opens for good is open; its side of that connection goes when it sees the verb's end.
+    init.verb(&["health"]);
+    let pid = init.init_pid();
+    init.until("only the two doors are open", || support::sockets(pid) == 2);
+    let before = descriptors(pid);
     // This test is outside of the namespace, and so refused: what counts is that they come.
     let mut clients = Vec::new();
     for number in 0..CLIENTS {
@@ -178,7 +182,6 @@ fn the_control_socket_cannot_be_filled_either() {
         client.set_read_timeout(Some(DEADLINE)).expect("a limit");
         let _ = support::web::read_to_close(&mut client);
     }
-    let pid = init.init_pid();
     init.until("their descriptors are gone", || descriptors(pid) == before);
     init.tell("exit 0");
     assert_eq!(init.exit_code(), 0);

@@ -17,10 +17,7 @@ impl Hall {
             Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
             Action::Forward { pid, signal, group } => {
                 self.mark_leaving(pid);
-                match signals::send(pid, signal, group) {
-                    Ok(()) => log::debug!("{signal} forwarded to pid {pid}"),
-                    Err(error) => log::debug!("cannot forward {signal} to pid {pid}: {error}"),
-                }
+                self.retrying.send(self.now(), pid, signal, group);
             }
             Action::Say { pid, word } => {
                 self.mark_leaving(pid);
@@ -31,7 +28,7 @@ impl Hall {
             Action::KillAll => {
                 // The commands apart as well: they can be ended even where /proc cannot be read.
                 let commands: Vec<i32> = self.supervisor.running().map(|generation| generation.pid).collect();
-                signals::send_all(&commands, Signal::KILL);
+                commands.into_iter().for_each(|pid| self.retrying.send(self.now(), pid, Signal::KILL, false));
                 signals::send_all(&self.family(&self.foreign).unwrap_or_default(), Signal::KILL);
             }
             Action::EndLeftovers { generation, signal } => {

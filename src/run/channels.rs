@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::poll::PollFlags;
 
 use super::sockets::Sockets;
-use crate::node::channel::{Channel, Event, Options};
+use super::wire::Wire;
+use crate::node::channel::{Event, Options};
 use crate::observe::snapshot::EventLoop;
 use crate::supervisor::event::{News, Word};
 use crate::supervisor::time::Moment;
@@ -20,8 +21,8 @@ const CHUNK: usize = 16 * 1024;
 const CHUNKS_A_TURN: usize = 4;
 /// Messages written in one turn to one wire.
 const SENT_A_TURN: usize = 64;
-/// A command that has not answered for so long is told of.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Between two attempts where the kernel is short of memory.
+const RETRY: Duration = Duration::from_millis(10);
 /// After so long, a generation that listens has asked for all that it wants.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -39,23 +40,6 @@ pub struct Channels {
     dropped: u64,
 }
 
-#[derive(Debug)]
-struct Wire {
-    generation: u32,
-    /// 0 until the command is spawned.
-    pid: i32,
-    /// `None`: closed.
-    end: Option<OwnedFd>,
-    channel: Channel,
-    /// The app reads nothing now.
-    is_full: bool,
-    answered: bool,
-    /// A request to stop that may not have gone out yet.
-    stop_said: bool,
-    silent_at: Option<Moment>,
-    settled_at: Option<Moment>,
-}
-
 impl Channels {
     pub fn new(watchdog: Option<Duration>, sockets: Sockets) -> Channels {
         Channels { watchdog, sockets, ..Channels::default() }
@@ -67,17 +51,7 @@ impl Channels {
     /// The errno of socketpair(2).
     pub fn open(&mut self, now: Moment, generation: u32, standby: bool) -> Result<OwnedFd, i32> {
         let (ours, theirs) = channel::pair()?;
-        self.wires.push(Wire {
-            generation,
-            pid: 0,
-            end: Some(ours),
-            channel: Channel::new(now, Options { watchdog: self.watchdog, standby }),
-            is_full: false,
-            answered: false,
-            stop_said: false,
-            silent_at: Some(now.saturating_add(SILENCE)),
-            settled_at: None,
-        });
+        self.wires.push(Wire::new(now, generation, ours, Options { watchdog: self.watchdog, standby }));
         Ok(theirs)
     }
 
@@ -92,7 +66,7 @@ impl Channels {
     /// The command was reaped: its wire goes, the sockets stay.
     pub fn exited(&mut self, pid: i32) {
         for wire in self.wires.extract_if(.., |wire| wire.pid == pid) {
-            self.dropped = self.dropped.saturating_add(dropped(&wire.channel));
+            self.dropped = self.dropped.saturating_add(wire.dropped());
             self.sockets.died(wire.generation);
         }
         if self.wires.is_empty() {
@@ -111,7 +85,8 @@ impl Channels {
 
     /// When [`Channels::turn`] is due though nothing is ready.
     pub fn deadline(&self) -> Option<Moment> {
-        let of_wire = |wire: &Wire| wire.channel.deadline().into_iter().chain(wire.silent_at).chain(wire.settled_at).min();
+        let of_wire =
+            |wire: &Wire| wire.channel.deadline().into_iter().chain(wire.silent_at).chain(wire.settled_at).chain(wire.retry_at).min();
         self.wires.iter().filter_map(of_wire).chain(self.sockets.deadline()).min()
     }
 
@@ -220,9 +195,10 @@ impl Channels {
         let Some(wire) = self.wires.get_mut(index) else { return };
         let Some(end) = &wire.end else { return };
         for _ in 0..SENT_A_TURN {
-            if wire.is_full {
+            if wire.is_full || wire.retry_at.is_some_and(|at| at > now) {
                 return;
             }
+            wire.retry_at = None;
             let Some((bytes, id)) = wire.channel.to_send(now) else {
                 wire.stop_said = false;
                 return;
@@ -231,6 +207,10 @@ impl Channels {
             match socket.map(|socket| channel::send(end, bytes, socket)) {
                 Ok(Sent::Bytes(count)) => wire.channel.sent(count),
                 Ok(Sent::Full) => wire.is_full = true,
+                Ok(Sent::Short) => {
+                    wire.retry_at = Some(now.saturating_add(RETRY));
+                    return;
+                }
                 Ok(Sent::Closed) => return self.closed(index),
                 Ok(Sent::Refused(errno)) | Err(errno) => wire.channel.send_failed(errno),
             }
@@ -283,11 +263,6 @@ impl Channels {
 
     /// Messages that came to nothing, of all generations.
     pub fn messages_dropped(&self) -> u64 {
-        self.wires.iter().map(|wire| dropped(&wire.channel)).fold(self.dropped, u64::saturating_add)
+        self.wires.iter().map(|wire| wire.dropped()).fold(self.dropped, u64::saturating_add)
     }
-}
-
-fn dropped(channel: &Channel) -> u64 {
-    let dropped = channel.dropped();
-    dropped.app.saturating_add(dropped.malformed).saturating_add(dropped.too_long).saturating_add(dropped.unsent)
 }

@@ -80,7 +80,7 @@ impl World {
         let memory = s.memory.map(|memory| memory.moments().map(|at| rank(Some(at))));
         let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
         let restarts = s.restarts.key(&s.config, *now);
-        (phase, s.held.clone(), alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
+        (phase, s.held, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
         (memory, standby, restarts, s.generations.len()).hash(&mut key);
         key.finish()
     }

@@ -23,6 +23,8 @@ pub enum Sent {
     Bytes(usize),
     /// There is no room now.
     Full,
+    /// The kernel is short of memory now.
+    Short,
     /// The other end is closed.
     Closed,
     /// The kernel refuses this message, by this errno; nothing of it is sent.
@@ -59,6 +61,7 @@ pub fn send(channel: &OwnedFd, bytes: &[u8], socket: Option<BorrowedFd<'_>>) -> 
     match sendmsg::<()>(channel.as_fd().as_raw_fd(), &[IoSlice::new(bytes)], rights.as_slice(), flags, None) {
         Ok(count) => Sent::Bytes(count),
         Err(Errno::EAGAIN | Errno::EINTR) => Sent::Full,
+        Err(Errno::ENOMEM | Errno::ENOBUFS) => Sent::Short,
         Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Sent::Closed,
         Err(errno) => Sent::Refused(errno as i32),
     }

@@ -1,6 +1,7 @@
 //! Hands: one kernel subject a file. They do what they are told and tell what they saw; they take no decision and do not know of one
-//! another. `unsafe` lives in `poll`, `signals`, `spawn`, `spawn::clone`, `wait` and `stderr` alone.
+//! another. `unsafe` lives in `allocator`, `poll`, `signals`, `spawn`, `spawn::clone`, `wait` and `stderr` alone.
 
+pub mod allocator;
 pub mod cgroup;
 pub mod channel;
 pub mod credentials;

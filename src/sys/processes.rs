@@ -2,6 +2,10 @@
 
 use std::io::{self, Read as _};
 
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+
 use crate::supervisor::family::{Process, read_stat};
 
 /// Every process that `/proc` shows.
@@ -15,9 +19,14 @@ pub fn list() -> io::Result<Vec<Process>> {
         return Err(io::Error::other("it shows another PID namespace"));
     }
     let mut processes = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(name) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else { continue };
+    // Not std's: that one panics where closedir(3) fails.
+    let mut folder = Dir::open("/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    for entry in folder.iter() {
+        let entry = entry?;
+        let name = entry.file_name().to_str().unwrap_or_default();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
         // A process that ends between the listing and the reading is no error.
         match std::fs::read(format!("/proc/{name}/stat")) {
             Ok(stat) => processes.extend(read_stat(&stat)),

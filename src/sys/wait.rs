@@ -23,6 +23,8 @@ pub enum Waited {
     NoNews,
     /// There is no child at all.
     NoChildren,
+    /// The kernel refused to tell: there may be news.
+    Unknown,
 }
 
 /// Reaps one child, or tells of one that was stopped or continued; never waits.
@@ -34,7 +36,7 @@ pub fn next() -> Waited {
         0 => Waited::NoNews,
         ..0 => match nix::errno::Errno::last() {
             nix::errno::Errno::ECHILD => Waited::NoChildren,
-            _ => Waited::NoNews,
+            _ => Waited::Unknown,
         },
         pid if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8) },
         pid if libc::WIFSTOPPED(status) => {

@@ -282,7 +282,7 @@ impl App {
             let socket = id.map(|id| parent.held.get(&id).expect("a held socket").as_fd());
             match send(&self.ours, bytes, socket) {
                 Sent::Bytes(count) => self.channel.sent(count),
-                Sent::Full => break,
+                Sent::Full | Sent::Short => break,
                 Sent::Closed => self.channel.closed(),
                 Sent::Refused(errno) => self.channel.send_failed(errno),
             }

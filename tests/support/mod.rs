@@ -19,6 +19,6 @@ pub use bench::{Bench, KINDS, Place, plain};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use paths::{Scratch, fixture, init, is_restartinit};
-pub use procfs::{children, descriptors, status_field};
+pub use procfs::{children, descriptors, sockets, status_field};
 pub use running::{End, Running};
 pub use transcript::Stream;

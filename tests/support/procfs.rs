@@ -23,6 +23,12 @@ pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// How many sockets it has open.
+pub fn sockets(pid: i32) -> usize {
+    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    links.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))).count()
+}
+
 /// Whether the process runs that program by now. By device and inode: a path may be written in more than one way.
 pub fn runs(pid: i32, program: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

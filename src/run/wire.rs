@@ -1,0 +1,52 @@
+//! One generation's Node channel in the hall: our end of it, and what thought makes of its bytes. It moves nothing.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use crate::node::channel::{Channel, Options};
+use crate::supervisor::time::Moment;
+
+/// A command that has not answered for so long is told of.
+const SILENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub struct Wire {
+    pub generation: u32,
+    /// 0 until the command is spawned.
+    pub pid: i32,
+    /// `None`: closed.
+    pub end: Option<OwnedFd>,
+    pub channel: Channel,
+    /// The app reads nothing now.
+    pub is_full: bool,
+    pub answered: bool,
+    /// A request to stop that may not have gone out yet.
+    pub stop_said: bool,
+    pub silent_at: Option<Moment>,
+    pub settled_at: Option<Moment>,
+    /// The kernel was short of memory: what waits is sent then.
+    pub retry_at: Option<Moment>,
+}
+
+impl Wire {
+    pub fn new(now: Moment, generation: u32, end: OwnedFd, options: Options) -> Wire {
+        Wire {
+            generation,
+            pid: 0,
+            end: Some(end),
+            channel: Channel::new(now, options),
+            is_full: false,
+            answered: false,
+            stop_said: false,
+            silent_at: Some(now.saturating_add(SILENCE)),
+            settled_at: None,
+            retry_at: None,
+        }
+    }
+
+    /// Messages that came to nothing.
+    pub fn dropped(&self) -> u64 {
+        let dropped = self.channel.dropped();
+        dropped.app.saturating_add(dropped.malformed).saturating_add(dropped.too_long).saturating_add(dropped.unsent)
+    }
+}
