@@ -5,16 +5,21 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
 mod bench;
+mod inside;
 mod names;
+mod nodes;
 mod paths;
 mod procfs;
 mod running;
 pub mod settings;
 mod terminal;
 mod transcript;
+pub mod web;
 
 pub use bench::{Bench, KINDS, Place, plain};
+pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
+pub use nodes::{newest_node, nodes, on_every_node};
 pub use paths::{Scratch, fixture, init, is_restartinit};
 pub use procfs::{children, descriptors, status_field};
 pub use running::{End, Running};
