@@ -5,6 +5,8 @@ mod support;
 
 #[path = "node_channel/readiness.rs"]
 mod readiness;
+#[path = "node_channel/stopping.rs"]
+mod stopping;
 #[path = "node_channel/watching.rs"]
 mod watching;
 #[path = "node_channel/wrapped.rs"]
