@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker static packages lint clean
+.PHONY: all run test test-processes test-docker static packages fuzz fuzz-quick lint clean
 
 all: static
 
@@ -42,6 +42,12 @@ packages: ## what the tests need beyond Rust and Node
 
 test: packages static ## everything: the thought, the processes (as built here and static), real containers
 	tests/all
+
+fuzz: ## ten minutes for each of the parsers that read what others write; needs nightly and cargo-fuzz
+	fuzz/run 600
+
+fuzz-quick: ## the same, 20 seconds each
+	fuzz/run 20
 
 lint:
 	cargo fmt --check
