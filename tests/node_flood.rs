@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::time::Duration;
 use support::web::{get, loopback};
 use support::{Bench, Running, Stream, children, newest_node, on_every_node, status_field};
 
@@ -67,6 +68,8 @@ fn a_million_messages() {
          };
          told(() => { batch(); told(() => process.exit(0)); });",
     );
+    // Node alone takes its time for a million.
+    init.allow(Duration::from_secs(90));
     init.out("up 1");
     let start = before(&mut init);
     init.tell("flood");
