@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick static packages lint clean
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean
 
 all: static
 
@@ -48,6 +48,12 @@ bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 15 min
 
 bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md
 	bench/run.py --quick
+
+fuzz: ## ten minutes for each of the parsers that read what others write; needs nightly and cargo-fuzz
+	fuzz/run 600
+
+fuzz-quick: ## the same, 20 seconds each
+	fuzz/run 20
 
 lint:
 	cargo fmt --check

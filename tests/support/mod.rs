@@ -7,6 +7,7 @@
 mod bench;
 mod inside;
 mod names;
+mod nodes;
 mod paths;
 mod procfs;
 mod running;
@@ -18,6 +19,7 @@ pub mod web;
 pub use bench::{Bench, KINDS, Place, plain};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
+pub use nodes::{newest_node, nodes, on_every_node};
 pub use paths::{Scratch, fixture, init, is_restartinit};
 pub use procfs::{children, descriptors, sockets, status_field};
 pub use running::{End, Running};

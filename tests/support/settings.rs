@@ -27,6 +27,9 @@ pub fn options() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)> {
         ),
         ("termination-log", vec!["/tmp/no/such/place"], vec![]),
         ("log-format", vec!["json"], vec!["xml", "JSON5"]),
+        ("wait-ready", vec!["30s", "500ms"], vec!["x", "-1s"]),
+        ("stop-by", vec!["message", "drain"], vec!["kill", "SIGTERM", "Message "]),
+        ("watchdog", vec!["10s", "500ms"], vec!["x", "10x"]),
     ];
     let bad = ["x", "10x", "s", "-1s", "10 parsecs", "99999999999999999999h"];
     for name in DURATIONS {

@@ -1,0 +1,33 @@
+//! What a client may send to a door, in any pieces, and an answer that goes out in any pieces. No connection holds more than a head.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use restartinit::observe::connection::{Connection, Wants};
+use restartinit::observe::http::{Answer, Ask, Door, read, read_answer};
+
+fuzz_target!(|input: (bool, u8, &[u8])| {
+    let (trusted, size, bytes) = input;
+    let door = if trusted { Door::Control } else { Door::Web };
+    let _ = read(door, bytes);
+    let _ = read_answer(bytes);
+    let mut connection = Connection::open(door, Duration::ZERO);
+    let mut answered = Vec::new();
+    for piece in bytes.chunks(usize::from(size) + 1) {
+        if let Some(ask) = connection.received(piece) {
+            assert!(trusted || ask != Ask::Restart, "nothing that changes anything is reached from outside");
+            connection.answer(&Answer::text(200, "fine".to_owned()), Duration::ZERO);
+        }
+        let out = connection.unsent();
+        let count = out.len().min(usize::from(size) + 1);
+        answered.extend_from_slice(&out[..count]);
+        let done = connection.sent(count);
+        assert!(!done || connection.wants() != Wants::Write);
+    }
+    connection.received_end();
+    answered.extend_from_slice(connection.unsent());
+    // HEAD gets the head alone.
+    let is_whole = answered.starts_with(b"HTTP/1.1 ") && answered.windows(4).any(|end| end == b"\r\n\r\n");
+    assert!(answered.is_empty() || is_whole, "{}", String::from_utf8_lossy(&answered));
+});
