@@ -3,8 +3,12 @@
 
 mod support;
 
+use serde_json::Value;
 use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use support::{Bench, Running, Scratch, status_field};
 
 /// Lines that a hostile app sends: every kind of lie some hundred times.
@@ -111,4 +115,49 @@ fn a_low_port_is_not_lent() {
     let mut init = Bench::new(&["--hold-port", "--restart", "never"]).command(dropped(hostile(&["ask", "79"])));
     assert_eq!(init.out("refused"), format!("refused {}", libc::EACCES));
     assert_eq!(init.exit_code(), 0);
+}
+
+/// Root is root of a user namespace only, as in rootless containers: everything works, and every door is that namespace's.
+#[test]
+fn in_a_user_namespace_everything_works() {
+    let [http, port] = [free_port(), free_port()];
+    let options = ["--http", &format!("127.0.0.1:{http}"), "--hold-port", "--standby"];
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/server/server.js");
+    let mut init = Bench::new(&options).user_namespace().variable("PORT", port.to_string()).command(["node", server]);
+    init.out("generation 1: listening");
+    inside(&mut init, &["health"]);
+    assert!(get(port, "/crash").contains("exiting"), "it says so first");
+    init.out("generation 2: listening");
+    assert!(get(port, "/").contains("generation  2"));
+    let status: Value = serde_json::from_str(&inside(&mut init, &["status", "--json"])).expect("JSON");
+    assert_eq!((&status["generation"], &status["restarts"]["used"]), (&2.into(), &1.into()), "{status}");
+    assert!(get(http, "/metrics").contains("restartinit_child_up 1"));
+    assert!(inside(&mut init, &["restart"]).contains(" is ready after "));
+    assert!(get(http, "/readyz").starts_with("HTTP/1.1 200 "));
+    init.signal(libc::SIGTERM);
+    assert_eq!(init.exit_code(), 0);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("its address").port()
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it takes the question");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// A verb in the namespaces of the init, which must succeed; what it says.
+fn inside(init: &mut Running, verb: &[&str]) -> String {
+    let pid = init.init_pid().to_string();
+    let mut nsenter = Command::new("timeout");
+    nsenter.args(["--signal", "KILL", "30", "nsenter", "--target", &pid, "--user", "--preserve-credentials", "--pid", "--mount", "--"]);
+    let output = nsenter.arg(support::init()).args(verb).stdin(Stdio::null()).output().expect("timeout and nsenter start");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{verb:?}: {:?} {}{}", output.status, text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
 }
