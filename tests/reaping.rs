@@ -50,14 +50,6 @@ mod common {
         init.out("alone");
         assert_eq!(init.exit_code(), 4);
     }
-
-    /// `sh -c 'x & exec INIT ...'`: the command ends after it, so that its code cannot be taken for the command's.
-    #[test]
-    fn a_child_from_before_is_reaped_and_its_code_is_not_the_inits() {
-        let mut init = plain().scene(&["child plain exit 7"]).run(&["up", "await-alone", "exit 4"]);
-        init.out("alone");
-        assert_eq!(init.exit_code(), 4);
-    }
 }
 
 /// A parent may leave CHLD ignored: the kernel then reaps by itself and tells nobody.
