@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri
 
 all: static
 
@@ -58,6 +58,18 @@ fuzz-quick: ## the same, 20 seconds each
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets --all-features --locked -- -D warnings
+
+deny: ## what restartinit is built of: licences, sources, one version of each crate (deny.toml); seconds
+	tests/deny
+
+referees: packages ## who keeps which promise: restartinit, tini, dumb-init and catatonit, as a table
+	tests/referees
+
+reproducible: ## two static builds, in different places, give the same bytes
+	tests/torture/reproducible
+
+miri: ## the pure rooms under Miri, which sees undefined behaviour and overflows; the first time it fetches Miri for the nightly toolchain
+	tests/miri
 
 clean:
 	cargo clean

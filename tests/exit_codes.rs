@@ -23,6 +23,20 @@ mod common {
             assert_eq!(plain().run(&["up", &format!("die {name}")]).exit_code(), code);
         }
     }
+
+    #[test]
+    fn a_command_that_is_not_there_is_127() {
+        for missing in ["/no/such/command", "no-such-command"] {
+            assert_eq!(plain().variable("PATH", "/usr/bin:/bin").command([missing]).exit_code(), 127);
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_no_program_is_126() {
+        let scratch = Scratch::new();
+        std::fs::write(scratch.path("locked"), "no program").expect("a file");
+        assert_eq!(plain().command([scratch.path("locked")]).exit_code(), 126);
+    }
 }
 
 /// A run with a termination log; gives what it said, and that log.

@@ -36,6 +36,20 @@ mod common {
             assert_eq!(plain().run(&[&format!("exit {code}")]).exit_code(), code);
         }
     }
+
+    #[test]
+    fn an_inherited_ignore_of_chld_changes_nothing() {
+        let mut init = plain().scene(&["ignore CHLD"]).run(&["up", "orphans 3", "await-alone", "exit 4"]);
+        init.out("alone");
+        assert_eq!(init.exit_code(), 4);
+    }
+
+    #[test]
+    fn an_inherited_block_of_every_signal_changes_nothing() {
+        let mut init = plain().scene(&["block all"]).run(&["up", "orphans 3", "await-alone", "exit 4"]);
+        init.out("alone");
+        assert_eq!(init.exit_code(), 4);
+    }
 }
 
 /// A parent may leave CHLD ignored: the kernel then reaps by itself and tells nobody.

@@ -171,11 +171,35 @@ mod common {
     }
 
     #[test]
-    fn the_mask_and_the_descriptors_are_clean() {
-        let mut init = plain().run(&["show mask descriptors caught", "exit 0"]);
+    fn the_command_has_no_signal_blocked_and_none_handled() {
+        let mut init = plain().run(&["show mask caught", "exit 0"]);
         init.out("mask: none");
-        init.out("descriptors: 0 1 2");
         init.out("caught: none");
+        assert_eq!(init.exit_code(), 0);
+    }
+
+    #[test]
+    fn the_command_has_no_descriptor_of_the_inits() {
+        let mut init = plain().run(&["show descriptors", "exit 0"]);
+        init.out("descriptors: 0 1 2");
+        assert_eq!(init.exit_code(), 0);
+    }
+
+    #[test]
+    fn limits_directory_and_umask_are_those_that_were_given() {
+        let scene = ["files 123", "chdir /proc/sys", "umask 0027"];
+        let mut init = plain().scene(&scene).run(&["show files directory umask", "exit 0"]);
+        init.out("files: 123");
+        init.out("directory: /proc/sys");
+        init.out("umask: 027");
+        assert_eq!(init.exit_code(), 0);
+    }
+
+    #[test]
+    fn the_command_has_a_process_group_of_its_own() {
+        let mut init = plain().run(&["show pid pgid", "exit 0"]);
+        let pid = init.out("pid:");
+        assert_eq!(init.out("pgid:"), format!("pg{}", pid.replace("pid", "id")));
         assert_eq!(init.exit_code(), 0);
     }
 

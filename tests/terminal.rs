@@ -24,6 +24,36 @@ fn said(init: &Running, text: &str) -> usize {
     init.screen_lines().iter().filter(|line| line.contains(text)).count()
 }
 
+/// What tini, dumb-init and catatonit promise too.
+mod common {
+    use super::*;
+    use support::plain;
+
+    #[test]
+    fn ctrl_c_reaches_the_command_once() {
+        let mut init = plain().place(Place::Terminal).run(&["catch INT USR1 USR2", "up", "obey"]);
+        init.screen("up ");
+        init.keys(CTRL_C);
+        init.screen("got SIGINT 1");
+        settle(&mut init);
+        assert_eq!(said(&init, "got SIGINT"), 1);
+        init.tell("exit 3");
+        assert_eq!(init.exit_code(), 3);
+    }
+
+    #[test]
+    fn a_resize_is_told_once() {
+        let mut init = plain().place(Place::Terminal).run(&["catch WINCH USR1 USR2", "up", "obey"]);
+        init.screen("up ");
+        init.resize(50, 100);
+        init.screen("got SIGWINCH 1");
+        settle(&mut init);
+        assert_eq!(said(&init, "got SIGWINCH"), 1);
+        init.tell("exit 3");
+        assert_eq!(init.exit_code(), 3);
+    }
+}
+
 #[test]
 fn ctrl_c_reaches_the_command_once_and_is_a_stop() {
     for code in [0, 1, 130] {

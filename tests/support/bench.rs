@@ -33,6 +33,7 @@ pub struct Bench {
     scene: Vec<String>,
     variables: Vec<(OsString, OsString)>,
     bare: bool,
+    user_namespace: bool,
     place: Place,
     input: Option<Stdio>,
     output: Option<Stdio>,
@@ -52,6 +53,7 @@ impl Bench {
             scene: Vec::new(),
             variables: Vec::new(),
             bare: false,
+            user_namespace: false,
             place: Place::Pid1,
             input: None,
             output: None,
@@ -78,6 +80,12 @@ impl Bench {
     /// Only the variables that the test names, none of the machine's.
     pub fn bare(mut self) -> Self {
         self.bare = true;
+        self
+    }
+
+    /// In a user namespace in any case, as root of that alone; whoever runs the tests without root is in one anyway.
+    pub fn user_namespace(mut self) -> Self {
+        self.user_namespace = true;
         self
     }
 
@@ -131,7 +139,11 @@ impl Bench {
         check_namespaces();
         let mut unshare = Command::new("unshare");
         self.set_variables(&mut unshare);
-        unshare.args(namespace_options()).arg("--").args(self.line());
+        let options = namespace_options();
+        if self.user_namespace && !options.contains(&"--user") {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare.args(options).arg("--").args(self.line());
         // SAFETY: it only makes system calls that are async-signal-safe.
         unsafe { unshare.pre_exec(clean) };
         let transcript = Arc::new(Transcript::default());

@@ -1,0 +1,163 @@
+//! Doors that stay shut: whatever the app says over its channel, PID 1 binds only what the app itself could bind, opens no file but
+//! those of /proc, runs nothing and signals nobody.
+
+mod support;
+
+use serde_json::Value;
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::{Bench, Running, Scratch, status_field};
+
+/// Lines that a hostile app sends: every kind of lie some hundred times.
+const LIES: &str = "4000";
+/// What becomes of a process that drops its privileges, as setpriv(1) says it: also in a user namespace, where no other user is.
+const WITHOUT_RIGHTS: [&str; 4] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"];
+
+/// All that PID 1 needs to hear an app out and to bind for it: sleep, read, write, sockets, memory. Neither kill nor anything that makes a
+/// process, changes a file or connects to somebody.
+const ALLOWED: [(&str, &str); 6] = [
+    ("the channel", "ppoll restart_syscall rt_sigreturn recvfrom recvmsg sendmsg"),
+    ("a held port", "socket setsockopt bind getsockname getsockopt fcntl close dup ioctl"),
+    ("/proc", "openat readlink readlinkat read pread64 fstat statx newfstatat lseek"),
+    ("the log", "write splice"),
+    ("memory", "brk mmap munmap mremap madvise"),
+    ("the end of the app", "wait4"),
+];
+
+fn hostile(mode: &[&str]) -> Vec<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shut_doors/hostile.py");
+    ["python3", script].iter().chain(mode).map(|part| (*part).to_owned()).collect()
+}
+
+fn dropped(line: Vec<String>) -> Vec<String> {
+    WITHOUT_RIGHTS.iter().map(|part| (*part).to_owned()).chain(line).collect()
+}
+
+/// strace on the running init alone, until it ends.
+struct Trace {
+    strace: RefCell<Child>,
+    folder: Scratch,
+}
+
+impl Trace {
+    fn attach(init: &mut Running) -> Self {
+        let pid = init.init_pid();
+        let asleep = || status_field(pid, "State").is_some_and(|state| state.starts_with('S'));
+        init.until("the init sleeps", asleep);
+        let folder = Scratch::new();
+        let line = ["-qq", "-s", "128", "-o", &folder.path("calls"), "-p", &pid.to_string()].map(str::to_owned);
+        let strace = Command::new("strace").args(line).stdin(Stdio::null()).spawn().expect("strace (Debian: strace) starts");
+        let trace = Self { strace: RefCell::new(strace), folder };
+        init.until("strace sees the init sleep (does it need root, or kernel.yama.ptrace_scope=0?)", || {
+            assert_eq!(trace.strace.borrow_mut().try_wait().expect("its status"), None, "strace has ended");
+            std::fs::read_to_string(trace.folder.path("calls")).is_ok_and(|text| text.contains('('))
+        });
+        trace
+    }
+
+    /// All calls up to now, as strace writes them.
+    fn calls(&self) -> Vec<String> {
+        self.folder.read("calls").lines().filter(|line| line.contains('(')).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.strace.get_mut().kill();
+        let _ = self.strace.get_mut().wait();
+    }
+}
+
+fn name_of(call: &str) -> &str {
+    call.split('(').next().unwrap_or_default()
+}
+
+/// The path between the quotes of a call.
+fn path_of(call: &str) -> &str {
+    call.split('"').nth(1).unwrap_or_default()
+}
+
+/// The port of `bind(9, {sa_family=AF_INET, sin_port=htons(80), ...}, 16) = 0`.
+fn port_of(call: &str) -> Option<u16> {
+    call.split_once("htons(")?.1.split(')').next()?.parse().ok()
+}
+
+#[test]
+fn a_hostile_app_has_pid_1_do_nothing_beyond_its_rules() {
+    for seed in ["1", "2", "3"] {
+        let mut init =
+            Bench::new(&["--hold-port", "--watchdog", "1h", "--restart", "never"]).command(dropped(hostile(&["fuzz", seed, LIES])));
+        let trace = Trace::attach(&mut init);
+        init.tell("go");
+        let told = init.out(&format!("sent {LIES},"));
+        assert!(told.contains(" 0 low, 0 paths") && !told.contains("got 0 "), "some questions are answered, none beyond: {told}");
+        let calls = trace.calls();
+        assert_eq!(init.end().code, Some(0), "it ended by itself: nobody killed it");
+        assert!(calls.len() > 1000, "strace has seen the conversation: {} calls", calls.len());
+        for call in &calls {
+            assert!(ALLOWED.iter().any(|(_, names)| names.split(' ').any(|name| name == name_of(call))), "seed {seed}: {call}");
+            match name_of(call) {
+                "openat" => assert!(path_of(call).starts_with("/proc/") && call.contains("O_RDONLY"), "seed {seed}: {call}"),
+                "bind" => assert!(port_of(call).is_some_and(|port| port == 0 || port >= 1024), "seed {seed}: {call}"),
+                // The number of the interface in fe80::1%lo.
+                "ioctl" => assert!(call.contains("SIOCGIFINDEX"), "seed {seed}: {call}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_low_port_is_not_lent() {
+    let mut init = Bench::new(&["--hold-port", "--restart", "never"]).command(dropped(hostile(&["ask", "79"])));
+    assert_eq!(init.out("refused"), format!("refused {}", libc::EACCES));
+    assert_eq!(init.exit_code(), 0);
+}
+
+/// Root is root of a user namespace only, as in rootless containers: everything works, and every door is that namespace's.
+#[test]
+fn in_a_user_namespace_everything_works() {
+    let [http, port] = [free_port(), free_port()];
+    let options = ["--http", &format!("127.0.0.1:{http}"), "--hold-port", "--standby"];
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/server/server.js");
+    let mut init = Bench::new(&options).user_namespace().variable("PORT", port.to_string()).command(["node", server]);
+    init.out("generation 1: listening");
+    inside(&mut init, &["health"]);
+    assert!(get(port, "/crash").contains("exiting"), "it says so first");
+    init.out("generation 2: listening");
+    assert!(get(port, "/").contains("generation  2"));
+    let status: Value = serde_json::from_str(&inside(&mut init, &["status", "--json"])).expect("JSON");
+    assert_eq!((&status["generation"], &status["restarts"]["used"]), (&2.into(), &1.into()), "{status}");
+    assert!(get(http, "/metrics").contains("restartinit_child_up 1"));
+    assert!(inside(&mut init, &["restart"]).contains(" is ready after "));
+    assert!(get(http, "/readyz").starts_with("HTTP/1.1 200 "));
+    init.signal(libc::SIGTERM);
+    assert_eq!(init.exit_code(), 0);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("its address").port()
+}
+
+fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it takes the question");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+/// A verb in the namespaces of the init, which must succeed; what it says.
+fn inside(init: &mut Running, verb: &[&str]) -> String {
+    let pid = init.init_pid().to_string();
+    let mut nsenter = Command::new("timeout");
+    nsenter.args(["--signal", "KILL", "30", "nsenter", "--target", &pid, "--user", "--preserve-credentials", "--pid", "--mount", "--"]);
+    let output = nsenter.arg(support::init()).args(verb).stdin(Stdio::null()).output().expect("timeout and nsenter start");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{verb:?}: {:?} {}{}", output.status, text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
