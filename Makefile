@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick static packages lint clean
+.PHONY: all run test test-processes test-docker bench bench-quick torture static packages lint clean
 
 all: static
 
@@ -48,6 +48,9 @@ bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 15 min
 
 bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md
 	bench/run.py --quick
+
+torture: packages static ## every fault, every race, the long run, about 15 minutes, as root: a table of what was tried and what fell over
+	tests/torture/run.py
 
 lint:
 	cargo fmt --check

@@ -131,6 +131,8 @@ static void statement(char *line) {
         say("told %d", count);
     } else if (sscanf(line, "exit %d", &number) == 1) _exit(number);
     else if (sscanf(line, "count %d", &number) == 1) say("count %d %u", number, counts[number]);
+    else if (!strcmp(line, "hog"))
+        for (char *more; (more = malloc(1 << 20));) memset(more, 1, 1 << 20);
     else if (strncmp(line, "say ", 4) == 0) say("%s", line + 4);
     else mistake(line);
 }

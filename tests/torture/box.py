@@ -100,10 +100,10 @@ def await_true(what, happened, told=str):
 class Box:
     """`with Box(options, command) as box:`"""
 
-    def __init__(self, options, command, variables=None, before=(), init=None, inside=()):
+    def __init__(self, options, command, variables=None, before=(), inside=(), host=None):
         own = {name: value for name, value in os.environ.items() if not name.startswith("RESTARTINIT_")}
         self.lines, self.news, self.at = [], threading.Condition(), 0
-        line = [*before, *namespace(), *inside, init or INIT, *options, "--", *command]
+        line = [*before, *(host or namespace()), *inside, INIT, *options, "--", *command]
         self.host = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**own, **(variables or {})},
         )

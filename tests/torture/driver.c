@@ -3,8 +3,10 @@
 //       TRIES times: INIT as PID 1 of a new namespace. After a line that begins with TRIGGER (`-`: from its first instruction on), SIGNAL if
 //       it is not 0, then, a random part of MICROSECONDS later, TERM. One line for each try that went wrong, and one of sums.
 //   driver storm PID SIGNAL COUNT RATE    so many signals to a process, so many a second
-//   driver clock INIT ARGS...             INIT as PID 1 whose CLOCK_REALTIME this process moves: an hour back at USR1, forward at USR2
+//   driver clock INIT ARGS...             INIT as PID 1 whose CLOCK_REALTIME is moved: an hour back at USR1 to this process, forward at USR2.
+//       Says how often that clock was read. Only for PID 1, and by ptrace: the machine's clock belongs to others as well.
 #define _GNU_SOURCE
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,15 +49,16 @@ static void block_all(void) {
 
 // PID 1 of a namespace of its own, with its /proc. It inherits that all signals are blocked, so that one sent before its first instruction
 // waits for it: the kernel drops what PID 1 neither blocks nor handles.
-static pid_t start(char **words, int output) {
+static pid_t start(char **words, int output, int traced) {
     pid_t pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
     if (pid < 0) fail("clone (it needs root or a user namespace)");
     if (pid > 0) return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL)) fail("mount /proc");
     int null = open("/dev/null", O_RDWR);
-    if (dup2(null, 0) < 0 || (output >= 0 && (dup2(output, 1) < 0 || dup2(output, 2) < 0))) fail("dup2");
+    if (output >= 0 && (dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)) fail("dup2");
     syscall(SYS_close_range, 3, ~0u, 0);
+    if (traced && ptrace(PTRACE_TRACEME, 0, 0, 0)) fail("PTRACE_TRACEME");
     execv(words[0], words);
     _exit(126);
 }
@@ -106,7 +110,7 @@ static int stops(int tries, int microseconds, const char *trigger, int number, c
         int ends[2], status = 0, generations = 0;
         if (pipe2(ends, O_CLOEXEC)) fail("pipe");
         length = 0;
-        pid_t pid = start(words, ends[1]);
+        pid_t pid = start(words, ends[1], 0);
         close(ends[1]);
         const char *reason = strcmp(trigger, "-") && !hear(ends[0], trigger) ? "it did not come that far" : NULL;
         if (!reason && number) kill(pid, number);
@@ -156,9 +160,58 @@ static int storm(pid_t pid, int number, int count, int rate) {
     return 0;
 }
 
+static volatile sig_atomic_t offset;
+
+static void set_clock(int number) {
+    offset = number == SIGUSR1 ? -3600 : 3600;
+}
+
+// Without the vDSO every look at the clock is a system call.
+static void take_vdso(pid_t pid, uint64_t stack) {
+    long words = ptrace(PTRACE_PEEKDATA, pid, stack, 0);
+    uint64_t at = stack + 8 * (words + 2);
+    while (ptrace(PTRACE_PEEKDATA, pid, at, 0)) at += 8;
+    for (at += 8;; at += 16) {
+        long type = ptrace(PTRACE_PEEKDATA, pid, at, 0);
+        if (type == AT_NULL) fail("no vDSO to take away");
+        if (type == AT_SYSINFO_EHDR) break;
+    }
+    ptrace(PTRACE_POKEDATA, pid, at, (long)AT_IGNORE);
+}
+
+static int with_clock(char **words) {
+    signal(SIGUSR1, set_clock);
+    signal(SIGUSR2, set_clock);
+    pid_t pid = start(words, -1, 1);
+    int status, reads = 0;
+    struct __ptrace_syscall_info info;
+    uint64_t room = 0;
+    waitpid(pid, &status, 0);
+    ptrace(PTRACE_SETOPTIONS, pid, 0, (long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+    ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
+    take_vdso(pid, info.stack_pointer);
+    for (long number = 0;;) {
+        ptrace(PTRACE_SYSCALL, pid, 0, number);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+        if (WIFEXITED(status) || WIFSIGNALED(status)) break;
+        number = WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
+        if (number) continue;
+        ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
+        if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+            room = info.entry.nr == SYS_clock_gettime && info.entry.args[0] == CLOCK_REALTIME ? info.entry.args[1] : 0;
+        else if (info.op == PTRACE_SYSCALL_INFO_EXIT && room && info.exit.rval == 0) {
+            ptrace(PTRACE_POKEDATA, pid, room, ptrace(PTRACE_PEEKDATA, pid, room, 0) + offset);
+            reads++;
+        }
+    }
+    printf("CLOCK_REALTIME was read %d times\n", reads);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 int main(int count, char **words) {
     if (count > 6 && !strcmp(words[1], "stops")) return stops(atoi(words[2]), atoi(words[3]), words[4], atoi(words[5]), words + 6);
     if (count == 6 && !strcmp(words[1], "storm")) return storm(atoi(words[2]), atoi(words[3]), atoi(words[4]), atoi(words[5]));
+    if (count > 2 && !strcmp(words[1], "clock")) return with_clock(words + 2);
     fprintf(stderr, "driver: see the top of driver.c\n");
     return 2;
 }

@@ -59,6 +59,8 @@ CALLS = {
     "capget": ["EPERM"],
     "prlimit64": ["EPERM"],
     "statx": ["ENOMEM"],
+    "newfstatat": ["ENOMEM"],
+    "access": ["ENOMEM"],
 }
 # These never fail; and the way back from a handler is no call that could.
 HARMLESS = {
@@ -154,8 +156,8 @@ def crash_and_restart(one):
         settle(one)
 
 
-def recovered(one):
-    """The fault is over: is everything as it was?"""
+def recovered(one, lost=0):
+    """The fault is over: is everything as it was? `lost` descriptors are the fault's own."""
     if one.has_ended():
         raise Fell("PID 1 has ended" + one.told())
     settle(one)
@@ -165,7 +167,9 @@ def recovered(one):
     crash_and_restart(one)
     await_true("health", lambda: one.verb("health") == 0)
     await_true(
-        f"no more descriptors than before ({one.descriptors})", lambda: box.descriptors(one.pid) <= one.descriptors, told=one.told
+        f"no more descriptors than before ({one.descriptors})",
+        lambda: box.descriptors(one.pid) <= one.descriptors + lost,
+        told=lambda: f", but {box.descriptors(one.pid)}" + one.told(),
     )
     await_true("no zombie", lambda: box.zombies(one.pid) == 0)
 
@@ -195,7 +199,8 @@ def fault(call, error, when):
         verb = exercise(one)
         hits = strace.let_go()
         try:
-            recovered(one)
+            # strace skips the call that it makes fail. Linux closes even where close(2) fails: here it is left open.
+            recovered(one, hits if call == "close" else 0)
             hits += stop(one, *what)
         finally:
             if verb.poll() is None:
@@ -223,9 +228,13 @@ def seen():
 # One for each way to be hurt; the short form.
 FEW = [
     ("clone", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("splice", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
-    ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open", "ENFILE", "always"),
+    ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open,openat", "ENFILE", "always"),
 ]
 
 
 def product(counts):
+    """Every call that was seen, with every error that it may answer, at every time."""
+    unknown = set(counts) - set(CALLS) - HARMLESS
+    if unknown:
+        raise Fell(f"PID 1 makes calls that faults.py does not know: {' '.join(sorted(unknown))}")
     return [(call, error, when) for call in sorted(counts) for error, when in itertools.product(CALLS.get(call, []), WHEN)]
