@@ -59,6 +59,7 @@ CALLS = {
     "capget": ["EPERM"],
     "prlimit64": ["EPERM"],
     "statx": ["ENOMEM"],
+    "sigaltstack": ["ENOMEM"],
     "newfstatat": ["ENOMEM"],
     "access": ["ENOMEM"],
 }
