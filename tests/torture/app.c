@@ -1,7 +1,8 @@
 // The command of the torture tests: small and fast, and it speaks enough of Node's wire to be held in standby, handed a socket and pinged.
-//   app serve [crash] [restart] [keep]   lives; signals and lines on standard input tell it what to do
+//   app serve [WORD...]                  lives; signals and lines on standard input tell it what to do
 //   app until G CODE WORDS...            exits with CODE up to generation G, then as `serve WORDS...`
-// crash: USR1 is exit 3. restart: USR2 asks restartinit for a planned restart. keep: signals are counted, none ends it.
+// crash: USR1 is exit 3. restart: USR2 asks restartinit for a planned restart. keep: signals are counted, none ends it. late: the first
+// generation asks for its socket at USR1 only.
 // Otherwise TERM is exit 42. It says `up GENERATION`, and `active GENERATION` once it serves. It listens where TORTURE_PORT says.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 static int channel = -1, listener = -1, signals = -1, active, asked = -1;
-static int crash, restart, keep;
+static int crash, restart, keep, late;
 static const char *generation = "-";
 static unsigned counts[65];
 static char heard[65536];
@@ -153,6 +154,15 @@ static int obey(void) {
     return 0;
 }
 
+static void query(void) {
+    const char *port = getenv("TORTURE_PORT");
+    char line[256];
+    snprintf(line, sizeof line,
+             "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\","
+             "\"port\":%s,\"addressType\":4,\"seq\":1}\n", port ? port : "0");
+    tell(line);
+}
+
 static void take_signals(void) {
     struct signalfd_siginfo infos[32];
     ssize_t length = read(signals, infos, sizeof infos);
@@ -163,6 +173,7 @@ static void take_signals(void) {
         if (number == SIGTERM) _exit(42);
         if (number == SIGCHLD) continue;
         say("got %d", number);
+        if (late && number == SIGUSR1) late = 0, query();
         if (crash && number == SIGUSR1) _exit(3);
         if (restart && number == SIGUSR2 && active && (asked = control()) >= 0) {
             static const char request[] = "POST /restart HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -220,16 +231,13 @@ static void serve(void) {
     sigprocmask(SIG_SETMASK, &all, NULL);
     signals = signalfd(-1, &all, SFD_CLOEXEC);
     if (signals < 0) mistake("signalfd");
-    const char *descriptor = getenv("NODE_CHANNEL_FD"), *port = getenv("TORTURE_PORT");
+    const char *descriptor = getenv("NODE_CHANNEL_FD");
     say("up %s", generation);
     if (descriptor) channel = atoi(descriptor);
     if (descriptor && getenv("NODE_UNIQUE_ID")) {
         tell("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}\n");
-        char query[256];
-        snprintf(query, sizeof query,
-                 "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"queryServer\",\"index\":0,\"data\":null,\"address\":\"127.0.0.1\","
-                 "\"port\":%s,\"addressType\":4,\"seq\":1}\n", port ? port : "0");
-        tell(query);
+        late &= !strcmp(generation, "1");
+        if (!late) query();
     } else {
         if (descriptor) tell("\"ready\"\n");
         become_active();
@@ -269,6 +277,7 @@ int main(int count, char **words) {
         crash |= !strcmp(words[at], "crash");
         restart |= !strcmp(words[at], "restart");
         keep |= !strcmp(words[at], "keep");
+        late |= !strcmp(words[at], "late");
     }
     serve();
 }

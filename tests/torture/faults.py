@@ -2,8 +2,6 @@
 orphans and observers; it may be late then, or lose a line. Once the fault is over, all must be as it was."""
 
 import contextlib
-import itertools
-import os
 import pathlib
 import re
 import signal
@@ -101,14 +99,22 @@ class Strace:
 
 
 @contextlib.contextmanager
-def life():
-    """An init with every part at work: held ports, a standby, observers, the watchdog."""
+def life(late=False):
+    """An init with every part at work: held ports, a standby, observers, the watchdog. `late`: the app has not asked for its port yet."""
+    descriptors = 0
+    if late:
+        with life() as other:
+            descriptors = other.descriptors
     port, web = box.free_port(), box.free_port()
-    with Box([*OPTIONS, "--http", f"127.0.0.1:{web}"], [APP, "serve", "restart"], {"TORTURE_PORT": str(port)}) as one:
+    with Box([*OPTIONS, "--http", f"127.0.0.1:{web}"], [APP, "serve", "restart", *(["late"] if late else [])], {"TORTURE_PORT": str(port)}) as one:
         one.web, one.port = web, port
-        settle(one)
-        await_true("the standby waits", lambda: sum("waits as standby" in line for line in one.lines if line), told=one.told)
-        one.descriptors = box.descriptors(one.pid)
+        one.descriptors = descriptors
+        if late:
+            one.hear("up 1")
+        else:
+            settle(one)
+            await_true("the standby waits", lambda: sum("waits as standby" in line for line in one.lines if line), told=one.told)
+            one.descriptors = box.descriptors(one.pid)
         yield one
 
 
@@ -192,10 +198,10 @@ def stop(one, *fault):
     return hits
 
 
-def fault(call, error, when):
+def fault(call, error, when, late=False):
     """One fault on one life; how often it struck."""
     what = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={WHEN[when]}"]
-    with life() as one:
+    with life(late) as one:
         strace = Strace(one, *what)
         verb = exercise(one)
         hits = strace.let_go()
@@ -211,9 +217,14 @@ def fault(call, error, when):
 
 
 def seen():
-    """The system calls that PID 1 makes after the first spawn, by how often, over a life with everything in it."""
-    counts = {}
-    with life() as one:
+    """The system calls that PID 1 makes after the first spawn, over a life with everything in it; and those that only an app that asks for
+    its port brings about."""
+    counts = called(False)
+    return counts, called(True) - counts
+
+
+def called(late):
+    with life(late) as one:
         strace = Strace(one)
         verb = exercise(one)
         recovered(one)
@@ -221,9 +232,7 @@ def seen():
         one.signal(signal.SIGTERM)
         one.end()
         strace.let_go()
-        for name in re.findall(r"^([a-z_0-9]+)\(", strace.text, re.MULTILINE):
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+        return set(re.findall(r"^([a-z_0-9]+)\(", strace.text, re.MULTILINE))
 
 
 # One for each way to be hurt; the short form.
@@ -233,9 +242,10 @@ FEW = [
 ]
 
 
-def product(counts):
+def product(counts, late):
     """Every call that was seen, with every error that it may answer, at every time."""
-    unknown = set(counts) - set(CALLS) - HARMLESS
+    unknown = (counts | late) - set(CALLS) - HARMLESS
     if unknown:
         raise Fell(f"PID 1 makes calls that faults.py does not know: {' '.join(sorted(unknown))}")
-    return [(call, error, when) for call in sorted(counts) for error, when in itertools.product(CALLS.get(call, []), WHEN)]
+    calls = [(call, call in late) for call in sorted(counts | late)]
+    return [(call, error, when, is_late) for call, is_late in calls for error in CALLS.get(call, []) for when in WHEN]

@@ -59,15 +59,14 @@ def run_faults(report, short):
     if short:
         cases = faults.FEW
     else:
-        counts = faults.seen()
-        cases = faults.product(counts)
+        cases = faults.product(*faults.seen())
     with ThreadPoolExecutor(WORKERS) as pool:
         done = list(zip(cases, pool.map(lambda case: attempt(faults.fault, *case), cases)))
-    for call in dict.fromkeys(call for call, _, _ in cases):
+    for call in dict.fromkeys(call for call, *_ in cases):
         mine = [(case, *outcome) for case, outcome in done if case[0] == call]
-        fell = [(f"{call} {error}, {when}", reason) for (_, error, when), _, reason in mine if reason]
+        fell = [(f"{call} {error}, {when}", reason) for (_, error, when, *_), _, reason in mine if reason]
         hits = [hits for _, hits, _ in mine if hits is not None]
-        errors = ", ".join(dict.fromkeys(error for (_, error, _), _, _ in mine))
+        errors = ", ".join(dict.fromkeys(error for (_, error, *_), _, _ in mine))
         idle = f", {hits.count(0)} never struck" if 0 in hits else ""
         report.add("fault", f"{call}: {errors}", len(mine), fell, f"{sum(hits):,} calls made to fail{idle}")
 
