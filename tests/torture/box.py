@@ -199,6 +199,8 @@ class Box:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            # Or it would still count among those that run.
+            await_true("it is dead", lambda: state(pid) in ("", "Z", "X"))
 
     def has_ended(self):
         return bool(select.select([self.handle], [], [], 0)[0])

@@ -2,6 +2,7 @@
 orphans and observers; it may be late then, or lose a line. Once the fault is over, all must be as it was."""
 
 import contextlib
+import os
 import pathlib
 import re
 import signal
@@ -111,6 +112,9 @@ def life(late=False):
         one.descriptors = descriptors
         if late:
             one.hear("up 1")
+            # restartinit opens its control door once the first command runs: that is no part of this.
+            number = os.stat(f"/proc/{one.pid}/ns/pid").st_ino
+            await_true("the control door is open", lambda: f"@restartinit/{number}" in box.read(f"/proc/{one.pid}/net/unix"))
         else:
             settle(one)
             await_true("the standby waits", lambda: sum("waits as standby" in line for line in one.lines if line), told=one.told)
