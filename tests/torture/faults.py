@@ -243,6 +243,7 @@ def called(late):
 FEW = [
     ("clone", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("splice", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
     ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open,openat", "ENFILE", "always"),
+    ("wait4", "EINTR", "always"), ("kill", "EAGAIN", "always"), ("sendmsg", "ENOMEM", "always"), ("mmap", "ENOMEM", "first"),
 ]
 
 
