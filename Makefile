@@ -8,7 +8,7 @@ STATIC := target/static/restartinit
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri torture
 
 all: static
 
@@ -54,6 +54,9 @@ fuzz: ## ten minutes for each of the parsers that read what others write; needs 
 
 fuzz-quick: ## the same, 20 seconds each
 	fuzz/run 20
+
+torture: packages static ## every fault, every race, the long run, about 15 minutes, as root: a table of what was tried and what fell over
+	tests/torture/run.py
 
 lint:
 	cargo fmt --check
