@@ -53,6 +53,8 @@ struct Hall {
     launcher: Launcher,
     poller: Poller,
     server: Server,
+    /// The control door is open, or another restartinit's.
+    control_settled: bool,
     channels: Channels,
     /// The settings that are the hands' business.
     wiring: Wiring,
@@ -124,6 +126,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         supervisor: Supervisor::new(config, name.clone(), terminal.is_some() && !is_init, memory.limit()),
         poller: Poller::default(),
         server,
+        control_settled: false,
         orphans_reaped: 0,
         foreign: if wait::any_children() { children_of(own_pid) } else { Vec::new() },
         terminal,
@@ -137,8 +140,6 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         ending: None,
         more_to_reap: false,
     };
-    // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
-    hall.open_control();
     let ending = loop {
         hall.turn();
         if let Some(ending) = hall.ending {

@@ -49,6 +49,8 @@ impl Hall {
         if let Some(terminal) = &self.terminal {
             terminal.retake();
         }
+        // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
+        self.open_control();
         let spawned = self.spawn_wired(generation, role, last_exit);
         // Only now: the command need not wait for this.
         self.memory.generation_began();

@@ -207,6 +207,11 @@ impl Channels {
             match socket.map(|socket| channel::send(end, bytes, socket)) {
                 Ok(Sent::Bytes(count)) => wire.channel.sent(count),
                 Ok(Sent::Full) => wire.is_full = true,
+                // Without a socket in it, it is not the message that is refused.
+                Ok(Sent::Short | Sent::Refused(_)) if id.is_none() => {
+                    wire.retry_at = Some(now.saturating_add(RETRY));
+                    return;
+                }
                 Ok(Sent::Short) => {
                     wire.retry_at = Some(now.saturating_add(RETRY));
                     return;

@@ -14,14 +14,20 @@ use crate::supervisor::time::Moment;
 use crate::sys::stderr;
 
 impl Hall {
-    /// Opens the control door.
+    /// Opens the control door, if that is not done; where it cannot be opened now, the next spawn is the next attempt.
     pub(super) fn open_control(&mut self) {
+        if std::mem::replace(&mut self.control_settled, true) {
+            return;
+        }
         match self.server.open_control() {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 log::info!("another restartinit of this PID namespace answers to `restartinit status`, `health` and `restart`");
             }
-            Err(error) => log::warn!("`restartinit status`, `health` and `restart` are not answered: {error} (is /proc mounted?)"),
+            Err(error) => {
+                self.control_settled = false;
+                log::warn!("`restartinit status`, `health` and `restart` are not answered: {error} (is /proc mounted?)");
+            }
         }
     }
 
