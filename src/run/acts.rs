@@ -71,7 +71,7 @@ impl Hall {
         let channel = self.channels.open(self.now(), generation, role == Role::Standby).map_err(short_of)?;
         gifts.channel = Some(channel.as_fd());
         let spawned = self.launcher.spawn(gifts);
-        self.channels.spawned(generation, spawned.as_ref().ok().copied());
+        self.channels.spawned(self.now(), generation, spawned.as_ref().ok().copied());
         spawned
     }
 

@@ -56,9 +56,13 @@ impl Channels {
     }
 
     /// The generation runs, or was not to be had.
-    pub fn spawned(&mut self, generation: u32, pid: Option<i32>) {
-        match (pid, self.wires.iter_mut().find(|wire| wire.generation == generation)) {
-            (Some(pid), Some(wire)) => wire.pid = pid,
+    pub fn spawned(&mut self, now: Moment, generation: u32, pid: Option<i32>) {
+        let found = self.wires.iter().position(|wire| wire.generation == generation);
+        match (pid, found.and_then(|index| self.wires.get_mut(index).zip(Some(index)))) {
+            (Some(pid), Some((wire, index))) => {
+                wire.pid = pid;
+                self.transmit(index, now);
+            }
             _ => self.wires.retain(|wire| wire.generation != generation),
         }
     }

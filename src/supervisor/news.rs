@@ -16,8 +16,12 @@ impl Supervisor {
             return;
         };
         let number = generation.number;
+        // Whatever it says, somebody is there who speaks Node's words.
+        let speaks = matches!(news, News::Answered | News::Ready | News::AtListen | News::Listening | News::Closed);
+        if speaks && generation.channel == Channel::Open {
+            generation.channel = Channel::Answered;
+        }
         match news {
-            News::Answered if generation.channel == Channel::Open => generation.channel = Channel::Answered,
             News::Answered => {}
             News::Ready => {
                 if !generation.said_ready && self.config.wait_ready.is_some() {
