@@ -6,6 +6,8 @@ TARGET := $(ARCH)-unknown-linux-musl
 STATIC := target/static/restartinit
 # MUSL_CARGO: a cargo that builds for musl where the rustup target cannot be had.
 HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
+# No path of the machine that built it is in the binary: the same sources give the same bytes anywhere.
+REMAP = RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri torture
@@ -25,11 +27,11 @@ run: ## a real server under restartinit, and what to try on it
 
 static: ## target/static/restartinit: one file, no libraries
 	@if $(HAS_TARGET); then \
-	  cargo build --release --locked --target $(TARGET); \
+	  $(REMAP) cargo build --release --locked --target $(TARGET); \
 	elif [ -n "$(MUSL_CARGO)" ]; then \
 	  MUSL_SMALL=$${MUSL_SMALL-1} $(MUSL_CARGO) build --release --locked; \
 	elif command -v rustup >/dev/null && rustup target add $(TARGET); then \
-	  cargo build --release --locked --target $(TARGET); \
+	  $(REMAP) cargo build --release --locked --target $(TARGET); \
 	else \
 	  echo "make static: no standard library for $(TARGET): run 'rustup target add $(TARGET)', or name a cargo that has one in MUSL_CARGO" >&2; exit 1; \
 	fi
