@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
 mod bench;
+mod inside;
 mod names;
 mod paths;
 mod procfs;
@@ -14,6 +15,7 @@ mod terminal;
 mod transcript;
 
 pub use bench::{Bench, KINDS, Place, plain};
+pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use paths::{Scratch, fixture, init, is_restartinit};
 pub use procfs::{children, descriptors, status_field};

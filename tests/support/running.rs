@@ -141,10 +141,20 @@ impl Running {
         (*pid, descriptor)
     }
 
+    /// For the few tests in which the program has to wait for minutes of its own: the deadline is that much later.
+    pub fn allow(&mut self, more: Duration) {
+        self.until += more;
+    }
+
+    /// Whether the deadline has passed.
+    pub fn late(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
     /// Waits for something that no line tells.
     pub fn until(&self, what: &str, happened: impl Fn() -> bool) {
         while !happened() {
-            assert!(Instant::now() < self.until, "the deadline passed: {what}");
+            assert!(!self.late(), "the deadline passed: {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
