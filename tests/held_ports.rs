@@ -70,7 +70,7 @@ fn every_kind_of_socket_survives_every_death() {
         let fixed = free_port();
         let folder = scratch.path("");
         let arguments = ["everything", folder.trim_end_matches('/'), &fixed.to_string(), &certificate.key, &certificate.cert];
-        let mut init = hold(node, &arguments);
+        let mut init = start(Bench::new(&HOLD).variable("GATE", folder.trim_end_matches('/')), node, &arguments);
         let (local, unlinked, session) = (scratch.path("app.sock"), scratch.path("unlinked.sock"), scratch.path("session"));
         let mut first = Vec::new();
         for (generation, death) in ["/exit/1", "/throw", "KILL", ""].iter().enumerate() {

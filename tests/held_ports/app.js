@@ -76,10 +76,9 @@ const graceful = () =>
   });
 
 const apps = {
-  // Every kind of socket at once. From the second generation on it boots when it is told to, by a file.
+  // Every kind of socket at once.
   async everything() {
     const [folder, fixed, key, cert] = rest;
-    if (generation !== '1') until(`${folder}/boot-${generation}`);
     const tls = { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };
     const udp = (label, kind, where) =>
       new Promise((done) => {
@@ -183,6 +182,14 @@ const apps = {
     process.exit(0);
   },
 
+  // Says that it is ready, but only the first one.
+  async 'ready-once'() {
+    await serve('ready-once', Number(rest[0]));
+    graceful();
+    if (generation === '1') process.send('ready');
+    serving();
+  },
+
   // Boots only where there is no file that says it is broken.
   async breakable() {
     if (fs.existsSync(rest[1])) process.exit(1);
@@ -194,4 +201,6 @@ const apps = {
 
 say(`up ${generation} pid ${process.pid}`);
 say(`role ${role}`);
+// GATE: a folder; whoever is not the first boots no further until there is a file for it.
+if (process.env.GATE && generation !== '1') until(`${process.env.GATE}/boot-${generation}`);
 apps[name]();
