@@ -75,8 +75,8 @@ impl Running {
         let number: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
         let found = || {
             let sockets = std::fs::read_to_string("/proc/net/unix").expect("the sockets");
-            let names = sockets.lines().filter_map(|line| Some(line.split_once('@')?.1.to_owned()));
-            names.filter(|name| name.ends_with(&number)).next_back()
+            let mut names = sockets.lines().filter_map(|line| Some(line.split_once('@')?.1.to_owned()));
+            names.find(|name| name.ends_with(&number))
         };
         self.until("the control socket is there", || found().is_some());
         found().expect("it was there")
