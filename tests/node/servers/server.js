@@ -1,0 +1,106 @@
+// A small server as its users write it: `server.js express|fastify|koa|ws|https PORT [KEY CERT]`. Answers after a few milliseconds, and
+// finishes on TERM what it has begun. LEAKS in the environment: megabytes that it may leak, some with each request.
+'use strict';
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
+const net = require('net');
+
+const [, , framework, port, key, cert] = process.argv;
+const generation = process.env.RESTARTINIT_GENERATION;
+const leaks = Number(process.env.LEAKS ?? 0) * 4;
+const leaked = [];
+let closing = false;
+
+const work = async () => {
+  if (leaked.length < leaks) leaked.push(Buffer.alloc(256 * 1024, 1));
+  await new Promise((done) => setTimeout(done, Math.random() * 8));
+  return `ok ${generation}`;
+};
+
+const crash = (how) => {
+  if (how === 'exit') process.exit(1);
+  setImmediate(() => {
+    throw new Error('thrown on purpose');
+  });
+};
+
+const serving = () => fs.writeSync(1, `serving ${generation}\n`);
+
+// Who has just connected and not asked yet is to be answered as well. Since its pull request 63470 Node closes such a connection in a
+// server's close() and closeIdleConnections(): so a plain close first, and a moment later the rest.
+const stopAccepting = (server) => {
+  closing = true;
+  net.Server.prototype.close.call(server);
+  return new Promise((done) => setTimeout(done, 200));
+};
+
+const graceful = (server) =>
+  process.on('SIGTERM', async () => {
+    await stopAccepting(server);
+    server.closeIdleConnections();
+  });
+
+const frameworks = {
+  express() {
+    const app = require('express')();
+    app.get('/', async (request, response) => {
+      const text = await work();
+      if (closing) response.set('Connection', 'close');
+      response.send(text);
+    });
+    app.get('/crash/:how', (request) => crash(request.params.how));
+    graceful(app.listen(port, serving));
+  },
+
+  fastify() {
+    const app = require('fastify')({ return503OnClosing: false });
+    app.get('/', work);
+    app.get('/crash/:how', (request) => crash(request.params.how));
+    app.listen({ port, host: '0.0.0.0' }).then(serving);
+    app.addHook('preClose', () => stopAccepting(app.server));
+    process.on('SIGTERM', () => app.close());
+  },
+
+  koa() {
+    const app = new (require('koa'))();
+    app.use(async (context) => {
+      const [, what, how] = context.path.split('/');
+      if (what === 'crash') return new Promise(() => crash(how));
+      context.body = await work();
+      if (closing) context.set('Connection', 'close');
+    });
+    graceful(app.listen(port, serving));
+  },
+
+  ws() {
+    const { WebSocketServer } = require('ws');
+    const server = http.createServer((request) => crash(request.url.split('/')[2]));
+    const sockets = new WebSocketServer({ server });
+    sockets.on('connection', (socket) => {
+      socket.on('error', () => {});
+      socket.on('message', async () => {
+        socket.send(await work());
+        if (closing) socket.close(1001);
+      });
+    });
+    server.listen(port, serving);
+    graceful(server);
+  },
+
+  https() {
+    const tls = { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };
+    const server = https.createServer(tls, async (request, response) => {
+      const [, what, how] = request.url.split('/');
+      if (what === 'crash') return crash(how);
+      const text = await work();
+      if (closing) response.setHeader('Connection', 'close');
+      response.end(text);
+    });
+    server.listen(port, serving);
+    graceful(server);
+  },
+};
+
+fs.writeSync(1, `up ${generation} pid ${process.pid}\n`);
+frameworks[framework]();
