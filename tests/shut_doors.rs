@@ -161,3 +161,12 @@ fn inside(init: &mut Running, verb: &[&str]) -> String {
     assert!(output.status.success(), "{verb:?}: {:?} {}{}", output.status, text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
 }
+
+/// The command keeps its rights and starts the app without them, as `su -c` does. The app speaks on the same channel.
+#[test]
+fn a_low_port_is_not_lent_to_an_app_below_a_command_that_kept_its_rights() {
+    let app = dropped(hostile(&["ask", "79"])).join(" ");
+    let mut init = Bench::new(&["--hold-port", "--restart", "never"]).command(["sh", "-c", &format!("{app}; exit 0")]);
+    assert_eq!(init.out("refused"), format!("refused {}", libc::EACCES));
+    assert_eq!(init.exit_code(), 0);
+}

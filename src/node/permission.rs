@@ -8,6 +8,39 @@ use super::spec::Spec;
 const CAP_DAC_OVERRIDE: u64 = 1;
 const CAP_NET_BIND_SERVICE: u64 = 10;
 
+/// Whoever sent something on a channel, as the kernel tells it (SCM_CREDENTIALS in unix(7)): nobody can pretend to be another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sender {
+    pub pid: i32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Who speaks on a channel. A command may keep its rights and hand the channel to an app that has dropped them, as `su -c` does: what
+/// counts is who asks. Where several speak, nobody is believed, since a line may be of two hands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Speaker {
+    #[default]
+    Nobody,
+    One(Sender),
+    Unknown,
+}
+
+impl Speaker {
+    /// Bytes came, from this one where it can be told.
+    pub fn heard(&mut self, from: Option<Sender>) {
+        *self = match (*self, from) {
+            (Speaker::Nobody, Some(sender)) => Speaker::One(sender),
+            (Speaker::One(known), Some(sender)) if known == sender => *self,
+            _ => Speaker::Unknown,
+        };
+    }
+
+    pub fn sender(self) -> Option<Sender> {
+        if let Speaker::One(sender) = self { Some(sender) } else { None }
+    }
+}
+
 /// What a process may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Credentials {
@@ -75,6 +108,22 @@ mod tests {
 
     fn tcp(port: u16) -> Spec {
         Spec::Tcp { address: Address::Any, port, v6only: false }
+    }
+
+    #[test]
+    fn one_speaker_is_known_and_several_are_not() {
+        let (app, other) = (Sender { pid: 7, uid: 1000, gid: 5 }, Sender { pid: 8, uid: 0, gid: 0 });
+        let mut speaker = Speaker::default();
+        assert_eq!(speaker.sender(), None);
+        speaker.heard(Some(app));
+        speaker.heard(Some(app));
+        assert_eq!(speaker.sender(), Some(app));
+        for next in [Some(other), None] {
+            let mut speaker = speaker;
+            speaker.heard(next);
+            speaker.heard(Some(app));
+            assert_eq!(speaker.sender(), None);
+        }
     }
 
     #[test]

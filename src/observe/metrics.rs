@@ -30,7 +30,11 @@ pub fn page(snapshot: &Snapshot) -> String {
     );
     let window = snapshot.restart_window.as_secs_f64();
     page.gauge("restartinit_restart_window_seconds", "The restart window; 0 is the whole life of the container.", window);
-    page.gauge("restartinit_generation", "The latest generation of the command, from 1.", snapshot.latest_generation);
+    page.gauge(
+        "restartinit_generation",
+        "The generation that serves, from 1; between two, the latest.",
+        active.map_or(snapshot.latest_generation, |active| active.number),
+    );
 
     page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
     let ready = active.is_some_and(|generation| generation.ready);

@@ -118,10 +118,12 @@ impl Channels {
             if seen.difference(PollFlags::POLLOUT).is_empty() {
                 return;
             }
-            match channel::receive(end, &mut buffer) {
+            let (received, sender) = channel::receive(end, &mut buffer);
+            match received {
                 Received::Nothing => return,
                 Received::Closed => return self.closed(index),
                 Received::Bytes(count) => {
+                    wire.speaker.heard(sender);
                     let mut heard = std::mem::take(&mut self.heard);
                     wire.channel.receive(now, buffer.get(..count).unwrap_or_default(), &mut heard);
                     for event in heard.drain(..) {
@@ -138,7 +140,7 @@ impl Channels {
 
     fn hear(&mut self, index: usize, event: Event, now: Moment) {
         let Some(wire) = self.wires.get_mut(index) else { return };
-        let (generation, pid) = (wire.generation, wire.pid);
+        let (generation, pid, sender) = (wire.generation, wire.pid, wire.speaker.sender());
         let news = match event {
             Event::Ready => News::Ready,
             Event::Answered { .. } => {
@@ -149,7 +151,7 @@ impl Channels {
                 News::Answered
             }
             Event::Query(mut query) => {
-                let outcome = self.sockets.query(generation, pid, &mut query);
+                let outcome = self.sockets.query(generation, sender, &mut query);
                 return wire.channel.answer(query, outcome);
             }
             Event::Waiting => News::AtListen,
@@ -255,7 +257,7 @@ impl Channels {
         let Some(index) = self.wires.iter().position(|wire| wire.pid == pid) else { return };
         let Some(wire) = self.wires.get_mut(index) else { return };
         for mut query in wire.channel.activate() {
-            let outcome = self.sockets.query(wire.generation, pid, &mut query);
+            let outcome = self.sockets.query(wire.generation, wire.speaker.sender(), &mut query);
             wire.channel.answer(query, outcome);
         }
         self.transmit(index, now);

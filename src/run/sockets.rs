@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::config::address::{Address, advice};
 use crate::node::message::Query;
-use crate::node::permission::{self, Credentials, may_bind};
+use crate::node::permission::{self, Credentials, Sender, may_bind};
 use crate::node::ports::{Answer, Ports};
 use crate::node::spec::{self, Kind, Spec};
 use crate::node::{Errno, SocketId};
@@ -21,6 +21,8 @@ pub struct Sockets {
     held: Vec<(SocketId, Held)>,
     /// Of `--listen`, in the order in which the command finds them.
     given: Vec<Held>,
+    /// Whom a port was refused to last, by pid.
+    refused: i32,
 }
 
 impl Sockets {
@@ -62,7 +64,7 @@ impl Sockets {
     }
 
     /// An app asks for a socket: the one that is held, or a new one.
-    pub fn query(&mut self, generation: u32, pid: i32, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
+    pub fn query(&mut self, generation: u32, from: Option<Sender>, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
         match self.ports.query(generation, query) {
             Answer::Refuse { errno } => Err(errno),
             Answer::Hand { id, kind } if self.get_held(id).is_some_and(Held::is_in_place) => Ok((id, kind)),
@@ -71,18 +73,18 @@ impl Sockets {
                 self.forget(id);
                 self.ports.bind_failed(id);
                 match self.ports.query(generation, query) {
-                    Answer::Bind { id, spec, release } => self.bind(id, &spec, release, pid),
+                    Answer::Bind { id, spec, release } => self.bind(id, &spec, release, from),
                     Answer::Hand { .. } => Err(libc::EADDRINUSE),
                     Answer::Refuse { errno } => Err(errno),
                 }
             }
-            Answer::Bind { id, spec, release } => self.bind(id, &spec, release, pid),
+            Answer::Bind { id, spec, release } => self.bind(id, &spec, release, from),
         }
     }
 
-    fn bind(&mut self, id: SocketId, spec: &Spec, release: Vec<SocketId>, pid: i32) -> Result<(SocketId, Kind), Errno> {
+    fn bind(&mut self, id: SocketId, spec: &Spec, release: Vec<SocketId>, from: Option<Sender>) -> Result<(SocketId, Kind), Errno> {
         release.into_iter().for_each(|id| self.forget(id));
-        match self.bound(spec, pid) {
+        match self.bound(spec, from) {
             Ok(held) => {
                 self.held.push((id, held));
                 Ok((id, spec.kind()))
@@ -94,13 +96,19 @@ impl Sockets {
         }
     }
 
-    fn bound(&self, spec: &Spec, pid: i32) -> Result<Held, Errno> {
+    fn bound(&mut self, spec: &Spec, from: Option<Sender>) -> Result<Held, Errno> {
         // Of whom nothing is known, nothing is believed.
         const NOBODY: Credentials = Credentials { euid: u32::MAX, egid: u32::MAX, effective: 0, same_user_namespace: None };
-        let child = credentials::of(&pid.to_string()).unwrap_or(NOBODY);
+        // Whoever has executed a set-user-ID program since it asked has another's rights now.
+        let is_sender = |child: &Credentials| from.is_some_and(|from| (child.euid, child.egid) == (from.uid, from.gid));
+        let child = from.and_then(|from| credentials::of(&from.pid.to_string()).ok()).filter(is_sender).unwrap_or(NOBODY);
         let own = credentials::of("self").unwrap_or(NOBODY);
         if let Err(errno) = may_bind(spec, &child, &own, credentials::first_free_port()) {
-            log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
+            let pid = from.map_or(-1, |from| from.pid);
+            // Once for each app: it may ask as often as it likes.
+            if std::mem::replace(&mut self.refused, pid) != pid {
+                log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
+            }
             return Err(errno);
         }
         let Spec::Inherited { fd, kind } = *spec else { return listeners::bind(spec) };

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::node::channel::{Channel, Options};
+use crate::node::permission::Speaker;
 use crate::supervisor::time::Moment;
 
 /// A command that has not answered for so long is told of.
@@ -17,6 +18,8 @@ pub struct Wire {
     /// `None`: closed.
     pub end: Option<OwnedFd>,
     pub channel: Channel,
+    /// Who has written to it.
+    pub speaker: Speaker,
     /// The app reads nothing now.
     pub is_full: bool,
     pub answered: bool,
@@ -35,6 +38,7 @@ impl Wire {
             pid: 0,
             end: Some(end),
             channel: Channel::new(now, options),
+            speaker: Speaker::default(),
             is_full: false,
             answered: false,
             stop_said: false,

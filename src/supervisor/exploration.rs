@@ -27,6 +27,12 @@ struct World {
     asked: Vec<u32>,
     stopped: bool,
     finished: Option<Ending>,
+    /// The generations that served, or made room for another, when they ended.
+    served: Vec<u32>,
+    /// Those that have ended and may have left something behind.
+    unswept: Vec<u32>,
+    /// Somebody waits for the outcome of a planned restart.
+    restart_awaited: bool,
 }
 
 impl World {
@@ -41,6 +47,9 @@ impl World {
             asked: Vec::new(),
             stopped: false,
             finished: None,
+            served: Vec::new(),
+            unswept: Vec::new(),
+            restart_awaited: false,
         }
     }
 
@@ -172,8 +181,19 @@ impl World {
                 self.next_pid += 1;
             }
             Event::SpawnFailed(_) => self.spawn_asked = false,
-            Event::Exited { pid, .. } => self.alive.retain(|alive| alive != pid),
-            Event::Leftovers { .. } => drop(self.asked.remove(0)),
+            Event::Exited { pid, .. } => {
+                self.alive.retain(|alive| alive != pid);
+                if let Some(ended) = self.supervisor.running().find(|generation| generation.pid == *pid) {
+                    self.unswept.push(ended.number);
+                    self.served.extend(matches!(ended.duty, Duty::Active | Duty::Retiring { .. }).then_some(ended.number));
+                }
+            }
+            Event::Reaped { children: false } => self.unswept.clear(),
+            Event::Leftovers { generation, count } => {
+                self.asked.remove(0);
+                self.unswept.retain(|unswept| unswept != generation || *count != Some(0));
+            }
+            Event::RestartAsked => self.restart_awaited = true,
             _ => {}
         }
         let is_tick = event == Event::Tick;
@@ -184,11 +204,21 @@ impl World {
         }
         let active = self.supervisor.running().filter(|generation| generation.duty == Duty::Active).count();
         assert!(active <= 1, "two generations serve");
+        let served = |run: &Run| self.served.contains(&run.generation);
+        assert!(self.supervisor.last_exits().all(served), "the code would be that of one that never served");
+        let planned = self.supervisor.planned.is_some();
+        assert!(planned || !self.restart_awaited, "whoever asked for a restart waits for ever");
         let used = self.supervisor.restarts.clone().used(&self.supervisor.config, self.now);
         assert!(used <= self.supervisor.config.max_restarts, "more restarts than allowed");
         // What is due is done: a deadline that passes without effect would have the loop spin.
         let due = self.supervisor.next_deadline().is_some_and(|at| at <= self.now);
         assert!(!is_tick || acted || !due, "a tick that changes nothing: {}", self.key());
+        // Nor is anything done over and over: what was due at this moment is over after a few ticks.
+        let mut again = self.supervisor.clone();
+        let is_due = |supervisor: &Supervisor| supervisor.next_deadline().is_some_and(|at| at <= self.now);
+        let ticks =
+            (0..8).take_while(|_| is_tick && is_due(&again).then(|| again.handle(self.now, Event::Tick, &mut Actions::new())).is_some());
+        assert!(ticks.count() < 8, "a tick that is never done: {}", self.key());
     }
 
     fn check(&mut self, action: Action) {
@@ -197,6 +227,7 @@ impl World {
             Action::Spawn { role, .. } => {
                 assert!(!self.stopped, "a spawn after a stop");
                 assert!(!self.spawn_asked, "two spawns at once");
+                assert!(self.unswept.is_empty(), "a spawn beside the leftovers of {:?}", self.unswept);
                 let plain = !self.supervisor.config.holds_ports();
                 assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held: {:?}", self.supervisor);
                 assert!(role == Role::Active || self.supervisor.config.standby);
@@ -208,12 +239,15 @@ impl World {
             Action::EndLeftovers { generation, .. } => self.asked.push(generation),
             Action::Finish(ending) => {
                 assert!(self.alive.is_empty(), "the end while a command runs");
+                assert!(self.unswept.is_empty(), "the end beside the leftovers of {:?}", self.unswept);
                 assert!(ending.outcome != Outcome::RestartsExhausted || ending.code != 0);
                 assert_eq!(ending.outcome == Outcome::Stopped, self.stopped, "{ending:?}");
                 assert!(self.supervisor.planned.is_none(), "somebody still waits for a planned restart");
                 self.finished = Some(ending);
             }
-            Action::KillAll | Action::Suspend | Action::Report(_) | Action::RestartDone(_) => {}
+            Action::Report(Report::LeftoversRemain { generation, .. }) => self.unswept.retain(|unswept| *unswept != generation),
+            Action::RestartDone(_) => self.restart_awaited = false,
+            Action::KillAll | Action::Suspend | Action::Report(_) => {}
         }
     }
 

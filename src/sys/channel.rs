@@ -1,11 +1,17 @@
 //! The socketpair of a Node IPC channel: made, read and written, never waited for. Knows nothing of what the bytes say.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair};
+use nix::sys::socket::sockopt::PassCred;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, sendmsg, setsockopt,
+    socketpair,
+};
+
+use crate::node::permission::Sender;
 
 /// What a read came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,18 +45,32 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), i32> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(|errno| errno as i32)?;
     // Ours only. The flag belongs to the end, not to the pair: a command that is not Node reads as it expects to.
     fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| errno as i32)?;
+    // Who says something comes with it, and no read has the bytes of two.
+    setsockopt(&ours, PassCred, &true).map_err(|errno| errno as i32)?;
     Ok((ours, theirs))
 }
 
-/// Reads what is there. Descriptors that come with it never get here: for a reader without a control buffer the kernel closes them
-/// (unix(7)).
-pub fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Received {
-    match recv(channel.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-        Ok(0) => Received::Closed,
-        Ok(count) => Received::Bytes(count),
+/// Reads what is there, and who sent it; `None` where a descriptor came with it. Those never get here: the control buffer has room for
+/// the sender alone, and the kernel closes what does not fit (unix(7)).
+pub fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> (Received, Option<Sender>) {
+    let mut control = nix::cmsg_space!(UnixCredentials);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let received = match recvmsg::<()>(channel.as_raw_fd(), &mut parts, Some(&mut control), flags) {
+        Ok(message) if message.bytes == 0 => Received::Closed,
+        Ok(message) => {
+            let sender = message.cmsgs().ok().and_then(|mut all| {
+                all.find_map(|part| match part {
+                    ControlMessageOwned::ScmCredentials(from) => Some(Sender { pid: from.pid(), uid: from.uid(), gid: from.gid() }),
+                    _ => None,
+                })
+            });
+            return (Received::Bytes(message.bytes), sender);
+        }
         Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS) => Received::Nothing,
         Err(_) => Received::Closed,
-    }
+    };
+    (received, None)
 }
 
 /// Writes as much as there is room for; `socket` goes with the first byte.
@@ -78,14 +98,15 @@ mod tests {
         let (ours, theirs) = pair().unwrap();
         let mut app = UnixStream::from(theirs);
         let mut buffer = [0; 16];
-        assert_eq!(receive(&ours, &mut buffer), Received::Nothing);
+        assert_eq!(receive(&ours, &mut buffer).0, Received::Nothing);
         app.write_all(b"\"ready\"\n").unwrap();
-        assert_eq!(receive(&ours, &mut buffer), Received::Bytes(8));
+        let (received, sender) = receive(&ours, &mut buffer);
+        assert_eq!((received, sender.unwrap().pid), (Received::Bytes(8), std::process::id() as i32));
         assert_eq!(send(&ours, b"\"shutdown\"\n", None), Sent::Bytes(11));
         app.read_exact(&mut buffer[..11]).unwrap();
         assert_eq!(&buffer[..11], b"\"shutdown\"\n");
         drop(app);
-        assert_eq!(receive(&ours, &mut buffer), Received::Closed);
+        assert_eq!(receive(&ours, &mut buffer).0, Received::Closed);
         assert_eq!(send(&ours, b"x", None), Sent::Closed);
     }
 
@@ -102,7 +123,7 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().unwrap();
         assert_eq!(send(&theirs, b"x", Some(writer.as_fd())), Sent::Bytes(1));
         drop(writer);
-        assert_eq!(receive(&ours, &mut [0; 16]), Received::Bytes(1));
+        assert_eq!(receive(&ours, &mut [0; 16]), (Received::Bytes(1), None));
         let mut rest = Vec::new();
         assert_eq!(reader.read_to_end(&mut rest).unwrap(), 0, "the last writing end is closed");
     }

@@ -17,7 +17,8 @@ const FAULTS: [c_int; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIG
 static BY_PROCESS: [AtomicU32; signal::MAX as usize + 1] = [const { AtomicU32::new(0) }; signal::MAX as usize + 1];
 static ANY_BY_PROCESS: AtomicU64 = AtomicU64::new(0);
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
-static CHILD: AtomicBool = AtomicBool::new(false);
+// True at first: a child that ended before there was a handler is news as well.
+static CHILD: AtomicBool = AtomicBool::new(true);
 static OWN_PID: AtomicI32 = AtomicI32::new(0);
 
 /// A signal that arrived, as often as `count` says.

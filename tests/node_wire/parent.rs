@@ -256,7 +256,7 @@ impl App {
         poll(fds, PollTimeout::from(5u8)).expect("a poll");
         let mut buffer = [0; 4096];
         let now = self.started.elapsed();
-        match receive(&self.ours, &mut buffer) {
+        match receive(&self.ours, &mut buffer).0 {
             Received::Bytes(count) => {
                 let from = self.events.len();
                 self.channel.receive(now, &buffer[..count], &mut self.events);
