@@ -77,7 +77,10 @@ impl Ports {
             return Answer::Hand { id: held.id, kind: spec.kind() };
         }
         let in_the_way = |held: &Held| held.users.is_empty() && (held.key == query.key || held.spec.may_collide(&spec));
-        let release: Vec<SocketId> = self.held.extract_if(.., |held| in_the_way(held)).map(|held| held.id).collect();
+        let mut release: Vec<SocketId> = self.held.extract_if(.., |held| in_the_way(held)).map(|held| held.id).collect();
+        // What generations that are gone have left makes room for the one that runs, the oldest first.
+        let excess = (self.held.len() + 1).saturating_sub(MOST_PORTS);
+        release.extend(self.held.extract_if(.., |held| held.users.is_empty()).take(excess).map(|held| held.id));
         if self.held.len() >= MOST_PORTS {
             return Answer::Refuse { errno: libc::ENOBUFS };
         }

@@ -33,7 +33,7 @@ impl Sockets {
     pub fn open(addresses: &[Address]) -> io::Result<Sockets> {
         let mut sockets = Sockets::default();
         for address in addresses {
-            let held = listeners::listen(&spec_of(address)).map_err(|errno| {
+            let held = listen(address).map_err(|errno| {
                 let error = io::Error::from_raw_os_error(errno);
                 io::Error::new(error.kind(), format!("cannot bind {address}: {}", advice(errno, "--listen")))
             })?;
@@ -162,6 +162,17 @@ impl Sockets {
         for id in self.ports.release_unused() {
             self.forget(id);
         }
+    }
+}
+
+/// The path of an earlier life, that nobody listens on any more, is no obstacle.
+fn listen(address: &Address) -> Result<Held, Errno> {
+    let spec = spec_of(address);
+    match (listeners::listen(&spec), address) {
+        (Err(libc::EADDRINUSE), Address::Unix(path)) if listeners::remove_if_stale(path) => listeners::listen(&spec),
+        // Node's word for a folder that is not there is EACCES.
+        (Err(libc::EACCES), Address::Unix(path)) if path.parent().is_some_and(|folder| !folder.exists()) => Err(libc::ENOENT),
+        (result, _) => result,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -73,6 +73,13 @@ pub fn listen(spec: &Spec) -> Result<Held, i32> {
         listen_on(&held.fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN)).map_err(|errno| errno as i32)?;
     }
     Ok(held)
+}
+
+/// Removes the path of a unix socket that nobody listens on; tells whether it did.
+pub fn remove_if_stale(path: &Path) -> bool {
+    let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
+    let refused = || std::os::unix::net::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    is_socket && refused() && std::fs::remove_file(path).is_ok()
 }
 
 /// Holds another descriptor of a socket that is there already.
