@@ -327,3 +327,12 @@ fn a_port_of_somebody_else_stays_theirs() {
     }
     supervision_goes_on(&mut init, 1);
 }
+
+/// What generations that are gone have left may fill the table: the one that runs gets its port all the same.
+#[test]
+fn ports_of_the_dead_keep_nobody_out() {
+    let mut init = start(&[]);
+    init.out("up 1");
+    init.tell(&format!("wire flood 1000 {QUERY}"));
+    supervision_goes_on(&mut init, 1);
+}

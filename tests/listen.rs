@@ -3,7 +3,7 @@
 mod serving;
 mod support;
 
-use serving::{app, ask, commands, connect, free_port, get, nodes};
+use serving::{app, ask, commands, connect, free_port, get, get_unix, nodes};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use support::settings::refused;
@@ -195,4 +195,28 @@ fn node_listens_on_the_descriptor() {
             assert_eq!(init.exit_code(), 0, "{} {options:?}", node.version);
         }
     }
+}
+
+/// Stopped and started again in the same file system, as `docker restart` does it: the path is still there, and nobody listens.
+#[test]
+fn a_path_of_an_earlier_life_is_no_obstacle() {
+    let scratch = Scratch::new();
+    let path = scratch.path("app.sock");
+    let address = format!("unix:{path}");
+    for signal in [libc::SIGTERM, libc::SIGKILL, libc::SIGTERM] {
+        let mut init = Bench::new(&["--listen", &address]).run(&["up", "accept 3", "pause"]);
+        init.out("up 1");
+        assert_eq!(get_unix(&path, "/"), "1");
+        init.signal(signal);
+        init.end();
+    }
+}
+
+#[test]
+fn a_folder_that_does_not_exist_is_told_as_such() {
+    let scratch = Scratch::new();
+    let address = format!("unix:{}", scratch.path("no/such/folder.sock"));
+    let end = Bench::new(&["--listen", &address]).run(&["up"]).end();
+    refused(&end, &[&address]);
+    assert!(end.log[0].to_lowercase().contains("no such"), "it is not a matter of permission: {end:?}");
 }

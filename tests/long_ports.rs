@@ -116,3 +116,29 @@ fn planned_restarts_that_fail() {
         assert_eq!(init.verb(&["restart"]).code, Some(1));
     });
 }
+
+/// Another port in each generation: the one before is let go in the end.
+#[test]
+fn ports_that_change() {
+    let port = free_port();
+    let mut init = Bench::new(&OPTIONS.iter().copied().chain(["--hold-port"]).collect::<Vec<_>>()).run(&["on TERM exit 0", "up", "obey"]);
+    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
+    init.out("up 1");
+    let mut other = port;
+    // More than are held at a time.
+    for _ in 0..count() + 50 {
+        other = free_port();
+        init.tell(&format!("wire listen {other}"));
+        init.out(&format!("listening {other}"));
+        init.tell("exit 1");
+        init.out("up");
+    }
+    let port = free_port();
+    init.tell(&format!("wire listen {port}"));
+    init.out(&format!("listening {port}"));
+    let pid = init.init_pid();
+    init.until("only what is listened on is held", || is_refused(other) && descriptors(pid) < 20);
+    assert!(!is_refused(port));
+    init.signal(libc::SIGTERM);
+    assert_eq!(init.exit_code(), 0);
+}
