@@ -59,6 +59,8 @@ fuzz-quick: ## the same, 20 seconds each
 
 torture: packages static ## every fault, every race, the long run, about 15 minutes, as root: a table of what was tried and what fell over
 	tests/torture/run.py
+	tests/torture/mistakes
+	tests/torture/reproducible
 
 lint:
 	cargo fmt --check
