@@ -172,6 +172,10 @@ fn forks_a_cluster(command: &[OsString]) -> bool {
     opened.and_then(|file| file.take(LONGEST_SCRIPT).read_to_string(&mut text)).is_ok() && script::forks_a_cluster(&text)
 }
 
+fn is_kill(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal { signal: Signal::KILL, .. })
+}
+
 fn children_of(pid: i32) -> Vec<i32> {
     let all = processes::list().unwrap_or_default();
     all.into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect()
@@ -234,17 +238,20 @@ impl Hall {
 
     fn reap(&mut self) {
         self.more_to_reap = false;
+        let mut orphan_was_killed = false;
         for _ in 0..REAPED_A_TURN {
             let children = match wait::next() {
-                Waited::Exited { pid, exit } => {
-                    self.foreign.retain(|foreign| *foreign != pid);
-                    let reason = self.reason(pid, exit);
+                Waited::Exited { pid, exit } if self.supervisor.running().any(|generation| generation.pid == pid) => {
+                    let reason = (is_kill(exit) && self.memory.has_killed()).then_some(Reason::OutOfMemory);
                     self.channels.exited(pid);
                     self.retrying.forget(pid);
-                    if !self.supervisor.running().any(|generation| generation.pid == pid) {
-                        self.orphans_reaped += 1;
-                    }
                     self.tell(Event::Exited { pid, exit, reason });
+                    continue;
+                }
+                // An orphan: there may be thousands at once.
+                Waited::Exited { pid, exit } => {
+                    (self.orphans_reaped, orphan_was_killed) = (self.orphans_reaped + 1, orphan_was_killed || is_kill(exit));
+                    self.foreign.retain(|foreign| *foreign != pid);
                     continue;
                 }
                 Waited::Stopped { pid, signal } => {
@@ -256,18 +263,13 @@ impl Hall {
                 Waited::NoNews => true,
                 Waited::NoChildren => false,
             };
+            if orphan_was_killed {
+                // So that its end is not taken for the reason of a command's later one.
+                self.memory.has_killed();
+            }
             return self.tell(Event::Reaped { children });
         }
         self.more_to_reap = true;
-    }
-
-    /// What the kernel says of a command's end beyond its exit.
-    fn reason(&mut self, pid: i32, exit: Exit) -> Option<Reason> {
-        let Exit::Signal { signal: Signal::KILL, .. } = exit else { return None };
-        // Also for an orphan, so that its end is not taken for the reason of a later one.
-        let out_of_memory = self.memory.has_killed();
-        let is_command = self.supervisor.running().any(|generation| generation.pid == pid);
-        (out_of_memory && is_command).then_some(Reason::OutOfMemory)
     }
 
     /// Tells the supervisor, and does what it answers, in that order.

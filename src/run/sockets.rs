@@ -15,14 +15,17 @@ use crate::sys::credentials;
 use crate::sys::listeners::{self, Held};
 use crate::sys::spawn::FIRST_SOCKET;
 
+/// So many refusals of one app are told.
+const REFUSALS_TOLD: u32 = 8;
+
 #[derive(Debug, Default)]
 pub struct Sockets {
     ports: Ports,
     held: Vec<(SocketId, Held)>,
     /// Of `--listen`, in the order in which the command finds them.
     given: Vec<Held>,
-    /// Whom a port was refused to last, by pid.
-    refused: i32,
+    /// Whom a port was refused to last, by pid, and how often.
+    refused: (i32, u32),
 }
 
 impl Sockets {
@@ -105,8 +108,10 @@ impl Sockets {
         let own = credentials::of("self").unwrap_or(NOBODY);
         if let Err(errno) = may_bind(spec, &child, &own, credentials::first_free_port()) {
             let pid = from.map_or(-1, |from| from.pid);
-            // Once for each app: it may ask as often as it likes.
-            if std::mem::replace(&mut self.refused, pid) != pid {
+            // An app may ask as often as it likes.
+            let told = if self.refused.0 == pid { self.refused.1 } else { 0 };
+            self.refused = (pid, told.saturating_add(1));
+            if told < REFUSALS_TOLD {
                 log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
             }
             return Err(errno);
