@@ -182,8 +182,8 @@ fn children_of(pid: i32) -> Vec<i32> {
 }
 
 impl Hall {
-    /// One turn: sleep, then signals, reaping and exits, readiness and the Node channels, deadlines, and last those who only observe. Each event's actions are done before the next event is told, so
-    /// that no pid is signalled once its exit is known.
+    /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
+    /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
         let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
