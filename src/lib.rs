@@ -19,6 +19,7 @@ pub mod config;
 pub mod logger;
 pub mod node;
 pub mod observe;
+pub mod porch;
 pub mod run;
 pub mod signal;
 pub mod supervisor;

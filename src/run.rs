@@ -5,21 +5,21 @@ mod acts;
 mod channels;
 mod memory;
 mod observing;
+mod preparing;
 mod retrying;
 pub mod server;
 mod sockets;
 mod wire;
 
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
+use crate::config::{Config, TERMINATION_LOG};
 use crate::logger;
-use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID, script};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Actions, Event, News};
@@ -35,14 +35,15 @@ use crate::sys::{processes, stderr};
 use channels::Channels;
 use memory::Memory;
 use nix::poll::PollFlags;
+use preparing::{forks_a_cluster, not_passed_on};
 use retrying::Retrying;
 use server::Server;
 use sockets::Sockets;
 
 /// Children reaped in one turn, so that a flood of orphans cannot keep a signal waiting.
 const REAPED_A_TURN: usize = 16_384;
-/// So much of a script is looked at, in bytes.
-const LONGEST_SCRIPT: u64 = 256 * 1024;
+/// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
+const MOST_EXPECTED: usize = 16;
 /// How long the last lines may take to be read, at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -135,8 +136,8 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         command: name,
         termination_log,
         retrying: Retrying::default(),
-        actions: Actions::new(),
-        reports: Vec::new(),
+        actions: Actions::with_capacity(MOST_EXPECTED),
+        reports: Vec::with_capacity(MOST_EXPECTED),
         ending: None,
         more_to_reap: false,
     };
@@ -149,27 +150,6 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
     hall.leave_termination_log(&ending);
     stderr::flush_within(LAST_WORDS);
     Ok(ending.code)
-}
-
-/// The variables that are ours to set, or that would mean something else to the command.
-fn not_passed_on(config: &Config) -> Vec<&'static str> {
-    let mut names = vec![GENERATION, LAST_EXIT, ROLE, SERIALIZATION_MODE];
-    if config.has_channel() {
-        names.extend([CHANNEL_FD, UNIQUE_ID]);
-    }
-    if !config.listen.is_empty() {
-        names.extend(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
-    }
-    names
-}
-
-/// Before the first spawn, since reading a file may take its time.
-fn forks_a_cluster(command: &[OsString]) -> bool {
-    let Some(path) = script::of_command(command) else { return false };
-    let mut text = String::new();
-    // A pipe in the place of a script must not hold us up.
-    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    opened.and_then(|file| file.take(LONGEST_SCRIPT).read_to_string(&mut text)).is_ok() && script::forks_a_cluster(&text)
 }
 
 fn is_kill(exit: Exit) -> bool {

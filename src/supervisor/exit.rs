@@ -26,10 +26,20 @@ impl Exit {
     }
 
     /// `1`, `SIGKILL`: the value of `RESTARTINIT_LAST_EXIT`.
-    pub fn short(self) -> String {
-        match self {
-            Exit::Code(code) => code.to_string(),
-            Exit::Signal { signal, .. } => signal.to_string(),
+    pub fn short(self) -> Short {
+        Short(self)
+    }
+}
+
+/// See [`Exit::short`].
+#[derive(Clone, Copy, Debug)]
+pub struct Short(Exit);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Exit::Code(code) => code.fmt(f),
+            Exit::Signal { signal, .. } => signal.fmt(f),
         }
     }
 }

@@ -47,7 +47,8 @@ impl Bench {
             match action {
                 Action::Spawn { generation, role, last_exit } => {
                     let role = if role == Role::Standby { " standby" } else { "" };
-                    self.log.push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), Exit::short)));
+                    self.log
+                        .push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), |exit| exit.short().to_string())));
                     let pid = self.next_pid;
                     self.next_pid += 1;
                     self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);

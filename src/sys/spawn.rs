@@ -26,6 +26,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const STACK_SIZE: usize = 32 * 1024;
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
+/// Their bytes come to less: no memory is taken between a death and the next spawn.
+const LONGEST_ADDED: usize = 256;
 /// Where the sockets begin that are passed on.
 pub const FIRST_SOCKET: c_int = 3;
 const LISTEN_PID: &str = "LISTEN_PID=";
@@ -66,6 +68,8 @@ pub struct Launcher {
     _args: Vec<CString>,
     argv: Vec<*const c_char>,
     env: Vec<CString>,
+    /// The variables that are added for a generation, each with a NUL.
+    added: String,
     envp: Vec<*const c_char>,
     stack: *mut c_void,
     /// The kernel has clone3(2), as far as is known.
@@ -129,6 +133,7 @@ impl Launcher {
             _args: args,
             argv,
             env,
+            added: String::with_capacity(LONGEST_ADDED),
             envp,
             stack,
             clone3_works: Cell::new(true),
@@ -153,7 +158,8 @@ impl Launcher {
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
     pub fn spawn(&mut self, gifts: Gifts<'_>) -> Result<i32, SpawnFailure> {
         let channel = gifts.channel.map_or(-1, |channel| channel.as_raw_fd());
-        let mut added = String::new();
+        let added = &mut self.added;
+        added.clear();
         let _ = write!(added, "{GENERATION}={}\0", gifts.generation);
         if let Some(exit) = gifts.last_exit {
             let _ = write!(added, "{LAST_EXIT}={}\0", exit.short());
@@ -169,7 +175,7 @@ impl Launcher {
         }
         self.envp.clear();
         self.envp.extend(self.env.iter().map(|pair| pair.as_ptr()));
-        self.envp.extend(added.split_inclusive('\0').map(|pair| pair.as_ptr().cast::<c_char>()));
+        self.envp.extend(self.added.split_inclusive('\0').map(|pair| pair.as_ptr().cast::<c_char>()));
         let mut listen_pid = ptr::null_mut();
         if !self.sockets.is_empty() {
             listen_pid = self.listen_pid.as_mut_ptr();

@@ -15,17 +15,27 @@ pub fn is_restartinit() -> bool {
     init().file_name().is_some_and(|name| name == "restartinit")
 }
 
-/// The fixture: Cargo builds it as an example, next to the folder of this test's executable.
+/// The command of most tests.
 pub fn fixture() -> PathBuf {
+    example("fixture")
+}
+
+/// restartinit as built, with an allocator that counts.
+pub fn counting() -> PathBuf {
+    example("counting")
+}
+
+/// Cargo builds these next to the folder of this test's executable.
+fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
     let profile = own.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
-    let fixture = profile.join("examples/fixture");
+    let example = profile.join("examples").join(name);
     assert!(
-        fixture.exists(),
-        "no fixture at {}: `cargo build --examples` builds it (so does `cargo test` without --test and filter)",
-        fixture.display()
+        example.exists(),
+        "no {name} at {}: `cargo build --examples` builds it (so does `cargo test` without --test and filter)",
+        example.display()
     );
-    fixture
+    example
 }
 
 /// Without root or user namespaces no test here can run, and a test that does not run must not look like one that passed.
