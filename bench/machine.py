@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 
+import cgroup
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILT = ROOT / "target" / "bench"
 RESTARTINIT = pathlib.Path(os.environ.get("RESTARTINIT", ROOT / "target" / "static" / "restartinit"))
@@ -156,4 +158,5 @@ def describe():
         "kernel": f"Linux {platform.release().split('-')[0]} {platform.machine()}",
         "node": output(NODE, "--version").lstrip("v"),
         "load": os.getloadavg()[0],
+        "cgroup": cgroup.processes() is not None,
     }

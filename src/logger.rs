@@ -1,6 +1,8 @@
 //! restartinit's own lines: one event, as text for people or as JSON for programs, through `log` and env_logger.
 
-use std::io::Write;
+use std::cell::OnceCell;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::time::SystemTime;
 
 use env_logger::Target;
@@ -10,11 +12,13 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
-use crate::supervisor::report::{Report, at_most, json_object};
+use crate::supervisor::report::{Fields, Report, at_most, json_object};
 use crate::sys::stderr::Stderr;
 
 /// The key under which an event's name travels; lines without one are a "log".
 const EVENT: &str = "event";
+/// As long as most lines, in bytes.
+const USUAL_LINE: usize = 160;
 /// The longest message in a line, in bytes: escaped and with an event's fields around it, it still fits a pipe in one piece.
 const LONGEST_MESSAGE: usize = 1500;
 
@@ -33,20 +37,25 @@ pub fn init(config: &Config) {
 /// Tells people and programs of an event.
 pub fn tell(report: &Report) {
     if log::log_enabled!(report.level()) {
-        let fields = Event(report.event(), report.fields());
         let message = report.message();
-        log::logger().log(
-            &Record::builder().level(report.level()).target(module_path!()).key_values(&fields).args(format_args!("{message}")).build(),
-        );
+        log::logger().log(&record(report, format_args!("{message}"), &Event { report, fields: OnceCell::new() }));
     }
 }
 
-struct Event(&'static str, Vec<(&'static str, Value)>);
+fn record<'a>(report: &Report, message: fmt::Arguments<'a>, event: &'a Event<'_>) -> Record<'a> {
+    Record::builder().level(report.level()).target(module_path!()).key_values(event).args(message).build()
+}
 
-impl Source for Event {
+/// Its fields are made only when they are asked for: a line of text has none.
+struct Event<'a> {
+    report: &'a Report,
+    fields: OnceCell<Fields>,
+}
+
+impl Source for Event<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
-        visitor.visit_pair(Key::from(EVENT), KvValue::from(self.0))?;
-        for (key, value) in &self.1 {
+        visitor.visit_pair(Key::from(EVENT), KvValue::from(self.report.event()))?;
+        for (key, value) in self.fields.get_or_init(|| self.report.fields()) {
             let value = match value {
                 Value::String(text) => KvValue::from(text.as_str()),
                 other => KvValue::from_display(other),
@@ -72,18 +81,20 @@ impl<'kvs> VisitSource<'kvs> for Pairs {
     }
 }
 
-/// A line is one line, whatever a command or an option is called.
-pub fn one_line(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    at_most(&text, LONGEST_MESSAGE).to_owned()
-}
-
-fn message(record: &Record<'_>) -> String {
-    one_line(&record.args().to_string())
+/// A line is one line, whatever a command or an option is called, and of a bounded length.
+pub fn one_line(mut text: String) -> String {
+    text.truncate(at_most(&text, LONGEST_MESSAGE).len());
+    // Nearly every line is plain ASCII: it need not be taken apart into characters.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain { text } else { text.replace(char::is_control, " ") }
 }
 
 fn text_line(record: &Record<'_>) -> String {
-    format!("restartinit: {}\n", message(record))
+    let mut line = String::with_capacity(USUAL_LINE);
+    let _ = write!(line, "restartinit: {}", record.args());
+    let mut line = one_line(line);
+    line.push('\n');
+    line
 }
 
 fn json_line(record: &Record<'_>) -> String {
@@ -102,7 +113,7 @@ fn json_line(record: &Record<'_>) -> String {
         fields.push((EVENT, "log".into()));
     }
     fields.extend(pairs.0.iter().map(|(key, value)| (key.as_str(), value.clone())));
-    fields.push(("message", message(record).into()));
+    fields.push(("message", one_line(record.args().to_string()).into()));
     json_object(&fields) + "\n"
 }
 
@@ -113,10 +124,8 @@ mod tests {
     use std::time::Duration;
 
     fn line_of(report: &Report) -> Value {
-        let fields = Event(report.event(), report.fields());
-        let text = report.message();
-        serde_json::from_str(&json_line(&Record::builder().level(report.level()).key_values(&fields).args(format_args!("{text}")).build()))
-            .unwrap()
+        let event = Event { report, fields: OnceCell::new() };
+        serde_json::from_str(&json_line(&record(report, format_args!("{}", report.message()), &event))).unwrap()
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub fn main() -> ExitCode {
     match serve() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let line = logger::one_line(&format!("{error:#}"));
-            stderr::write_line(format!("restartinit: {line}\n").as_bytes());
+            let line = logger::one_line(format!("restartinit: {error:#}"));
+            stderr::write_line(format!("{line}\n").as_bytes());
             ExitCode::from(USAGE)
         }
     }

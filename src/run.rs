@@ -24,6 +24,7 @@ use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Actions, Event, News};
 use crate::supervisor::exit::{Exit, Reason};
+use crate::supervisor::flood::Flood;
 use crate::supervisor::report::{Ending, Report};
 use crate::supervisor::time::Moment;
 use crate::sys::poll::Poller;
@@ -69,6 +70,7 @@ struct Hall {
     command: String,
     termination_log: Option<std::path::PathBuf>,
     orphans_reaped: u64,
+    flood: Flood,
     actions: Actions,
     retrying: Retrying,
     /// Of this turn.
@@ -129,6 +131,7 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         server,
         control_settled: false,
         orphans_reaped: 0,
+        flood: Flood::default(),
         foreign: if wait::any_children() { children_of(own_pid) } else { Vec::new() },
         terminal,
         memory,
@@ -165,7 +168,8 @@ impl Hall {
     /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline()];
+        let rest = self.flood.rest(self.now());
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline(), rest];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
@@ -178,7 +182,7 @@ impl Hall {
         }
         self.channels.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
-        self.poller.wait(timeout);
+        self.poller.wait(timeout, rest.is_none());
         stderr::flush();
         signals::take(|arrival| self.signal_arrived(arrival));
         let now = self.now();
@@ -218,7 +222,7 @@ impl Hall {
 
     fn reap(&mut self) {
         self.more_to_reap = false;
-        let mut orphan_was_killed = false;
+        let (mut orphan_was_killed, reaped_before) = (false, self.orphans_reaped);
         for _ in 0..REAPED_A_TURN {
             let children = match wait::next() {
                 Waited::Exited { pid, exit } if self.supervisor.running().any(|generation| generation.pid == pid) => {
@@ -247,6 +251,7 @@ impl Hall {
                 // So that its end is not taken for the reason of a command's later one.
                 self.memory.has_killed();
             }
+            self.flood.looked(self.now(), self.orphans_reaped - reaped_before);
             return self.tell(Event::Reaped { children });
         }
         self.more_to_reap = true;

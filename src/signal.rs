@@ -105,7 +105,12 @@ impl SignalSet {
 
     /// Its signals, the lowest number first, as the kernel delivers them.
     pub fn iter(self) -> impl Iterator<Item = Signal> {
-        (1..=MAX).map(Signal).filter(move |signal| self.contains(*signal))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = left.trailing_zeros() as u8;
+            left &= left.checked_sub(1)?;
+            Some(Signal(lowest + 1))
+        })
     }
 
     /// Takes all signals out.

@@ -83,7 +83,7 @@ impl Supervisor {
             actions.push_back(Action::Promote { pid: generation.pid });
         }
         let number = generation.number;
-        self.standby.promoted();
+        self.standby.promoted(now);
         self.plan_goes_on_with(number);
         Some(number)
     }

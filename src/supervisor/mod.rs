@@ -6,6 +6,7 @@ pub mod event;
 pub mod exit;
 mod exits;
 pub mod family;
+pub mod flood;
 pub mod generation;
 pub mod leftovers;
 mod memory;

@@ -85,7 +85,7 @@ impl Supervisor {
             standby.duty = Duty::Successor;
             standby.ready_by = Some(now.saturating_add(limit));
             let pid = standby.pid;
-            self.standby.promoted();
+            self.standby.promoted(now);
             actions.push_back(Action::Promote { pid });
         } else {
             self.spawn(Duty::Successor, actions);

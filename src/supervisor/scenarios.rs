@@ -176,7 +176,8 @@ fn a_standby_takes_over_at_once_and_is_replaced() {
     bench.now = ms(100);
     bench.exit(101, killed_by(9)).says(&["promote 102"]);
     bench.news(102, &[News::Listening]);
-    bench.tick_at(ms(100)).says(&["spawn 3 SIGKILL standby"]);
+    // Only once those who waited have had their answers.
+    bench.tick_at(ms(200)).says(&["spawn 3 SIGKILL standby"]);
     assert_eq!(bench.used(), 1);
 }
 

@@ -1,5 +1,7 @@
 //! The standby: when one is spawned, and what becomes of one that dies waiting. It never touches the service. Pure.
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::generation::{Duty, Generation, Port};
@@ -15,13 +17,17 @@ pub struct StandbyPlan {
     failures: u32,
 }
 
+/// The next standby boots, and so keeps a processor busy, only after the one that was promoted has had the time to answer those who wait.
+const BREATH: Duration = Duration::from_millis(100);
+
 impl StandbyPlan {
     pub(super) fn wait_until(&mut self, moment: Moment) {
         self.not_before = self.not_before.max(moment);
     }
 
-    pub(super) fn promoted(&mut self) {
+    pub(super) fn promoted(&mut self, now: Moment) {
         self.failures = 0;
+        self.wait_until(now.saturating_add(BREATH));
     }
 }
 

@@ -32,35 +32,38 @@ impl Poller {
         seen.map_or(PollFlags::empty(), |known| PollFlags::from_bits_truncate(known.revents))
     }
 
-    /// Sleeps until a signal arrives, a descriptor is ready, or the timeout is over (`None`: never).
-    pub fn wait(&mut self, timeout: Option<Duration>) {
-        match ppoll(&mut self.fds, timeout) {
+    /// Sleeps until a signal arrives, a descriptor is ready, or the timeout is over (`None`: never). `children`: SIGCHLD is let in as well.
+    pub fn wait(&mut self, timeout: Option<Duration>, children: bool) {
+        match ppoll(&mut self.fds, timeout, children) {
             Ok(0) => {}
             // A descriptor that is always ready would otherwise keep signals out for ever.
-            Ok(_) => drop(ppoll(&mut [], Some(Duration::ZERO))),
+            Ok(_) => drop(ppoll(&mut [], Some(Duration::ZERO), children)),
             Err(error) => {
                 self.fds.iter_mut().for_each(|fd| fd.revents = 0);
                 if error.raw_os_error() != Some(libc::EINTR) {
                     // Out of kernel memory, perhaps: not a reason to spin.
                     log::debug!("ppoll: {error}");
-                    let _ = ppoll(&mut [], Some(Duration::from_millis(10)));
+                    let _ = ppoll(&mut [], Some(Duration::from_millis(10)), children);
                 }
             }
         }
     }
 }
 
-/// ppoll(2) with every signal let in; how many descriptors are ready.
-fn ppoll(fds: &mut [pollfd], timeout: Option<Duration>) -> std::io::Result<usize> {
+/// ppoll(2) with every signal let in, but for SIGCHLD where that is to wait; how many descriptors are ready.
+fn ppoll(fds: &mut [pollfd], timeout: Option<Duration>, children: bool) -> std::io::Result<usize> {
     // A time beyond the kernel's range is as good as none.
     let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 40);
     // The kernel's 64 bits a field, on every architecture that is supported.
     let timeout = timeout.map(|timeout| timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() });
     // SAFETY: an all-zero sigset_t is valid for sigemptyset to write to; the kernel reads and writes `fds.len()` pollfds and reads the rest.
     let ready = unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout.as_ref().map_or(ptr::null(), ptr::from_ref), &raw const none)
+        let mut kept_out: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut kept_out);
+        if !children {
+            libc::sigaddset(&raw mut kept_out, libc::SIGCHLD);
+        }
+        libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout.as_ref().map_or(ptr::null(), ptr::from_ref), &raw const kept_out)
     };
     usize::try_from(ready).map_err(|_| std::io::Error::last_os_error())
 }

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 mod clone;
+mod path;
 
 use std::cell::Cell;
 use std::ffi::{CString, OsStr, OsString};
@@ -21,8 +22,6 @@ use crate::node::{CHANNEL_FD, UNIQUE_ID};
 use crate::supervisor::event::Role;
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
 
-/// Where a command without a slash is looked for when PATH is not set.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const STACK_SIZE: usize = 32 * 1024;
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
@@ -104,7 +103,7 @@ impl Launcher {
         hygiene: Hygiene,
     ) -> io::Result<Launcher> {
         let file = command.first().cloned().unwrap_or_default();
-        let mut path = OsString::from(DEFAULT_PATH);
+        let mut path = OsString::from(path::DEFAULT);
         let mut env = Vec::new();
         for (name, value) in environment.filter(|(name, _)| !without.iter().any(|own| name == own)) {
             if name == "PATH" {
@@ -113,7 +112,7 @@ impl Launcher {
             let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
             env.push(CString::new(pair)?);
         }
-        let candidates = candidates(&file, &path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let candidates = path::candidates(&file, &path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
         let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
         // SAFETY: a new private mapping; nothing else refers to it.
@@ -225,16 +224,6 @@ fn start(orders: &mut Orders<'_>) -> io::Result<i32> {
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }
 
-/// The files that execvp(3) would try.
-fn candidates(file: &OsStr, path: &OsStr) -> Vec<Vec<u8>> {
-    let file = file.as_bytes();
-    if file.is_empty() || file.contains(&b'/') {
-        return vec![file.to_vec()];
-    }
-    let folders = path.as_bytes().split(|byte| *byte == b':');
-    folders.map(|folder| if folder.is_empty() { file.to_vec() } else { [folder, b"/", file].concat() }).collect()
-}
-
 /// The child, between clone and execve: async-signal-safe calls only, all signals blocked until the dispositions are default.
 extern "C" fn child(orders: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes its Orders, which outlive us; it is suspended, so nobody else uses them.
@@ -311,17 +300,5 @@ mod tests {
         unsafe { write_pid(text.as_mut_ptr()) };
         let end = text.iter().position(|byte| *byte == 0).unwrap();
         assert_eq!(std::str::from_utf8(&text[..end]).unwrap(), std::process::id().to_string());
-    }
-
-    #[test]
-    fn a_command_is_looked_for_as_execvp_does() {
-        let tried = |file: &str, path: &str| {
-            let files = candidates(OsStr::new(file), OsStr::new(path));
-            files.into_iter().map(|file| String::from_utf8(file).unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(tried("node", "/a:/b"), ["/a/node", "/b/node"]);
-        assert_eq!(tried("node", "/a::"), ["/a/node", "node", "node"]);
-        assert_eq!(tried("./node", "/a"), ["./node"]);
-        assert_eq!(tried("", "/a"), [""]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::Level;
 
-pub use fields::{json_object, run_fields, seconds};
+pub use fields::{Fields, json_object, run_fields, seconds};
 pub use text::at_most;
 
 use super::exit::{Exit, Outcome, Reason, SpawnFailure};
