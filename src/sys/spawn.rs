@@ -6,7 +6,7 @@
 mod clone;
 mod path;
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
@@ -75,8 +75,8 @@ pub struct Launcher {
     clone3_works: Cell<bool>,
     /// What the command finds from descriptor 3 on.
     sockets: Vec<OwnedFd>,
-    /// `LISTEN_PID=`, and room for the command's pid, which it alone knows.
-    listen_pid: [u8; 32],
+    /// `LISTEN_PID=`, and room for the command's pid, which it alone knows and writes.
+    listen_pid: UnsafeCell<[u8; 32]>,
 }
 
 /// What the child reads, and where it leaves its errno.
@@ -124,7 +124,7 @@ impl Launcher {
             return Err(io::Error::last_os_error());
         }
         let envp = Vec::with_capacity(env.len() + MOST_ADDED);
-        let (own_pid, sockets, listen_pid) = (std::process::id() as c_int, Vec::new(), [0; 32]);
+        let (own_pid, sockets, listen_pid) = (std::process::id() as c_int, Vec::new(), UnsafeCell::new([0; 32]));
         Ok(Launcher {
             hygiene,
             own_pid,
@@ -147,7 +147,7 @@ impl Launcher {
         let mut variables = vec![format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={names}")];
         self.env.extend(variables.drain(..).filter_map(|pair| CString::new(pair).ok()));
         self.envp.reserve(self.env.len() + MOST_ADDED);
-        self.listen_pid.iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
+        self.listen_pid.get_mut().iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
         self.sockets = sockets;
     }
 
@@ -177,7 +177,7 @@ impl Launcher {
         self.envp.extend(self.added.split_inclusive('\0').map(|pair| pair.as_ptr().cast::<c_char>()));
         let mut listen_pid = ptr::null_mut();
         if !self.sockets.is_empty() {
-            listen_pid = self.listen_pid.as_mut_ptr();
+            listen_pid = self.listen_pid.get().cast::<u8>();
             self.envp.push(listen_pid.cast::<c_char>());
         }
         self.envp.push(ptr::null());

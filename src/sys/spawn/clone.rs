@@ -100,6 +100,9 @@ unsafe fn clone3(args: &CloneArgs, function: extern "C" fn(*mut c_void) -> c_int
     result
 }
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("restartinit runs on x86_64 and aarch64: clone3 here and the kernel's sigaction in signals.rs are written for those");
+
 #[cfg(test)]
 mod tests {
     use super::*;
