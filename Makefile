@@ -51,7 +51,7 @@ bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 15 min
 bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md
 	bench/run.py --quick
 
-fuzz: ## ten minutes for each of the parsers that read what others write; needs nightly and cargo-fuzz
+fuzz: ## ten minutes for each of the parsers that read what others write; needs a C++ compiler
 	fuzz/run 600
 
 fuzz-quick: ## the same, 20 seconds each

@@ -17,7 +17,7 @@ RESTARTINIT = pathlib.Path(os.environ.get("RESTARTINIT", ROOT / "target" / "stat
 PROBE, FLOOR, LOAD = (str(BUILT / name) for name in ("probe", "floor", "load"))
 PM2 = str(BUILT / "node_modules" / ".bin" / "pm2-runtime")
 PM2_VERSION = "7"
-SERVER, FIRST_LINE = (str(ROOT / "bench" / name) for name in ("server.js", "first_line.js"))
+SERVER, FIRST_LINE, HOSTILE = (str(ROOT / "bench" / name) for name in ("server.js", "first_line.js", "hostile.py"))
 NODE = shutil.which("node") or "node"
 
 # Any number of restarts, none of them waited for: what is measured is the restart, not the policy.

@@ -1,12 +1,13 @@
 """The measurements. Each takes a candidate and gives back one round's figures; run.py lets the candidates take turns."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
 
 from box import Box, children, cpu, field, memory, wakings
-from machine import EVERYTHING, FIRST_LINE, FREELY, NODE, PLAIN, PROBE, lacks
+from machine import EVERYTHING, FIRST_LINE, FREELY, HOSTILE, NODE, PLAIN, PROBE, lacks
 from gap import GAPS, free_port, gap, serve
 
 SETTLE = 1.0  # pm2-runtime goes on starting up for a while after its command runs
@@ -42,6 +43,42 @@ def restart_node(candidate, how):
         killed = time.monotonic_ns()
         os.kill(child, signal.SIGKILL)
         return {"ns": [int(box.told.line()[1]) - killed]}
+
+
+@contextlib.contextmanager
+def hostile_clients(candidate, port):
+    """A thousand of them, if the candidate is to have any."""
+    clients = subprocess.Popen([HOSTILE, str(port), "1000"]) if candidate.endswith("hostile") else None
+    try:
+        if clients:
+            time.sleep(SETTLE)
+        yield
+    finally:
+        if clients:
+            clients.kill()
+            clients.wait()
+
+
+def restart_hostile(candidate, how):
+    """Death of the child to the next one's first instruction, with and without hostile clients at the port of --http."""
+    count, port = how["restarts"], free_port()
+    command = [PROBE, "restart", "{told}", "{go}", "{state}", "2000"]
+    options = [*FREELY, "--http", f"127.0.0.1:{port}"]
+    with Box("restartinit", command, options, samples=count + 2, checkpoints=[1, count + 1]) as box:
+        box.told.line()
+        with hostile_clients(candidate, port):
+            box.go.go()
+            box.told.line()
+            return {"ns": box.samples(1, count + 1)}
+
+
+def signals_hostile(candidate, how):
+    """kill() of the init to the handler of its child, with and without hostile clients at the port of --http."""
+    port = free_port()
+    with Box("restartinit", [PROBE, "signals", "{told}"], ["--http", f"127.0.0.1:{port}"]) as box:
+        box.told.take(time.monotonic() + 10)
+        with hostile_clients(candidate, port):
+            return {"ns": send(box, how["signals"], 500)}
 
 
 def send(box, count, gap_us):
@@ -244,6 +281,8 @@ PLAN = [
     ("restart_node", restart_node, ["floor", "restartinit", "pm2-runtime"], (6, 1), {}),
     ("signals", signals, ["none", "restartinit", *PLAIN], (10, 2), {}),
     ("signals_busy", signals_busy, ["none", "restartinit", *PLAIN], (6, 1), {}),
+    ("restart_hostile", restart_hostile, ["restartinit", "restartinit, hostile"], (6, 1), {}),
+    ("signals_hostile", signals_hostile, ["restartinit", "restartinit, hostile"], (6, 1), {}),
     ("orphans", orphans, ["restartinit", *PLAIN], (8, 2), {}),
     ("orphans_waiting", orphans_waiting, ["restartinit", *PLAIN], (8, 2), {}),
     ("zombies", zombies, ["restartinit", *PLAIN, "pm2-runtime"], (1, 1), {}),

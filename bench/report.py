@@ -56,11 +56,13 @@ class Report:
             ("Restart, Node", "restart_node", "SIGKILL of a Node child to the first line of the next one."),
             ("Signal", "signals", "kill() of the init to the handler of its child. pm2-runtime forwards no USR1: it opens an inspector."),
             ("Signal, busy machine", "signals_busy", "The same beside 8 processes that keep the processors busy."),
+            ("Restart, hostile clients", "restart_hostile", "A thousand clients at the port of `--http` that say nothing, a byte, or rubbish."),
+            ("Signal, hostile clients", "signals_hostile", "The same, for a signal."),
         ]:
             candidates = self.figures.measures.get(measure, {})
             if not candidates:
                 continue
-            bases = [OURS, next(iter(candidates))]
+            bases = list(dict.fromkeys([OURS, next(iter(candidates))]))
             rows = []
             for candidate in candidates:
                 cells = [duration(self.figures.at(measure, candidate, "ns", part)) for part in (0.5, 0.1, 0.9, 0.99)]
@@ -76,7 +78,7 @@ class Report:
         waiting = f"{count} orphans that are dead already when PID 1 goes on: processor time for each, and time until the last is reaped."
         at_once = (
             f"The same while they die: {count} at once. Those that reap and those that die take turns at one lock of the kernel, and the"
-            " processor time that is spent waiting for it differs from run to run. In such a flood restartinit rests for 1 ms between two looks."
+            " processor time that is spent waiting for it differs from run to run. In such a flood restartinit rests between two looks."
         )
         left = self.figures.total("zombies", "pm2-runtime", "left")
         if left is not None:

@@ -5,7 +5,7 @@ and writes target/bench/quick.md. The candidates take turns (A B C A B C ...), s
     bench/run.py [--quick] [--only MEASURE ...]    measure, then write
     bench/run.py --report                          write again from the figures of the last whole run
 
-A whole run also leaves target/bench/readme.md: the tables and plots for the README's comparison, ready to be put in.
+A whole run also puts its tables and plots into the README, between the two marks that stand there.
 """
 
 import argparse
@@ -43,6 +43,17 @@ def measure(quick, only):
     return json.loads(json.dumps(found))
 
 
+BEGIN, END = "<!-- make bench writes this -->\n", "<!-- make bench: end -->\n"
+
+
+def put_in(path, text):
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        machine.fail(f"{path}: no such lines as {BEGIN.strip()} and {END.strip()}")
+    path.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute, and no more than a hint")
@@ -65,7 +76,7 @@ def main():
     else:
         RESULTS.write_text(json.dumps(found))
         out, drawn = FOLDER / "results.md", FOLDER / "plots"
-        (machine.BUILT / "readme.md").write_text(report.readme(found))
+        put_in(machine.ROOT / "README.md", report.readme(found))
     out.write_text(text)
     plots.draw(found, drawn)
     print(text)

@@ -222,7 +222,7 @@ impl Hall {
 
     fn reap(&mut self) {
         self.more_to_reap = false;
-        let (mut orphan_was_killed, reaped_before) = (false, self.orphans_reaped);
+        let (mut orphan_was_killed, reaped_before, since) = (false, self.orphans_reaped, self.now());
         for _ in 0..REAPED_A_TURN {
             let children = match wait::next() {
                 Waited::Exited { pid, exit } if self.supervisor.running().any(|generation| generation.pid == pid) => {
@@ -251,7 +251,7 @@ impl Hall {
                 // So that its end is not taken for the reason of a command's later one.
                 self.memory.has_killed();
             }
-            self.flood.looked(self.now(), self.orphans_reaped - reaped_before);
+            self.flood.looked(since, self.now(), self.orphans_reaped - reaped_before);
             return self.tell(Event::Reaped { children });
         }
         self.more_to_reap = true;

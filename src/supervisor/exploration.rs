@@ -321,14 +321,14 @@ fn configs() -> Vec<Config> {
                 configs.push(Config { max_memory: Some(crate::config::size::Size::Bytes(1000)), ..plain.clone() });
                 configs.push(Config { wait_ready: Some(ms(500)), watchdog: Some(ms(900)), stop_by: StopBy::Message, ..plain.clone() });
                 configs.push(Config { hold_port: true, stop_by: StopBy::Drain, ..plain.clone() });
-                configs.push(Config { standby: true, hold_port: true, ..plain.clone() });
-                configs.push(Config {
-                    standby: true,
-                    wait_ready: Some(ms(500)),
-                    watchdog: Some(ms(900)),
-                    max_memory: Some(crate::config::size::Size::Bytes(1000)),
-                    ..plain
-                });
+                let standby = Config { standby: true, hold_port: true, ..plain };
+                let memory = Some(crate::config::size::Size::Bytes(1000));
+                let (wait_ready, watchdog) = (Some(ms(500)), Some(ms(900)));
+                configs.push(standby.clone());
+                configs.push(Config { max_memory: memory, ..standby.clone() });
+                configs.push(Config { wait_ready, watchdog, ..standby.clone() });
+                configs.push(Config { stop_by: StopBy::Message, ..standby.clone() });
+                configs.push(Config { wait_ready, watchdog, max_memory: memory, stop_by: StopBy::Message, ..standby });
             }
         }
     }

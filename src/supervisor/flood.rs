@@ -8,7 +8,7 @@ use super::time::Moment;
 /// See the module. A few orphans are reaped at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flood {
-    /// When orphans were reaped last.
+    /// When orphans were reaped last, or the rest after that was over.
     last: Moment,
     /// Looks in a row that found some.
     looks: u32,
@@ -16,19 +16,24 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// How close two looks must be to be of one flood, and how long the rest is then. A command that dies meanwhile is noticed so much later.
-    const REST: Duration = Duration::from_millis(1);
+    /// How close two looks must be to be of one flood.
+    const CLOSE: Duration = Duration::from_millis(2);
+    /// The rest is so many times as long as the look was: most of the time is left to those that die.
+    const SHARE: u32 = 4;
+    /// The shortest and the longest rest. A command that dies meanwhile is noticed so much later.
+    const REST: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
     /// So many looks in a row are a flood.
     const LOOKS: u32 = 32;
 
-    /// A look at the children is over: so many orphans were reaped.
-    pub fn looked(&mut self, now: Moment, orphans: u64) {
+    /// A look at the children, begun at `since`, is over: so many orphans were reaped.
+    pub fn looked(&mut self, since: Moment, now: Moment, orphans: u64) {
         self.rest_until = None;
         if orphans > 0 {
-            let goes_on = now.saturating_sub(self.last) < Self::REST * 2;
+            let goes_on = since.saturating_sub(self.last) < Self::CLOSE;
             self.looks = if goes_on { self.looks.saturating_add(1) } else { 1 };
-            self.last = now;
-            self.rest_until = (self.looks >= Self::LOOKS).then(|| now.saturating_add(Self::REST));
+            let rest = now.saturating_sub(since).saturating_mul(Self::SHARE).clamp(Self::REST.0, Self::REST.1);
+            self.rest_until = (self.looks >= Self::LOOKS).then(|| now.saturating_add(rest));
+            self.last = self.rest_until.unwrap_or(now);
         }
     }
 
@@ -48,17 +53,20 @@ mod tests {
         let at = Duration::from_micros;
         let mut flood = Flood::default();
         for look in 1..Flood::LOOKS {
-            flood.looked(at(100 * u64::from(look)), 1);
-            assert_eq!(flood.rest(at(100 * u64::from(look))), None, "a few");
+            let now = at(100 * u64::from(look));
+            flood.looked(now, now, 1);
+            assert_eq!(flood.rest(now), None, "a few");
         }
-        flood.looked(at(3200), 1);
-        assert_eq!(flood.rest(at(3200)), Some(at(4200)));
+        flood.looked(at(3100), at(3200), 1);
+        assert_eq!(flood.rest(at(3200)), Some(at(4200)), "the shortest rest");
         assert_eq!(flood.rest(at(4200)), None, "it is over");
-        flood.looked(at(4201), 500);
-        assert_eq!(flood.rest(at(4201)), Some(at(5201)), "it goes on");
-        flood.looked(at(5202), 0);
-        assert_eq!(flood.rest(at(5202)), None, "nobody died");
-        flood.looked(at(9000), 1);
-        assert_eq!(flood.rest(at(9000)), None, "a lone one, later");
+        flood.looked(at(4201), at(5201), 500);
+        assert_eq!(flood.rest(at(5201)), Some(at(9201)), "four times the look");
+        flood.looked(at(9202), at(29202), 5000);
+        assert_eq!(flood.rest(at(29202)), Some(at(45202)), "the longest rest");
+        flood.looked(at(45203), at(45210), 0);
+        assert_eq!(flood.rest(at(45210)), None, "nobody died");
+        flood.looked(at(90000), at(90001), 1);
+        assert_eq!(flood.rest(at(90001)), None, "a lone one, later");
     }
 }

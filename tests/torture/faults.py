@@ -20,6 +20,7 @@ CALLS = {
     "poll": ["EINTR", "ENOMEM"],
     "wait4": ["EINTR"],
     "clone": ["EAGAIN", "ENOMEM", "EPERM", "ENOSPC"],
+    "clone3": ["EAGAIN", "ENOMEM", "EPERM", "ENOSPC", "ENOSYS"],
     "kill": ["EPERM", "EAGAIN"],
     "write": ["EINTR", "EAGAIN", "EPERM", "EIO", "ENOSPC"],
     "splice": ["EINTR", "EAGAIN", "ENOMEM"],
@@ -69,7 +70,8 @@ HARMLESS = {
 }
 WHEN = {"first": "1", "every second": "1+2", "always": "1+"}
 OPTIONS = [*FREELY, "--hold-port", "--standby", "--watchdog", "20s", "-v"]
-# How long a fault lasts at most, where not all that happens meanwhile comes to an end: no result hangs on it.
+# How long a fault that strikes always lasts, in seconds; another one at most, where not all that happens meanwhile comes to an end. No
+# result hangs on it.
 LASTS = 1.0
 
 
@@ -207,7 +209,12 @@ def fault(call, error, when, late=False):
     what = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={WHEN[when]}"]
     with life(late) as one:
         strace = Strace(one, *what)
+        until = time.monotonic() + LASTS
         verb = exercise(one)
+        while when == "always" and time.monotonic() < until:
+            one.signal(signal.SIGUSR1)
+            ask(one.web, "/readyz", 0.2)
+            time.sleep(0.05)
         hits = strace.let_go()
         try:
             # strace skips the call that it makes fail. Linux closes even where close(2) fails: here it is left open.
@@ -241,7 +248,7 @@ def called(late):
 
 # One for each way to be hurt; the short form.
 FEW = [
-    ("clone", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("splice", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
+    ("clone,clone3", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("splice", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
     ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open,openat", "ENFILE", "always"),
     ("wait4", "EINTR", "always"), ("kill", "EAGAIN", "always"), ("sendmsg", "ENOMEM", "always"), ("mmap", "ENOMEM", "first"),
 ]
