@@ -34,12 +34,15 @@ pub fn init(config: &Config) {
     let _ = builder.try_init();
 }
 
+/// Whether anybody wants to be told of it.
+pub fn is_told(report: &Report) -> bool {
+    log::log_enabled!(report.level())
+}
+
 /// Tells people and programs of an event.
 pub fn tell(report: &Report) {
-    if log::log_enabled!(report.level()) {
-        let message = report.message();
-        log::logger().log(&record(report, format_args!("{message}"), &Event { report, fields: OnceCell::new() }));
-    }
+    let message = report.message();
+    log::logger().log(&record(report, format_args!("{message}"), &Event { report, fields: OnceCell::new() }));
 }
 
 fn record<'a>(report: &Report, message: fmt::Arguments<'a>, event: &'a Event<'_>) -> Record<'a> {

@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
-use super::{Hall, Wiring};
+use super::{COMMAND_FIRST, Hall, Wiring};
+use crate::logger;
 use crate::signal::Signal;
 use crate::supervisor::event::{Action, Event, News, Role};
 use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
@@ -38,8 +39,9 @@ impl Hall {
             Action::LookAtMemory { pid } => return Some(Event::Memory { used: self.memory.used(pid) }),
             Action::Suspend => signals::suspend(),
             Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
-            // Told at the end of the turn: a restart does not wait for a line to be written.
-            Action::Report(report) => self.reports.push(report),
+            // Told at the end of a turn: a restart does not wait for a line to be written.
+            Action::Report(report) if logger::is_told(&report) => self.reports.push(report),
+            Action::Report(_) => {}
             Action::Finish(ending) => self.ending = Some(ending),
         }
         None
@@ -55,7 +57,10 @@ impl Hall {
         // Only now: the command need not wait for this.
         self.memory.generation_began();
         match spawned {
-            Ok(pid) => Event::Spawned { pid },
+            Ok(pid) => {
+                self.tell_at.get_or_insert(self.started.elapsed() + COMMAND_FIRST);
+                Event::Spawned { pid }
+            }
             Err(failure) => Event::SpawnFailed(failure),
         }
     }
