@@ -45,8 +45,6 @@ use sockets::Sockets;
 const REAPED_A_TURN: usize = 16_384;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
 const MOST_EXPECTED: usize = 16;
-/// How long the lines of a restart wait, so that the new command has the processor first: writing them, and whoever reads them, take it.
-const COMMAND_FIRST: Duration = Duration::from_millis(1);
 /// How long the last lines may take to be read, at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -75,9 +73,8 @@ struct Hall {
     flood: Flood,
     actions: Actions,
     retrying: Retrying,
-    /// What is to be told, and when, if it may wait.
+    /// Of this turn.
     reports: Vec<Report>,
-    tell_at: Option<Moment>,
     ending: Option<Ending>,
     /// Reaping was cut short.
     more_to_reap: bool,
@@ -144,7 +141,6 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         retrying: Retrying::default(),
         actions: Actions::with_capacity(MOST_EXPECTED),
         reports: Vec::with_capacity(MOST_EXPECTED),
-        tell_at: None,
         ending: None,
         more_to_reap: false,
     };
@@ -169,12 +165,11 @@ fn children_of(pid: i32) -> Vec<i32> {
 }
 
 impl Hall {
-    /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, observers, log lines. Each event's actions
+    /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
         let rest = self.flood.rest(self.now());
-        let [supervisor, server] = [self.supervisor.next_deadline(), self.server.deadline()];
-        let deadlines = [supervisor, server, self.channels.deadline(), self.retrying.deadline(), rest, self.tell_at];
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline(), rest];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
@@ -207,12 +202,10 @@ impl Hall {
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
             self.tell(Event::Tick);
         }
+        // Before the new command can have said anything: the log is in order.
+        self.reports.drain(..).for_each(|report| logger::tell(&report));
         self.observe();
-        let waits = !self.reports.is_empty() && self.ending.is_none() && self.tell_at.is_some_and(|at| at > self.now());
-        if !waits {
-            self.tell_at = None;
-            self.reports.drain(..).for_each(|report| logger::tell(&report));
-        }
+        self.reports.drain(..).for_each(|report| logger::tell(&report));
     }
 
     fn now(&self) -> Moment {

@@ -19,9 +19,8 @@ const ORPHAN_IN_A_FLOOD: usize = 1;
 /// leftovers to look for), rt_sigpending (a signal that waits goes first), clone, and, where there is a memory cgroup, pread of its
 /// count of out-of-memory kills. The floor, a loop that knows nothing of signals, leftovers and memory, has wait4 and vfork.
 const RESTART: usize = 7;
-/// Its line in the log, where stderr is a pipe: a ppoll, so that the new command has the processor first; write into the queue, splice from
-/// there. That is how no reader can block it.
-const LOG_LINE: usize = 3;
+/// Its line in the log, where stderr is a pipe: write into the queue, splice from there. That is how no reader can block it.
+const LOG_LINE: usize = 2;
 /// What the new process does before it is the command: setpgid; rt_sigaction for each of the 64 signals, as an inherited ignore and
 /// our handlers must go; rt_sigprocmask; execve, which is the floor.
 const BEFORE_THE_COMMAND: usize = 67;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
-use super::{COMMAND_FIRST, Hall, Wiring};
+use super::{Hall, Wiring};
 use crate::logger;
 use crate::signal::Signal;
 use crate::supervisor::event::{Action, Event, News, Role};
@@ -39,7 +39,7 @@ impl Hall {
             Action::LookAtMemory { pid } => return Some(Event::Memory { used: self.memory.used(pid) }),
             Action::Suspend => signals::suspend(),
             Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
-            // Told at the end of a turn: a restart does not wait for a line to be written.
+            // Told at the end of the turn: a restart does not wait for a line to be written.
             Action::Report(report) if logger::is_told(&report) => self.reports.push(report),
             Action::Report(_) => {}
             Action::Finish(ending) => self.ending = Some(ending),
@@ -57,10 +57,7 @@ impl Hall {
         // Only now: the command need not wait for this.
         self.memory.generation_began();
         match spawned {
-            Ok(pid) => {
-                self.tell_at.get_or_insert(self.started.elapsed() + COMMAND_FIRST);
-                Event::Spawned { pid }
-            }
+            Ok(pid) => Event::Spawned { pid },
             Err(failure) => Event::SpawnFailed(failure),
         }
     }
