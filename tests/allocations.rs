@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Bench, Running, Scratch, counting, status_field};
+use support::{Bench, Running, Scratch, counting};
 
 struct Counted {
     init: Running,
@@ -25,13 +25,14 @@ impl Counted {
         Self { init: Bench::new(options).program(program).run(command), scratch }
     }
 
-    /// Once it sleeps: whatever a turn took is given back then.
-    fn figures(&mut self) -> Figures {
-        let pid = self.init.init_pid();
-        self.init.until("the init sleeps", || status_field(pid, "State").is_some_and(|state| state.starts_with('S')));
+    fn figures(&self) -> Figures {
         let bytes = std::fs::read(self.scratch.path("figures")).expect("the figures");
         let number = |index: usize| u64::from_ne_bytes(bytes[index * 8..][..8].try_into().expect("eight bytes"));
         Figures { calls: number(0), bytes: number(1) }
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(Figures) -> bool) {
+        self.init.until(what, || is_so(self.figures()));
     }
 }
 
@@ -54,26 +55,35 @@ fn a_forwarded_signal_and_an_orphan_take_none() {
     for _ in 0..20 {
         round(&mut counted);
     }
-    assert_eq!(counted.figures(), before);
+    counted.until("nothing taken, nothing given back", |figures| figures == before);
 }
 
 #[test]
 fn a_restart_gives_back_what_it_takes() {
     for options in [&["-q"][..], &[], &["--log-format", "json"], &["--ipc"], &["--hold-port"]] {
         let mut counted = Counted::run(&[options, &FREELY].concat(), &["up", "obey"]);
-        let mut figures = Vec::new();
-        for generation in 1..=120 {
-            counted.init.out(&format!("up {generation}"));
-            if generation >= 20 {
-                figures.push(counted.figures());
-            }
+        let restart = |counted: &mut Counted, generation: usize| {
             counted.init.tell("exit 1");
+            counted.init.out(&format!("up {generation}"));
+        };
+        counted.init.out("up 1");
+        // The first line in the log makes what all later ones use.
+        (2..20).for_each(|generation| restart(&mut counted, generation));
+        let early: Vec<Figures> = (20..40)
+            .map(|generation| {
+                restart(&mut counted, generation);
+                counted.figures()
+            })
+            .collect();
+        // What was caught in the middle of a turn has more.
+        let at_rest = early.iter().map(|figures| figures.bytes).min().expect("some");
+        for generation in 40..140 {
+            restart(&mut counted, generation);
         }
-        let first = figures[0];
+        counted.until(&format!("{options:?}: {at_rest} bytes in use, as after the first restarts"), |figures| figures.bytes == at_rest);
         if options == ["-q"] {
             // All of the rest is the line in the log, which is written once the next generation runs.
-            assert_eq!(figures[99].calls, first.calls, "{figures:?}");
+            counted.until("as many calls of the allocator as before a hundred restarts", |figures| figures.calls == early[0].calls);
         }
-        assert!(figures.iter().all(|later| later.bytes == first.bytes), "{options:?}: {figures:?}");
     }
 }

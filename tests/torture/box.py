@@ -147,6 +147,16 @@ class Box:
                 if ended or not self.news.wait(max(0, until - time.monotonic())) and time.monotonic() > until:
                     raise Fell(f"waited for {begins!r}: " + ("the output ended first" if ended else "it never came") + self.told())
 
+    def hear_both(self, *texts, seconds=PATIENCE):
+        """Waits for a line with each, in whatever order: a command may be faster than the line about the one before it. The rest of the last."""
+        begun, ends = self.at, []
+        for text in texts:
+            self.at = begun
+            rest = self.hear(text, seconds, anywhere=True)
+            ends.append(self.at)
+        self.at = max(ends)
+        return rest
+
     def told(self, count=12):
         with self.news:
             return "; last said: " + " | ".join(line for line in self.lines[-count:] if line)

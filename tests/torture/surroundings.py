@@ -86,8 +86,7 @@ def no_memory_in_the_cgroup():
         limit.write_text(str(12 << 20))
         for _ in range(10):
             one.tell("hog")
-            one.hear("out of memory", anywhere=True)
-            one.hear("active")
+            one.hear_both("active", "out of memory")
         restarts_and_stops(one)
 
 
@@ -174,8 +173,7 @@ def clock_jumps():
             for _ in range(2):
                 before = time.monotonic()
                 one.crash()
-                line = one.hear('{"time":"', 5)
-                one.hear("active", 5)
+                line = one.hear_both("active", '{"time":"', seconds=5)
             took = time.monotonic() - before
             expect("the backoff is what it was", took >= 0.3, f": {took} s")
             stamp = time.mktime(time.strptime(line[:19], "%Y-%m-%dT%H:%M:%S"))
