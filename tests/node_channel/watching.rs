@@ -189,17 +189,17 @@ fn nobody_is_shot_on_the_way_out() {
 fn the_lag_is_in_status_and_metrics() {
     on_every_node(|node| {
         let address = loopback();
-        let script = "process.stdin.on('data', () => { spin(2000); say('spun'); }); up();";
-        let mut init = Bench::new(&["--watchdog", "4s", "--http", &address]).node(node, script);
+        let script = "process.stdin.on('data', () => { spin(3000); say('spun'); }); up();";
+        let mut init = Bench::new(&["--watchdog", "6s", "--http", &address]).node(node, script);
         init.out("up 1");
         let series = |name: &str| get(&address, "/metrics").body.lines().any(|line| line.starts_with(name));
         init.until("it was measured", || series("restartinit_event_loop_lag_seconds "));
         assert!(sample(&address, "restartinit_event_loop_lag_seconds") >= 0.0);
         init.tell("spin");
         init.out("spun");
-        // A ping a second: one waited for a second or more.
-        init.until("the largest lag tells of it", || sample(&address, "restartinit_event_loop_lag_max_seconds") >= 0.9);
-        init.until("it is the largest since the last scrape", || sample(&address, "restartinit_event_loop_lag_max_seconds") < 0.9);
+        // A ping every 1.5 s: one waited for 1.5 s or more, but for what a busy machine takes off.
+        init.until("the largest lag tells of it", || sample(&address, "restartinit_event_loop_lag_max_seconds") >= 1.0);
+        init.until("it is the largest since the last scrape", || sample(&address, "restartinit_event_loop_lag_max_seconds") < 1.0);
         let status = init.status();
         assert!(status["event_loop"]["lag_seconds"].is_number(), "{status}");
         assert!(status["event_loop"]["lag_max_seconds"].is_number(), "{status}");
