@@ -45,7 +45,7 @@ packages: ## what the tests need beyond Rust and Node
 test: packages static ## everything: the thought, the processes (as built here and static), real containers
 	tests/all
 
-bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 15 minutes on a quiet machine: bench/results.md, bench/plots/
+bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 20 minutes on a quiet machine: bench/results.md, bench/plots/
 	bench/run.py
 
 bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md

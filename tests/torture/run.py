@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Torture: `make torture` runs it all and prints a table of what was tried and what fell over; 1 is the exit code if anything did. The
-details of that are in target/torture/fell.txt.
+details of that are in target/torture/fell.txt. A whole run leaves its table in tests/torture/results.md.
 
     tests/torture/run.py [--short] [--only SECTION ...]
 
@@ -122,6 +122,12 @@ def run_long(report, short):
 SECTIONS = {"faults": run_faults, "surroundings": run_surroundings, "races": run_races, "signals": run_signals, "long": run_long}
 
 
+def write_down(table, summary):
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    text = f"# Torture\n\n`make torture` on {day}, Linux {os.uname().release.split('-')[0]}, {os.cpu_count()} processors. {summary}\n\n{table}\n"
+    (box.ROOT / "tests" / "torture" / "results.md").write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a hundredth")
@@ -134,9 +140,12 @@ def main():
     for name in options.only:
         SECTIONS[name](report, options.short)
     print(report.table())
+    summary = f"{len(report.fell)} fell over, in {time.monotonic() - began:.0f} s."
+    if not options.short and set(options.only) == set(SECTIONS):
+        write_down(report.table(), summary)
     details = "\n\n".join(" / ".join(each) for each in report.fell)
     (box.BUILT / "fell.txt").write_text(details)
-    print(f"\n{len(report.fell)} fell over, in {time.monotonic() - began:.0f} s.")
+    print(f"\n{summary}")
     sys.exit(1 if report.fell else 0)
 
 
