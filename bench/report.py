@@ -184,6 +184,13 @@ class Report:
         return ["## Scale", "", note, "", *lines] if lines else []
 
 
+    def hostile(self):
+        told = []
+        for what, measure in [("a restart", "restart_hostile"), ("a signal", "signals_hostile")]:
+            without, beside = (duration(self.figures.at(measure, name, "ns")) for name in (OURS, f"{OURS}, hostile"))
+            told.append(f"{what} takes {beside} (without them: {without})")
+        return [f"With a thousand hostile clients at `--http`, whose own work is done by the same processors: {', '.join(told)}; medians.", ""]
+
     def readme(self):
         """What the README shows of it: the candidates side by side, the crash, the budgets, the plots."""
         machine, figures = self.found["machine"], self.figures
@@ -203,7 +210,7 @@ class Report:
             " Medians; [bench/results.md](bench/results.md) has the spreads, every ratio and what else was measured.", "",
             *table(head, rows),
             *(f"![{words}](bench/plots/{name}.svg)\n" for name, words in PLOTS),
-            *self.gap()[2:], *self.budgets()[2:],
+            *self.gap()[2:], *self.budgets()[2:], *self.hostile(),
         ]
         return "\n".join(lines).rstrip() + "\n"
 
