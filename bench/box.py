@@ -60,14 +60,13 @@ class Box:
         paths = {"told": self.told.path, "go": self.go.path, "state": str(self.state)}
         filled = [part.format(**paths) for part in command]
         line, own = line_of(candidate, filled, options, str(self.folder / "pm2"))
-        cgroup.processes()
         # A container engine reads both streams from a pipe; so does this.
         read, write = os.pipe()
         self.sink = subprocess.Popen([PROBE, "sink"], stdin=read, stdout=subprocess.PIPE)
         self.host = subprocess.Popen(
             [*namespace(), PROBE, "launch", str(self.state), *line],
             stdin=subprocess.DEVNULL, stdout=write, stderr=write,
-            env={**os.environ, **own, **(variables or {})}, preexec_fn=cgroup.enter,
+            env={**os.environ, **own, **(variables or {})}, preexec_fn=cgroup.entrance(),
         )
         os.close(read)
         os.close(write)

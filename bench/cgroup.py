@@ -40,7 +40,7 @@ def remove(folder):
         pass  # Somebody is still in it: the next run uses it again.
 
 
-def enter():
-    """Between fork and exec."""
-    if processes() is not None:
-        processes().write_text("0")
+def entrance():
+    """What takes a process in, between fork and exec; None where there is no such cgroup."""
+    file = processes()
+    return file and (lambda: file.write_text("0"))

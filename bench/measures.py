@@ -47,24 +47,29 @@ def restart_node(candidate, how):
 
 @contextlib.contextmanager
 def hostile_clients(candidate, port):
-    """A thousand of them, if the candidate is to have any."""
-    clients = subprocess.Popen([HOSTILE, str(port), "1000"]) if candidate.endswith("hostile") else None
-    try:
-        if clients:
+    """A thousand of them at that port, or at that of another restartinit: what they cost the processors is the same."""
+    with contextlib.ExitStack() as stack:
+        if candidate.endswith("elsewhere"):
+            port, options = door()
+            stack.enter_context(Box("restartinit", [PROBE, "wait", "{told}"], options)).told.line()
+        if "hostile" in candidate:
+            clients = stack.enter_context(subprocess.Popen([HOSTILE, str(port), "1000"]))
+            stack.callback(clients.kill)
             time.sleep(SETTLE)
         yield
-    finally:
-        if clients:
-            clients.kill()
-            clients.wait()
+
+
+def door():
+    """A port for --http, and the options."""
+    port = free_port()
+    return port, ["--http", f"127.0.0.1:{port}"]
 
 
 def restart_hostile(candidate, how):
     """Death of the child to the next one's first instruction, with and without hostile clients at the port of --http."""
-    count, port = how["restarts"], free_port()
+    count, (port, options) = how["restarts"], door()
     command = [PROBE, "restart", "{told}", "{go}", "{state}", "2000"]
-    options = [*FREELY, "--http", f"127.0.0.1:{port}"]
-    with Box("restartinit", command, options, samples=count + 2, checkpoints=[1, count + 1]) as box:
+    with Box("restartinit", command, [*FREELY, *options], samples=count + 2, checkpoints=[1, count + 1]) as box:
         box.told.line()
         with hostile_clients(candidate, port):
             box.go.go()
@@ -74,8 +79,8 @@ def restart_hostile(candidate, how):
 
 def signals_hostile(candidate, how):
     """kill() of the init to the handler of its child, with and without hostile clients at the port of --http."""
-    port = free_port()
-    with Box("restartinit", [PROBE, "signals", "{told}"], ["--http", f"127.0.0.1:{port}"]) as box:
+    port, options = door()
+    with Box("restartinit", [PROBE, "signals", "{told}"], options) as box:
         box.told.take(time.monotonic() + 10)
         with hostile_clients(candidate, port):
             return {"ns": send(box, how["signals"], 500)}
@@ -177,7 +182,7 @@ def memory_off(candidate, how):
 
 def memory_on(candidate, how):
     """The same with every option on and a Node server as the command."""
-    options = [*EVERYTHING, "--http", f"127.0.0.1:{free_port()}"]
+    options = [*EVERYTHING, *door()[1]]
     missing = lacks(options)
     if missing:
         return {"not_built": missing}
@@ -273,6 +278,7 @@ def scale_restarts(candidate, how):
     return {"cpu_ns": points, "latency_ns": latencies, "rss": resident, "private": private}
 
 
+HOSTILITY = ["restartinit", "restartinit, hostile", "restartinit, hostile elsewhere"]
 # Name, function, candidates in their turn, rounds (full, quick), and those that are slow with the rounds that they take part in.
 PLAN = [
     ("start", start, ["none", "restartinit", *PLAIN, "pm2-runtime"], (60, 10), {"pm2-runtime": (6, 2)}),
@@ -281,8 +287,8 @@ PLAN = [
     ("restart_node", restart_node, ["floor", "restartinit", "pm2-runtime"], (6, 1), {}),
     ("signals", signals, ["none", "restartinit", *PLAIN], (10, 2), {}),
     ("signals_busy", signals_busy, ["none", "restartinit", *PLAIN], (6, 1), {}),
-    ("restart_hostile", restart_hostile, ["restartinit", "restartinit, hostile"], (6, 1), {}),
-    ("signals_hostile", signals_hostile, ["restartinit", "restartinit, hostile"], (6, 1), {}),
+    ("restart_hostile", restart_hostile, HOSTILITY, (6, 1), {}),
+    ("signals_hostile", signals_hostile, HOSTILITY, (6, 1), {}),
     ("orphans", orphans, ["restartinit", *PLAIN], (8, 2), {}),
     ("orphans_waiting", orphans_waiting, ["restartinit", *PLAIN], (8, 2), {}),
     ("zombies", zombies, ["restartinit", *PLAIN, "pm2-runtime"], (1, 1), {}),

@@ -56,7 +56,7 @@ class Report:
             ("Restart, Node", "restart_node", "SIGKILL of a Node child to the first line of the next one."),
             ("Signal", "signals", "kill() of the init to the handler of its child. pm2-runtime forwards no USR1: it opens an inspector."),
             ("Signal, busy machine", "signals_busy", "The same beside 8 processes that keep the processors busy."),
-            ("Restart, hostile clients", "restart_hostile", "A thousand clients at the port of `--http` that say nothing, a byte, or rubbish."),
+            ("Restart, hostile clients", "restart_hostile", "A thousand clients at the port of `--http` that say nothing, a byte, or rubbish; `elsewhere`: at that of another restartinit."),
             ("Signal, hostile clients", "signals_hostile", "The same, for a signal."),
         ]:
             candidates = self.figures.measures.get(measure, {})

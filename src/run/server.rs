@@ -135,10 +135,13 @@ impl Server {
 
     fn accept(&mut self, entrance: &mut Entrance, now: Moment, waiting: &mut usize, answer: &mut dyn FnMut(Ask) -> Reply) {
         for _ in 0..ACCEPTED_A_TURN {
-            if let Err(until) = self.make_room(entrance, now) {
-                entrance.deaf_until = Some(until);
-                return;
-            }
+            let made_room = match self.make_room(entrance, now) {
+                Ok(made_room) => made_room,
+                Err(until) => {
+                    entrance.deaf_until = Some(until);
+                    return;
+                }
+            };
             let socket = match entrance.listener.accept() {
                 Ok(socket) => socket,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -159,20 +162,26 @@ impl Server {
             if !guest.connection.is_closed() {
                 self.guests.push(guest);
             }
+            if made_room {
+                // As many in the long run, but not all at once: a command that was just started or signalled needs the processor too.
+                entrance.deaf_until = Some(now + SURE / entrance.places as u32);
+                return;
+            }
         }
     }
 
-    /// Makes room for a newcomer, or tells when there may be some. Nobody who waits for a restart loses their place.
-    fn make_room(&mut self, entrance: &Entrance, now: Moment) -> Result<(), Moment> {
+    /// Makes room for a newcomer where there is none, and tells whether it had to; or tells when there may be some. Nobody who waits for a
+    /// restart loses their place.
+    fn make_room(&mut self, entrance: &Entrance, now: Moment) -> Result<bool, Moment> {
         let here = self.guests.iter().enumerate().filter(|(_, guest)| guest.door == entrance.door);
         if here.clone().count() < entrance.places {
-            return Ok(());
+            return Ok(false);
         }
         let oldest = here.filter(|(_, guest)| !guest.connection.is_waiting()).min_by_key(|(_, guest)| guest.since);
         match oldest.map(|(index, guest)| (index, guest.since + SURE)) {
             Some((index, sure_until)) if sure_until <= now => {
                 self.guests.remove(index);
-                Ok(())
+                Ok(true)
             }
             Some((_, sure_until)) => Err(sure_until),
             None => Err(now + DEAF),

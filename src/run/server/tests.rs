@@ -161,6 +161,19 @@ fn a_probe_gets_through_a_crowd_that_says_nothing() {
 }
 
 #[test]
+fn with_all_places_taken_newcomers_come_in_one_by_one() {
+    let (mut bench, address) = Bench::web();
+    let _crowd: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+    bench.until(|server| server.guests.len() == WEB_PLACES);
+    let door = bench.server.entrances[0].listener.as_fd().as_raw_fd();
+    let ready = |fd: RawFd| if fd == door { PollFlags::POLLIN } else { PollFlags::empty() };
+    let now = bench.started.elapsed() + SURE * 2;
+    bench.server.serve(&ready, now, &mut |_| panic!("nobody asks"));
+    assert_eq!(bench.server.guests.iter().filter(|guest| guest.since == now).count(), 1);
+    assert_eq!(bench.server.deadline(), Some(now + SURE / 16));
+}
+
+#[test]
 fn everybody_who_waits_for_a_restart_is_told() {
     let mut bench = Bench::control("waits");
     let mut clients: Vec<UnixStream> = (0..WAITING_PLACES).map(|_| knock(&bench)).collect();
