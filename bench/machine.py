@@ -23,6 +23,7 @@ NODE = shutil.which("node") or "node"
 # Any number of restarts, none of them waited for: what is measured is the restart, not the policy.
 FREELY = ["--max-restarts", "4000000000", "--restart-window", "0", "--backoff", "0"]
 EVERYTHING = ["--ipc", "--watchdog", "10s", "--hold-port", "--standby", "--max-memory", "4G"]
+HOSTILITY = ("restartinit", "restartinit, hostile", "restartinit, hostile elsewhere")
 PLAIN = ("tini", "tini-static", "dumb-init", "catatonit")
 
 

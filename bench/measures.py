@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from box import Box, children, cpu, field, memory, wakings
-from machine import EVERYTHING, FIRST_LINE, FREELY, HOSTILE, NODE, PLAIN, PROBE, lacks
+from machine import EVERYTHING, FIRST_LINE, FREELY, HOSTILE, HOSTILITY, NODE, PLAIN, PROBE, lacks
 from gap import GAPS, free_port, gap, serve
 
 SETTLE = 1.0  # pm2-runtime goes on starting up for a while after its command runs
@@ -278,7 +278,6 @@ def scale_restarts(candidate, how):
     return {"cpu_ns": points, "latency_ns": latencies, "rss": resident, "private": private}
 
 
-HOSTILITY = ["restartinit", "restartinit, hostile", "restartinit, hostile elsewhere"]
 # Name, function, candidates in their turn, rounds (full, quick), and those that are slow with the rounds that they take part in.
 PLAN = [
     ("start", start, ["none", "restartinit", *PLAIN, "pm2-runtime"], (60, 10), {"pm2-runtime": (6, 2)}),
