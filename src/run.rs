@@ -168,12 +168,13 @@ impl Hall {
     /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let rest = self.flood.rest(self.now());
+        let now = self.now();
+        let rest = self.flood.rest(now);
         let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline(), rest];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
-            Some(deadline) => Some(deadline.saturating_sub(self.now())),
+            Some(deadline) => Some(deadline.saturating_sub(now)),
             None => None,
         };
         self.poller.clear();
@@ -188,7 +189,7 @@ impl Hall {
         let now = self.now();
         let reap_again = self.retrying.reap_at.take_if(|at| *at <= now).is_some();
         if signals::take_child() || self.more_to_reap || reap_again {
-            self.reap();
+            self.reap(now);
         }
         self.retrying.tick(now);
         for (pid, news) in self.channels.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
@@ -221,9 +222,9 @@ impl Hall {
         }
     }
 
-    fn reap(&mut self) {
+    fn reap(&mut self, since: Moment) {
         self.more_to_reap = false;
-        let (mut orphan_was_killed, reaped_before, since) = (false, self.orphans_reaped, self.now());
+        let (mut orphan_was_killed, reaped_before) = (false, self.orphans_reaped);
         for _ in 0..REAPED_A_TURN {
             let children = match wait::next() {
                 Waited::Exited { pid, exit } if self.supervisor.running().any(|generation| generation.pid == pid) => {

@@ -38,9 +38,8 @@ impl Flood {
     }
 
     /// Until when nobody is to look.
-    pub fn rest(&mut self, now: Moment) -> Option<Moment> {
-        self.rest_until.take_if(|until| *until <= now);
-        self.rest_until
+    pub fn rest(&self, now: Moment) -> Option<Moment> {
+        self.rest_until.filter(|until| *until > now)
     }
 }
 
