@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Bench, Running, Scratch, counting};
+use support::{Bench, FREELY, Running, Scratch, counting};
 
 struct Counted {
     init: Running,
@@ -35,8 +35,6 @@ impl Counted {
         self.init.until(what, || is_so(self.figures()));
     }
 }
-
-const FREELY: [&str; 6] = ["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
 
 #[test]
 fn a_forwarded_signal_and_an_orphan_take_none() {

@@ -3,16 +3,11 @@
 mod support;
 
 use support::web::{get, loopback};
-use support::{Bench, Running, Scratch, children, descriptors, fixture, init, status_field};
+use support::{Bench, FREELY, Running, Scratch, children, descriptors, fixture, init, status_field};
 
 #[test]
 fn nothing_is_gained_over_many_restarts() {
-    let mut init = Bench::new(&["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"]).run(&[
-        "up",
-        "at 50 obey",
-        "at 500 obey",
-        "exit 1",
-    ]);
+    let mut init = Bench::new(&FREELY).run(&["up", "at 50 obey", "at 500 obey", "exit 1"]);
     let pid = init.init_pid();
     // Memory is counted to the byte in tests/allocations.rs.
     let measure = || (descriptors(pid), children(pid).len());

@@ -8,7 +8,7 @@ use serving::{free_port, get, is_refused};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use support::{Bench, Running, Scratch, descriptors, fixture, status_field};
+use support::{Bench, Running, Scratch, descriptors, fixture, kilobytes};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const OPTIONS: [&str; 5] = ["--hold-port", "--max-restarts", "1000", "--backoff", "0"];
@@ -22,11 +22,6 @@ fn start(statements: &[&str]) -> Running {
     let mut init = Bench::new(&OPTIONS).run(&[&["on USR1 say forwarded", "up"], statements, &["obey"]].concat());
     init.allow(Duration::from_secs(if many() > 100_000 { 600 } else { 30 }));
     init
-}
-
-fn kilobytes(init: &mut Running, field: &str) -> u64 {
-    let value = status_field(init.init_pid(), field).expect("it lives");
-    value.trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// It answers, forwards and restarts.
@@ -50,7 +45,7 @@ fn supervision_goes_on(init: &mut Running, generation: u32) {
 
 /// What the app does costs no more than this, in KiB of data and in descriptors.
 fn bounded(init: &mut Running, deed: &str) {
-    let data = kilobytes(init, "VmData");
+    let data = kilobytes(init.init_pid(), "VmData");
     let open = descriptors(init.init_pid());
     init.tell(deed);
     init.tell("say done");
@@ -61,7 +56,7 @@ fn bounded(init: &mut Running, deed: &str) {
         init.status();
         heard += 1;
     }
-    let after = kilobytes(init, "VmData");
+    let after = kilobytes(init.init_pid(), "VmData");
     println!(
         "{deed:.60}: {data} KiB before, {after} KiB after; {} descriptors; {heard} times asked meanwhile",
         descriptors(init.init_pid())
@@ -73,30 +68,29 @@ fn bounded(init: &mut Running, deed: &str) {
 const QUERY: &str =
     r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":#,"data":null,"address":"127.0.0.1","port":0,"addressType":4,"seq":#}"#;
 
-#[test]
-fn queries_without_an_end() {
+/// An app that does this, and an init that holds out.
+fn endured(deed: &str) {
     let mut init = start(&[]);
     init.out("up 1");
-    bounded(&mut init, &format!("wire flood {} {QUERY}", many()));
+    bounded(&mut init, deed);
     commands_are_kept_running(&mut init, 1);
 }
 
 #[test]
+fn queries_without_an_end() {
+    endured(&format!("wire flood {} {QUERY}", many()));
+}
+
+#[test]
 fn queries_whose_answers_nobody_reads() {
-    let mut init = start(&[]);
-    init.out("up 1");
-    bounded(&mut init, &format!("wire pour {} {QUERY}", many()));
-    commands_are_kept_running(&mut init, 1);
+    endured(&format!("wire pour {} {QUERY}", many()));
 }
 
 /// Closed as soon as they are asked for: what is held does not pile up for a while.
 #[test]
 fn ports_that_come_and_go() {
-    let mut init = start(&[]);
-    init.out("up 1");
     let close = r#"{"cmd":"NODE_CLUSTER","act":"close","key":"127.0.0.1:0:4:undefined:#","seq":#}"#;
-    bounded(&mut init, &format!("wire flood {} {QUERY}~{close}", many()));
-    commands_are_kept_running(&mut init, 1);
+    endured(&format!("wire flood {} {QUERY}~{close}", many()));
 }
 
 #[test]
@@ -120,7 +114,7 @@ fn megabytes_of_keys_and_data() {
     }
     init.tell("say done");
     init.out("done");
-    let data = kilobytes(&mut init, "VmData");
+    let data = kilobytes(init.init_pid(), "VmData");
     println!("{data} KiB");
     assert!(data < 4096 + 2048, "{data} KiB");
     commands_are_kept_running(&mut init, 1);
@@ -135,10 +129,10 @@ fn a_standby_that_asks_without_an_end() {
     let mut init = Bench::new(&options).run(&["up", &listen, &flood, "at 2 say poured", "at 1 wire serve", "at 1 wire serve", "pause"]);
     init.allow(Duration::from_secs(if many() > 100_000 { 600 } else { 30 }));
     init.log("waits as standby");
-    let data = kilobytes(&mut init, "VmData");
+    let data = kilobytes(init.init_pid(), "VmData");
     assert_eq!(get(HOST, port, "/"), "1", "the service does not feel it");
     init.out("poured");
-    let after = kilobytes(&mut init, "VmData");
+    let after = kilobytes(init.init_pid(), "VmData");
     assert!(after <= data + 1024, "{data} KiB before, {after} KiB after");
     assert_eq!(get(HOST, port, "/"), "1");
     assert_eq!(init.status()["generation"], 1);

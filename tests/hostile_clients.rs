@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::web::{get, loopback};
-use support::{Bench, Running, children, descriptors, status_field};
+use support::{Bench, Running, children, descriptors, kilobytes};
 
 const CLIENTS: usize = 1000;
 /// For all of them to be closed: a failure, not a measure.
@@ -110,7 +110,7 @@ fn a_thousand_of_them_change_nothing() {
     round(&mut init, &address, &mut generation);
     let pid = init.init_pid();
     let before = (descriptors(pid), children(pid).len());
-    let memory = || status_field(pid, "VmData").expect("it lives").trim_end_matches(" kB").parse::<u64>().expect("a number");
+    let memory = || kilobytes(pid, "VmData");
     let at_rest = memory();
     for wave in 1..=2 {
         let clients = attackers(&address);

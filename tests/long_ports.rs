@@ -6,7 +6,7 @@ mod support;
 
 use serving::{free_port, is_refused};
 use std::time::Duration;
-use support::{Bench, Running, children, descriptors, status_field};
+use support::{Bench, Running, children, descriptors, kilobytes};
 
 const OPTIONS: [&str; 7] = ["-v", "--max-restarts", "100000", "--restart-window", "0", "--backoff", "0"];
 
@@ -27,8 +27,7 @@ fn start(option: &str, port: u16) -> Running {
 /// What must not grow: descriptors, children, and the data segment in KiB.
 fn measure(init: &mut Running) -> (usize, usize, u64) {
     let pid = init.init_pid();
-    let data = status_field(pid, "VmData").expect("it lives");
-    (descriptors(pid), children(pid).len(), data.trim_end_matches(" kB").parse().expect("a number"))
+    (descriptors(pid), children(pid).len(), kilobytes(pid, "VmData"))
 }
 
 /// Has this happen again and again, and sees that after the first tenth nothing is gained.

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 use support::web::{get, loopback};
-use support::{Bench, Running, Stream, children, newest_node, on_every_node, status_field};
+use support::{Bench, Running, Stream, children, kilobytes, newest_node, on_every_node};
 
 /// What restartinit may have gained, in KiB: a line of 64 KiB, what it is read into, and pages that the allocator keeps.
 const MOST_GAINED: u64 = 512;
@@ -32,11 +32,7 @@ struct Memory {
 
 fn memory(init: &mut Running) -> Memory {
     let pid = init.init_pid();
-    let field = |name: &str| {
-        let text = status_field(pid, name).unwrap_or_else(|| panic!("no {name}"));
-        text.trim_end_matches(" kB").parse().unwrap_or_else(|error| panic!("{name} {text}: {error}"))
-    };
-    Memory { data: field("VmData"), most: field("VmHWM") }
+    Memory { data: kilobytes(pid, "VmData"), most: kilobytes(pid, "VmHWM") }
 }
 
 /// Asks a verb first, so that what the control door needs is there before it is measured.
@@ -135,9 +131,9 @@ fn a_line_of_a_hundred_megabytes() {
 /// The same by Node's own hand, on every major: it is one message, and the next one is understood.
 #[test]
 fn a_message_of_a_hundred_megabytes() {
-    for (_, node) in support::nodes() {
+    for node in support::nodes() {
         let script = "up(); told(() => process.send('x'.repeat(1e8), () => { say('sent'); process.send('ready'); })); stay();";
-        let mut init = Bench::new(&["-v", "--wait-ready", "1h"]).node(node, script);
+        let mut init = Bench::new(&["-v", "--wait-ready", "1h"]).node(node.binary.as_ref(), script);
         init.out("up 1");
         let start = before(&mut init);
         init.tell("send");

@@ -3,6 +3,7 @@
 
 #[path = "node_wire/parent.rs"]
 mod parent;
+mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -6,9 +6,10 @@ mod support;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use support::web::free_port;
 use support::{Bench, Running, Scratch, status_field};
 
 /// Lines that a hostile app sends: every kind of lie some hundred times.
@@ -137,10 +138,6 @@ fn in_a_user_namespace_everything_works() {
     assert!(get(http, "/readyz").starts_with("HTTP/1.1 200 "));
     init.signal(libc::SIGTERM);
     assert_eq!(init.exit_code(), 0);
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("its address").port()
 }
 
 fn get(port: u16, path: &str) -> String {

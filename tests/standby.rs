@@ -6,8 +6,7 @@ mod support;
 
 use serde_json::Value;
 use serving::{Node, app, commands, connect, free_port, get, hang_up, is_refused, kill, last_word, nodes, outside, send_request};
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use support::{Bench, Running, Scratch, Stream};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -36,6 +35,14 @@ fn waits(init: &Running, generation: u32) {
 fn answers(init: &Running, port: u16, generation: u32) {
     init.until("the old one has stopped accepting", || get(HOST, port, "/") == generation.to_string());
     (0..10).for_each(|_| assert_eq!(get(HOST, port, "/"), generation.to_string()));
+}
+
+/// A request that the first generation has and does not answer yet.
+fn in_flight(init: &Running, port: u16) -> TcpStream {
+    let mut stream = connect((HOST, port)).expect("a connection");
+    send_request(&mut stream, "/hold").expect("it is sent");
+    init.out("holding 1");
+    stream
 }
 
 /// The numbers of the generations that have this role.
@@ -298,9 +305,7 @@ fn a_planned_restart_overlaps() {
         let mut init = start(&["--hold-port"], node, &["plain", &port.to_string()]);
         let up = init.out("up 1");
         init.out("serving 1");
-        let mut stream = connect((HOST, port)).expect("a connection");
-        send_request(&mut stream, "/hold").expect("it is sent");
-        init.out("holding 1");
+        let stream = in_flight(&init, port);
         assert_eq!(init.verb(&["restart"]).code, Some(0));
         answers(&init, port, 2);
         let status = init.status();
@@ -335,9 +340,7 @@ fn a_drain_at_a_stop_answers_what_is_in_flight() {
         let [one, two] = [free_port(), free_port()];
         let mut init = start(&["--stop-by", "drain"], node, &["careless", &one.to_string(), &two.to_string()]);
         init.out("serving 1");
-        let mut stream = connect((HOST, one)).expect("a connection");
-        send_request(&mut stream, "/hold").expect("it is sent");
-        init.out("holding 1");
+        let stream = in_flight(&init, one);
         init.signal(libc::SIGTERM);
         init.until("it accepts nobody", || is_refused(one) && is_refused(two));
         init.signal(libc::SIGUSR2);
@@ -354,9 +357,7 @@ fn a_drain_at_a_planned_restart_answers_what_is_in_flight() {
         let mut init = start(&["--stop-by", "drain"], node, &["careless", &port.to_string()]);
         let up = init.out("up 1");
         init.out("serving 1");
-        let mut stream = connect((HOST, port)).expect("a connection");
-        send_request(&mut stream, "/hold").expect("it is sent");
-        init.out("holding 1");
+        let stream = in_flight(&init, port);
         assert_eq!(init.verb(&["restart"]).code, Some(0));
         answers(&init, port, 2);
         let old = outside(&mut init, last_word(&up));
@@ -375,10 +376,7 @@ fn a_drain_has_a_grace_period() {
     let port = free_port();
     let mut init = start(&["--stop-by", "drain", "--grace-period", "300ms"], node, &["careless", &port.to_string()]);
     init.out("serving 1");
-    let mut stream = connect((HOST, port)).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
-    send_request(&mut stream, "/hold").expect("it is sent");
-    init.out("holding 1");
+    let _stream = in_flight(&init, port);
     init.signal(libc::SIGTERM);
     let end = init.end();
     assert_eq!((end.code, end.logged("grace period").len()), (Some(137), 1), "{end:?}");

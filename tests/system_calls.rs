@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::RefCell;
 use std::process::{Child, Command, Stdio};
-use support::{Bench, Running, Scratch, status_field};
+use support::{Bench, FREELY, Running, Scratch, status_field};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, rt_sigreturn from the handler (which runs inside ppoll), kill. The
 /// floor is as high: an init must sleep, learn the number and send it. tini has sigtimedwait, kill and a waitpid.
@@ -26,8 +26,6 @@ const LOG_LINE: usize = 2;
 const BEFORE_THE_COMMAND: usize = 67;
 /// Asleep, nothing at all.
 const IDLE: usize = 0;
-
-const FREELY: [&str; 6] = ["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
 
 /// strace on a running init and on what it spawns, from when it slept until it sleeps again.
 struct Trace {

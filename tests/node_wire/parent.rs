@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use crate::support::nodes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use restartinit::node::SocketId;
 use restartinit::node::channel::{Channel, Event, Options};
@@ -25,19 +26,9 @@ use restartinit::sys::listeners::{self, Held};
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 pub fn on_every_node(scene: impl Fn(&Path)) {
-    static NODES: OnceLock<Vec<(String, PathBuf)>> = OnceLock::new();
-    let nodes = NODES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node-versions");
-        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("tests/node-versions");
-        assert!(output.status.success(), "tests/node-versions failed: it says why on stderr");
-        let text = String::from_utf8(output.stdout).expect("its lines");
-        let nodes: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).map(|(name, path)| (name.into(), path.into())).collect();
-        assert_eq!(nodes.len(), 5, "{text}");
-        nodes
-    });
-    for (version, binary) in nodes {
-        println!("Node {version}");
-        scene(binary);
+    for node in nodes() {
+        println!("Node {}", node.version);
+        scene(Path::new(&node.binary));
     }
 }
 

@@ -1,25 +1,12 @@
 //! Clients, as plain as can be: one connection, one request, the answer's body.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// No read waits longer; a test that gets here has failed.
 pub const LIMIT: Duration = Duration::from_secs(20);
-
-/// A port that nobody is on. Below those that the kernel hands out by itself, and each one once in a process: tests run side by side.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = std::process::id() as u16 % 250 * 80;
-    loop {
-        let port = 11_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() && TcpListener::bind(("::", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 pub fn connect(to: impl Into<SocketAddr>) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&to.into(), LIMIT)?;

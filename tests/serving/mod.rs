@@ -1,13 +1,15 @@
 //! Apps that serve, real Node of every major among them, and the clients that ask them. Knows no option of the program under test.
 #![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
+mod apps;
 mod clients;
 pub mod load;
-mod nodes;
 mod tls;
 
-pub use clients::{ask, connect, free_port, get, get_unix, hang_up, is_refused, send_request};
-pub use nodes::{Node, app, frameworks, nodes};
+pub use crate::support::web::free_port;
+pub use crate::support::{Node, nodes};
+pub use apps::{app, frameworks};
+pub use clients::{ask, connect, get, get_unix, hang_up, is_refused, send_request};
 pub use tls::Certificate;
 
 use crate::support::{Running, children, status_field};

@@ -27,6 +27,9 @@ pub enum Place {
 /// Every way in which the fixture's descendants get away from it.
 pub const KINDS: [&str; 6] = ["plain", "group", "session", "orphan", "daemon", "thread"];
 
+/// Restarts at once and without an end.
+pub const FREELY: [&str; 6] = ["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
+
 pub struct Bench {
     program: PathBuf,
     arguments: Vec<OsString>,

@@ -16,11 +16,11 @@ mod terminal;
 mod transcript;
 pub mod web;
 
-pub use bench::{Bench, KINDS, Place, plain};
+pub use bench::{Bench, FREELY, KINDS, Place, plain};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
-pub use nodes::{newest_node, nodes, on_every_node};
+pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
 pub use paths::{Scratch, counting, fixture, init, is_restartinit};
-pub use procfs::{children, descriptors, sockets, status_field};
+pub use procfs::{children, descriptors, kilobytes, sockets, status_field};
 pub use running::{End, Running};
 pub use transcript::Stream;

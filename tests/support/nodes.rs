@@ -2,7 +2,7 @@
 
 use super::{Bench, Running};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -18,36 +18,54 @@ const PRELUDE: &str = "\
     const spin = (ms) => { const until = Date.now() + ms; while (Date.now() < until); };\
     const hang = () => { for (;;); };";
 
-/// Each major's version and binary.
-pub fn nodes() -> &'static [(String, PathBuf)] {
-    static NODES: OnceLock<Vec<(String, PathBuf)>> = OnceLock::new();
+#[derive(Debug)]
+pub struct Node {
+    pub version: String,
+    pub binary: String,
+}
+
+/// Every major that `tests/node-versions` installs; `NODE_MAJORS=20,24` for some of them. Says which it are.
+pub fn nodes() -> &'static [Node] {
+    static NODES: OnceLock<Vec<Node>> = OnceLock::new();
     NODES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node-versions");
-        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("tests/node-versions");
-        assert!(output.status.success(), "tests/node-versions failed: it says why on stderr");
-        let text = String::from_utf8(output.stdout).expect("its lines");
-        let nodes: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).map(|(name, path)| (name.into(), path.into())).collect();
-        assert_eq!(nodes.len(), 5, "{text}");
-        let names: Vec<&str> = nodes.iter().map(|(name, _): &(String, PathBuf)| name.as_str()).collect();
+        let text = lines_of("tests/node-versions");
+        let chosen = std::env::var("NODE_MAJORS").ok();
+        let chosen: Option<Vec<&str>> = chosen.as_deref().map(|chosen| chosen.split(',').collect());
+        let is_chosen = |version: &str| {
+            let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
+            chosen.as_ref().is_none_or(|chosen| chosen.contains(&major))
+        };
+        let all = text.lines().filter_map(|line| line.split_once(' ')).filter(|(version, _)| is_chosen(version));
+        let nodes: Vec<Node> = all.map(|(version, binary)| Node { version: version.into(), binary: binary.into() }).collect();
+        assert_eq!(nodes.len(), chosen.map_or(5, |chosen| chosen.len()), "{text}");
+        let names: Vec<&str> = nodes.iter().map(|node| node.version.as_str()).collect();
         // Past the test harness, which keeps what a passing test prints: which versions ran is part of the result.
         let _ = writeln!(std::io::stderr(), "Node {}", names.join(", "));
         nodes
     })
 }
 
+/// What a script of the project prints, which must succeed.
+pub fn lines_of(script: &str) -> String {
+    let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script)).stderr(Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| panic!("{script}: {error}"));
+    assert!(output.status.success(), "{script} failed: it says why on stderr");
+    String::from_utf8(output.stdout).expect("its lines")
+}
+
 /// Runs a scene on every major, all at once: most of it is waiting.
 pub fn on_every_node(scene: impl Fn(&Path) + Sync) {
     std::thread::scope(|threads| {
-        for (version, binary) in nodes() {
-            let run = || scene(binary);
-            std::thread::Builder::new().name(format!("Node {version}")).spawn_scoped(threads, run).expect("a thread");
+        for node in nodes() {
+            let run = || scene(Path::new(&node.binary));
+            std::thread::Builder::new().name(format!("Node {}", node.version)).spawn_scoped(threads, run).expect("a thread");
         }
     });
 }
 
 /// The newest one, where the version cannot matter.
 pub fn newest_node() -> &'static Path {
-    nodes().last().map(|(_, binary)| binary.as_path()).expect("five majors")
+    nodes().last().map(|node| Path::new(&node.binary)).expect("five majors")
 }
 
 impl Bench {

@@ -18,6 +18,12 @@ pub fn status_field(pid: i32, field: &str) -> Option<String> {
     fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned())
 }
 
+/// One field of the process's status that is an amount of memory, in KiB.
+pub fn kilobytes(pid: i32, field: &str) -> u64 {
+    let value = status_field(pid, field).expect("it lives");
+    value.trim_end_matches(" kB").parse().unwrap_or_else(|error| panic!("{field} {value}: {error}"))
+}
+
 /// How many descriptors it has open.
 pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
