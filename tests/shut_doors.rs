@@ -4,13 +4,13 @@
 mod support;
 
 use serde_json::Value;
-use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
+use support::strace::Trace;
 use support::web::free_port;
-use support::{Bench, Running, Scratch, status_field};
+use support::{Bench, Running};
 
 /// Lines that a hostile app sends: every kind of lie some hundred times.
 const LIES: &str = "4000";
@@ -38,41 +38,6 @@ fn dropped(line: Vec<String>) -> Vec<String> {
     WITHOUT_RIGHTS.iter().map(|part| (*part).to_owned()).chain(line).collect()
 }
 
-/// strace on the running init alone, until it ends.
-struct Trace {
-    strace: RefCell<Child>,
-    folder: Scratch,
-}
-
-impl Trace {
-    fn attach(init: &mut Running) -> Self {
-        let pid = init.init_pid();
-        let asleep = || status_field(pid, "State").is_some_and(|state| state.starts_with('S'));
-        init.until("the init sleeps", asleep);
-        let folder = Scratch::new();
-        let line = ["-qq", "-s", "128", "-o", &folder.path("calls"), "-p", &pid.to_string()].map(str::to_owned);
-        let strace = Command::new("strace").args(line).stdin(Stdio::null()).spawn().expect("strace (Debian: strace) starts");
-        let trace = Self { strace: RefCell::new(strace), folder };
-        init.until("strace sees the init sleep (does it need root, or kernel.yama.ptrace_scope=0?)", || {
-            assert_eq!(trace.strace.borrow_mut().try_wait().expect("its status"), None, "strace has ended");
-            std::fs::read_to_string(trace.folder.path("calls")).is_ok_and(|text| text.contains('('))
-        });
-        trace
-    }
-
-    /// All calls up to now, as strace writes them.
-    fn calls(&self) -> Vec<String> {
-        self.folder.read("calls").lines().filter(|line| line.contains('(')).map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = self.strace.get_mut().kill();
-        let _ = self.strace.get_mut().wait();
-    }
-}
-
 fn name_of(call: &str) -> &str {
     call.split('(').next().unwrap_or_default()
 }
@@ -92,11 +57,12 @@ fn a_hostile_app_has_pid_1_do_nothing_beyond_its_rules() {
     for seed in ["1", "2", "3"] {
         let mut init =
             Bench::new(&["--hold-port", "--watchdog", "1h", "--restart", "never"]).command(dropped(hostile(&["fuzz", seed, LIES])));
-        let trace = Trace::attach(&mut init);
+        let trace = Trace::attach(&mut init, &["-s", "128"]);
         init.tell("go");
         let told = init.out(&format!("sent {LIES},"));
         assert!(told.contains(" 0 low, 0 paths") && !told.contains("got 0 "), "some questions are answered, none beyond: {told}");
-        let calls = trace.calls();
+        let mut calls = trace.lines();
+        calls.retain(|line| line.contains('('));
         assert_eq!(init.end().code, Some(0), "it ended by itself: nobody killed it");
         assert!(calls.len() > 1000, "strace has seen the conversation: {} calls", calls.len());
         for call in &calls {

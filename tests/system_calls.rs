@@ -3,9 +3,8 @@
 
 mod support;
 
-use std::cell::RefCell;
-use std::process::{Child, Command, Stdio};
-use support::{Bench, FREELY, Running, Scratch, status_field};
+use support::strace::{Trace, asleep};
+use support::{Bench, FREELY, Running};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, rt_sigreturn from the handler (which runs inside ppoll), kill. The
 /// floor is as high: an init must sleep, learn the number and send it. tini has sigtimedwait, kill and a waitpid.
@@ -27,13 +26,6 @@ const BEFORE_THE_COMMAND: usize = 67;
 /// Asleep, nothing at all.
 const IDLE: usize = 0;
 
-/// strace on a running init and on what it spawns, from when it slept until it sleeps again.
-struct Trace {
-    strace: RefCell<Child>,
-    folder: Scratch,
-    pid: i32,
-}
-
 /// One system call: who, which, and what came back as far as that was on the same line.
 #[derive(Debug)]
 struct Call {
@@ -42,42 +34,14 @@ struct Call {
     result: Option<i64>,
 }
 
-fn asleep(pid: i32) -> bool {
-    status_field(pid, "State").is_some_and(|state| state.starts_with('S'))
+/// On the init and on what it spawns.
+fn trace(init: &mut Running) -> Trace {
+    Trace::attach(init, &["-f"])
 }
 
-impl Trace {
-    fn attach(init: &mut Running) -> Self {
-        let pid = init.init_pid();
-        init.until("the init sleeps", || asleep(pid));
-        let folder = Scratch::new();
-        let line = ["-f", "-qq", "-o", &folder.path("calls"), "-p", &pid.to_string()].map(str::to_owned);
-        let strace = Command::new("strace").args(line).stdin(Stdio::null()).spawn().expect("strace (Debian: strace) starts");
-        let trace = Self { strace: RefCell::new(strace), folder, pid };
-        init.until("strace sees the init sleep (does it need root, or kernel.yama.ptrace_scope=0?)", || {
-            assert_eq!(trace.strace.borrow_mut().try_wait().expect("its status"), None, "strace has ended");
-            std::fs::read_to_string(trace.folder.path("calls")).is_ok_and(|text| text.contains('('))
-        });
-        trace
-    }
-
-    /// The calls since, without the one in which the init slept when strace came.
-    fn calls(self, init: &Running) -> Vec<Call> {
-        init.until("the init sleeps again", || asleep(self.pid));
-        let strace = i32::try_from(self.strace.borrow().id()).expect("a pid");
-        // SAFETY: a plain system call; the child has not been collected, so the pid is its own.
-        unsafe { libc::kill(strace, libc::SIGINT) };
-        init.until("strace has let go", || self.strace.borrow_mut().try_wait().expect("its status").is_some());
-        let text = self.folder.read("calls");
-        text.lines().filter_map(Call::read).skip(1).collect()
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = self.strace.get_mut().kill();
-        let _ = self.strace.get_mut().wait();
-    }
+/// The calls since, without the one in which the init slept when strace came.
+fn calls(trace: Trace, init: &Running) -> Vec<Call> {
+    trace.end(init).iter().filter_map(|line| Call::read(line)).skip(1).collect()
 }
 
 impl Call {
@@ -112,14 +76,14 @@ fn a_forwarded_signal() {
     init.out("up");
     init.signal(libc::SIGUSR1);
     init.out("got SIGUSR1 1");
-    let trace = Trace::attach(&mut init);
+    let trace = trace(&mut init);
     let pid = trace.pid;
     for count in 2..12 {
         init.signal(libc::SIGUSR1);
         init.out(&format!("got SIGUSR1 {count}"));
         init.until("it sleeps", || asleep(pid));
     }
-    let calls = trace.calls(&init);
+    let calls = calls(trace, &init);
     let calls = own(&calls, pid);
     assert_eq!(calls.iter().filter(|call| call.name == "kill").count(), 10, "{}", names(&calls));
     assert_within(&calls, 10, FORWARDED_SIGNAL);
@@ -129,7 +93,7 @@ fn a_forwarded_signal() {
 fn an_orphan() {
     let mut init = Bench::new(&[]).run(&["up", "obey"]);
     init.out("up");
-    let trace = Trace::attach(&mut init);
+    let trace = trace(&mut init);
     let pid = trace.pid;
     for _ in 0..10 {
         init.tell("orphans 1");
@@ -137,7 +101,7 @@ fn an_orphan() {
         init.out("alone");
         init.until("it sleeps", || asleep(pid));
     }
-    let calls = trace.calls(&init);
+    let calls = calls(trace, &init);
     let calls = own(&calls, pid);
     assert_eq!(reaped(&calls), 10, "{}", names(&calls));
     assert_within(&calls, 10, ORPHAN);
@@ -147,12 +111,12 @@ fn an_orphan() {
 fn many_orphans_are_reaped_in_few_wake_ups() {
     let mut init = Bench::new(&[]).run(&["up", "obey"]);
     init.out("up");
-    let trace = Trace::attach(&mut init);
+    let trace = trace(&mut init);
     let pid = trace.pid;
     init.tell("orphans 200");
     init.tell("await-alone");
     init.out("alone");
-    let calls = trace.calls(&init);
+    let calls = calls(trace, &init);
     let calls = own(&calls, pid);
     assert_eq!(reaped(&calls), 200, "{}", names(&calls));
     let wake_ups = calls.iter().filter(|call| call.name == "ppoll").count();
@@ -168,14 +132,14 @@ fn restarts(options: &[&str], limit: usize) {
     init.out("up 1");
     init.tell("exit 1");
     init.out("up 2");
-    let trace = Trace::attach(&mut init);
+    let trace = trace(&mut init);
     let pid = trace.pid;
     for generation in 3..13 {
         init.tell("exit 1");
         init.out(&format!("up {generation}"));
         init.until("it sleeps", || asleep(pid));
     }
-    let calls = trace.calls(&init);
+    let calls = calls(trace, &init);
     let ours = own(&calls, pid);
     assert_eq!(ours.iter().filter(|call| ["clone", "clone3", "vfork"].contains(&call.name.as_str())).count(), 10, "{}", names(&ours));
     assert_within(&ours, 10, limit);
@@ -203,12 +167,12 @@ fn a_restart_with_its_line_in_the_log() {
 fn idle() {
     let mut init = Bench::new(&[]).run(&["up", "obey"]);
     init.out("up");
-    let trace = Trace::attach(&mut init);
+    let trace = trace(&mut init);
     let pid = trace.pid;
     init.tell("sleep 1200");
     init.tell("say rested");
     init.out("rested");
-    let calls = trace.calls(&init);
+    let calls = calls(trace, &init);
     let calls = own(&calls, pid);
     assert_eq!(calls.len(), IDLE, "{}", names(&calls));
 }
