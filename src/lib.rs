@@ -1,5 +1,5 @@
 //! restartinit's rooms. `run` and `verbs` are the halls, the only places that know both thought and hands. Thought (`config`, `node`, `observe`,
-//! `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
+//! `procfs`, `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
 
 #![deny(unsafe_code)]
 #![deny(
@@ -20,6 +20,7 @@ pub mod logger;
 pub mod node;
 pub mod observe;
 pub mod porch;
+pub mod procfs;
 pub mod run;
 pub mod signal;
 pub mod supervisor;

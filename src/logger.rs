@@ -34,6 +34,17 @@ pub fn init(config: &Config) {
     let _ = builder.try_init();
 }
 
+/// A warning that would be the same each time: told once.
+macro_rules! warn_once {
+    ($($argument:tt)*) => {{
+        static TOLD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        if !TOLD.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            log::warn!($($argument)*);
+        }
+    }};
+}
+pub(crate) use warn_once;
+
 /// Whether anybody wants to be told of it.
 pub fn is_told(report: &Report) -> bool {
     log::log_enabled!(report.level())

@@ -1,15 +1,20 @@
-//! The executable: the porch, and the allocator, which a library must leave to its user.
+//! The executable: the porch, and the allocator, which a library must leave to its user. It has a C `main`: Rust's own start ends the
+//! process where descriptor 0, 1 or 2 is closed and there is no /dev/null, and sets up what an init has no use for.
 
-#![deny(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
+#![allow(unsafe_code)]
 
-use std::process::ExitCode;
-
-use restartinit::porch;
 use restartinit::sys::allocator::Patient;
 
 #[global_allocator]
 static ALLOCATOR: Patient = Patient;
 
-fn main() -> ExitCode {
-    porch::main()
+/// # Safety
+/// Only the C runtime calls it.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn main(count: libc::c_int, arguments: *const *const libc::c_char) -> libc::c_int {
+    // SAFETY: the C runtime passes `count` strings.
+    let arguments = unsafe { restartinit::sys::environment::arguments(count, arguments) };
+    restartinit::porch::main(arguments).into()
 }

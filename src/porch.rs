@@ -1,33 +1,35 @@
 //! The porch: arguments and environment to a request, a request to an exit code. The only home of anyhow.
 
+use std::ffi::OsString;
 use std::io::Write as _;
-use std::process::ExitCode;
+
+use anyhow::Context as _;
 
 use crate::config::{self, Request};
 use crate::supervisor::exit::USAGE;
-use crate::sys::{signals, stderr};
+use crate::sys::{environment, signals, stderr, stdio};
 use crate::{logger, run, verbs};
 
-/// The whole program, but for its allocator.
-pub fn main() -> ExitCode {
+/// The whole program, but for its allocator. `arguments` are those after the program's name; gives back the exit code.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     // Before anything else: PID 1 loses a signal that it neither handles nor blocks.
     signals::block_all();
+    let filled = stdio::fill_closed();
     stderr::prepare();
-    match serve() {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let line = logger::one_line(format!("restartinit: {error:#}"));
-            stderr::write_line(format!("{line}\n").as_bytes());
-            ExitCode::from(USAGE)
-        }
-    }
+    let filled = filled.context("descriptors 0 to 2 are not all open, and nothing can be opened in their place");
+    filled.and_then(|()| serve(arguments)).unwrap_or_else(|error| {
+        let line = logger::one_line(format!("restartinit: {error:#}"));
+        stderr::write_line(format!("{line}\n").as_bytes());
+        USAGE
+    })
 }
 
-fn serve() -> anyhow::Result<u8> {
-    match config::read(std::env::args_os().skip(1), std::env::vars_os())? {
+fn serve(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<u8> {
+    match config::read(arguments, environment::variables())? {
         Request::Print(text) => {
+            let mut out = std::io::stdout();
             // Whoever asked has closed stdout: nobody is left to be told.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             Ok(0)
         }
         Request::Supervise { config, command, warnings } => {

@@ -3,6 +3,7 @@
 
 mod acts;
 mod channels;
+mod descendants;
 mod memory;
 mod observing;
 mod preparing;
@@ -18,22 +19,25 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::config::values::RestartPolicy;
 use crate::config::{Config, TERMINATION_LOG};
 use crate::logger;
 use crate::signal::Signal;
-use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Actions, Event, News};
-use crate::supervisor::exit::{Exit, Reason};
+use crate::supervisor::exit::Exit;
 use crate::supervisor::flood::Flood;
 use crate::supervisor::report::{Ending, Report};
 use crate::supervisor::time::Moment;
+use crate::supervisor::{Supervisor, Surroundings};
 use crate::sys::poll::Poller;
-use crate::sys::signals::{self, Arrival};
-use crate::sys::spawn::{Hygiene, Launcher};
+use crate::sys::signals::{self, Arrival, SignalReader};
+use crate::sys::spawn::{ChildSetup, Launcher};
+use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
-use crate::sys::{processes, stderr};
+use crate::sys::{environment, processes, stderr};
 use channels::Channels;
+use descendants::Descendants;
 use memory::Memory;
 use nix::poll::PollFlags;
 use preparing::{forks_a_cluster, not_passed_on};
@@ -41,8 +45,11 @@ use retrying::Retrying;
 use server::Server;
 use sockets::Sockets;
 
-/// Children reaped in one turn, so that a flood of orphans cannot keep a signal waiting.
-const REAPED_A_TURN: usize = 16_384;
+/// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked at.
+const REAPING: Duration = Duration::from_millis(10);
+const REAPED_A_LOOK: usize = 64;
+/// Signals of one turn, unless very many are sent.
+const MOST_ARRIVALS: usize = 32;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
 const MOST_EXPECTED: usize = 16;
 /// How long the last lines may take to be read, at the end.
@@ -59,14 +66,16 @@ struct Hall {
     control_settled: bool,
     channels: Channels,
     /// The settings that are the hands' business.
-    wiring: Wiring,
+    spawn_options: SpawnOptions,
+    signals: SignalReader,
+    /// Of this turn.
+    arrivals: Vec<Arrival>,
     /// Keep numbers taken that are other sockets' in the command.
     _placeholders: Vec<OwnedFd>,
     terminal: Option<Terminal>,
     memory: Memory,
     own_pid: i32,
-    /// Children that were there before us: nobody's leftovers.
-    foreign: Vec<i32>,
+    descendants: Descendants,
     command: String,
     termination_log: Option<std::path::PathBuf>,
     orphans_reaped: u64,
@@ -82,7 +91,7 @@ struct Hall {
 
 /// What a generation is given by the settings.
 #[derive(Clone, Copy, Debug)]
-struct Wiring {
+struct SpawnOptions {
     has_channel: bool,
     holds_ports: bool,
     tells_role: bool,
@@ -92,29 +101,42 @@ struct Wiring {
 ///
 /// # Errors
 /// Before the first spawn only: what could not be set up.
-pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
+pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let own_pid = std::process::id() as i32;
     let is_init = own_pid == 1;
     let ignore_hup = signals::is_ignored(libc::SIGHUP);
-    let memory = Memory::new(config.max_memory)?;
+    signals::reset_dispositions(ignore_hup);
+    let signals = SignalReader::open()?;
+    let memory = Memory::new(config.max_memory);
     let server = Server::open(config.http.as_ref())?;
-    signals::install()?;
+    if !is_init && processes::spawns_elsewhere() {
+        // The first process of a PID namespace is its init: with it, the kernel ends the rest and lets nothing be started any more.
+        log::warn!("the command is the init of a PID namespace, which ends with it: no restart (unshare --pid without --fork?)");
+        config.restart = RestartPolicy::Never;
+    }
     if !is_init && let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
     }
     let terminal = Terminal::find();
-    let hygiene = Hygiene { own_group: terminal.is_none(), die_with_us: !is_init, ignore_hup, reset_signals: signals::reset_for_command };
+    let stdio = StatusFlags::now();
+    let prepare = move |generation| {
+        if generation > 1 {
+            stdio.restore();
+        }
+        signals::unblock_all();
+    };
+    let setup = ChildSetup { own_group: terminal.is_none(), die_with_us: !is_init, prepare: Box::new(prepare) };
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let termination_log = config.termination_log.clone();
-    let wiring = Wiring { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
+    let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = Sockets::open(&config.listen)?;
-    if wiring.holds_ports && forks_a_cluster(&command) {
+    if spawn_options.holds_ports && forks_a_cluster(&command) {
         log::warn!(
             "the app forks a cluster of its own: under --hold-port it runs as one worker, and nothing is forked (run it without --hold-port, or start \
              one server without cluster in each container)"
         );
     }
-    let mut launcher = Launcher::new(command, std::env::vars_os(), &not_passed_on(&config), hygiene)?;
+    let mut launcher = Launcher::new(command, &environment::entries(), &not_passed_on(&config), setup)?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
     if !passed_on.is_empty() {
         let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
@@ -124,15 +146,17 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         started: Instant::now(),
         launcher,
         channels: Channels::new(config.watchdog, sockets),
-        wiring,
+        spawn_options,
+        signals,
+        arrivals: Vec::with_capacity(MOST_ARRIVALS),
         _placeholders: placeholders,
-        supervisor: Supervisor::new(config, name.clone(), terminal.is_some() && !is_init, memory.limit()),
+        supervisor: Supervisor::new(config, name.clone(), Surroundings { job_control: terminal.is_some() && !is_init, is_init }),
         poller: Poller::default(),
         server,
         control_settled: false,
         orphans_reaped: 0,
         flood: Flood::default(),
-        foreign: if wait::any_children() { children_of(own_pid) } else { Vec::new() },
+        descendants: Descendants::new(own_pid, wait::any_children()),
         terminal,
         memory,
         own_pid,
@@ -142,7 +166,8 @@ pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
         actions: Actions::with_capacity(MOST_EXPECTED),
         reports: Vec::with_capacity(MOST_EXPECTED),
         ending: None,
-        more_to_reap: false,
+        // A child may have ended before CHLD was blocked.
+        more_to_reap: true,
     };
     let ending = loop {
         hall.turn();
@@ -159,11 +184,6 @@ fn is_kill(exit: Exit) -> bool {
     matches!(exit, Exit::Signal { signal: Signal::KILL, .. })
 }
 
-fn children_of(pid: i32) -> Vec<i32> {
-    let all = processes::list().unwrap_or_default();
-    all.into_iter().filter(|process| process.parent == pid).map(|process| process.pid).collect()
-}
-
 impl Hall {
     /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
@@ -177,18 +197,20 @@ impl Hall {
             Some(deadline) => Some(deadline.saturating_sub(now)),
             None => None,
         };
+        let timeout = timeout.into_iter().chain(stderr::pause()).min();
         self.poller.clear();
         if let Some(fd) = stderr::waits_for() {
             self.poller.add(fd, PollFlags::POLLOUT);
         }
+        self.signals.interests(rest.is_none()).for_each(|fd| self.poller.add(fd, PollFlags::POLLIN));
         self.channels.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
-        self.poller.wait(timeout, rest.is_none());
+        self.poller.wait(timeout);
         stderr::flush();
-        signals::take(|arrival| self.signal_arrived(arrival));
+        self.take_signals();
         let now = self.now();
         let reap_again = self.retrying.reap_at.take_if(|at| *at <= now).is_some();
-        if signals::take_child() || self.more_to_reap || reap_again {
+        if self.signals.take_child(|fd| !self.poller.seen(fd).is_empty()) || self.more_to_reap || reap_again {
             self.reap(now);
         }
         self.retrying.tick(now);
@@ -199,9 +221,8 @@ impl Hall {
                 self.channels.sockets.release_unused();
             }
         }
-        // A Ctrl-C from before a spawn has not reached what is spawned: whatever is pending is let in first, in the next turn.
-        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) && !signals::any_pending() {
-            self.tell(Event::Tick);
+        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+            self.tell(Event::Tick { signals_pending: signals::any_pending() });
         }
         // Before the new command can have said anything: the log is in order.
         self.reports.drain(..).for_each(|report| logger::tell(&report));
@@ -213,31 +234,37 @@ impl Hall {
         self.started.elapsed()
     }
 
-    fn signal_arrived(&mut self, arrival: Arrival) {
-        let Arrival { signal, count, by_kernel } = arrival;
-        let from_terminal = by_kernel && self.terminal.is_some() && signal.comes_from_terminals();
-        let command_has_it = from_terminal && self.supervisor.running().any(|generation| terminal::shares_our_group(generation.pid));
-        for _ in 0..count {
+    fn take_signals(&mut self) {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        self.signals.take(|fd| !self.poller.seen(fd).is_empty(), &mut arrivals);
+        for Arrival { signal, by_kernel } in arrivals.drain(..) {
+            let from_terminal = by_kernel && self.terminal.is_some() && signal.comes_from_terminals();
+            let command_has_it = from_terminal && self.supervisor.running().any(|generation| terminal::has_own_group(generation.pid));
             self.tell(Event::Signal { signal, command_has_it });
         }
+        self.arrivals = arrivals;
     }
 
     fn reap(&mut self, since: Moment) {
         self.more_to_reap = false;
         let (mut orphan_was_killed, reaped_before) = (false, self.orphans_reaped);
-        for _ in 0..REAPED_A_TURN {
+        for count in 1.. {
             let children = match wait::next() {
-                Waited::Exited { pid, exit } if self.supervisor.running().any(|generation| generation.pid == pid) => {
-                    let reason = (is_kill(exit) && self.memory.has_killed()).then_some(Reason::OutOfMemory);
+                Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
+                    let reason = if is_kill(exit) { self.memory.reason_of_kill(peak) } else { None };
                     self.channels.exited(pid);
                     self.retrying.forget(pid);
                     self.tell(Event::Exited { pid, exit, reason });
                     continue;
                 }
                 // An orphan: there may be thousands at once.
-                Waited::Exited { pid, exit } => {
+                Waited::Exited { pid, exit, .. } => {
                     (self.orphans_reaped, orphan_was_killed) = (self.orphans_reaped + 1, orphan_was_killed || is_kill(exit));
-                    self.foreign.retain(|foreign| *foreign != pid);
+                    self.descendants.reaped(pid);
+                    if count % REAPED_A_LOOK == 0 && self.now() >= since.saturating_add(REAPING) {
+                        self.more_to_reap = true;
+                        return;
+                    }
                     continue;
                 }
                 Waited::Stopped { pid, signal } => {
@@ -251,12 +278,11 @@ impl Hall {
             };
             if orphan_was_killed {
                 // So that its end is not taken for the reason of a command's later one.
-                self.memory.has_killed();
+                self.memory.forget_kills();
             }
             self.flood.looked(since, self.now(), self.orphans_reaped - reaped_before);
             return self.tell(Event::Reaped { children });
         }
-        self.more_to_reap = true;
     }
 
     /// Tells the supervisor, and does what it answers, in that order.

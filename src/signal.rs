@@ -18,6 +18,7 @@ impl Signal {
     pub const QUIT: Signal = Signal(libc::SIGQUIT as u8);
     pub const KILL: Signal = Signal(libc::SIGKILL as u8);
     pub const TERM: Signal = Signal(libc::SIGTERM as u8);
+    pub const CONT: Signal = Signal(libc::SIGCONT as u8);
     pub const TSTP: Signal = Signal(libc::SIGTSTP as u8);
     pub const TTIN: Signal = Signal(libc::SIGTTIN as u8);
     pub const TTOU: Signal = Signal(libc::SIGTTOU as u8);
@@ -68,6 +69,14 @@ impl Signal {
         ![SIGKILL, SIGSTOP, SIGCHLD, SIGILL, SIGFPE, SIGSEGV, SIGBUS].contains(&self.number())
     }
 
+    /// Whether it ends a process that neither handles, blocks nor ignores it. KILL apart, whose sender means it, and ABRT, which is sent
+    /// for the core dump.
+    pub fn ends_the_unprepared(self) -> bool {
+        use libc::{SIGABRT, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGURG};
+        let spares = [SIGABRT, SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGURG].contains(&self.number());
+        !spares && !self.stops_a_job() && self != Signal::WINCH
+    }
+
     fn bit(self) -> u64 {
         1 << (self.0 - 1)
     }
@@ -95,6 +104,15 @@ impl fmt::Debug for Signal {
 pub struct SignalSet(u64);
 
 impl SignalSet {
+    /// As the kernel writes a set: signal 1 is the lowest bit.
+    pub fn of_bits(bits: u64) -> SignalSet {
+        SignalSet(bits)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub fn insert(&mut self, signal: Signal) {
         self.0 |= signal.bit();
     }
@@ -111,6 +129,17 @@ impl SignalSet {
             left &= left.checked_sub(1)?;
             Some(Signal(lowest + 1))
         })
+    }
+
+    pub fn union(self, other: SignalSet) -> SignalSet {
+        SignalSet(self.0 | other.0)
+    }
+
+    /// Takes out all that are in `other` as well.
+    pub fn take_common(&mut self, other: SignalSet) -> SignalSet {
+        let common = SignalSet(self.0 & other.0);
+        self.0 &= !other.0;
+        common
     }
 
     /// Takes all signals out.

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::config::Verb;
 use crate::observe::http::{RESTART, STATUS_TEXT, read_answer, request};
-use crate::sys::{doors, signals};
+use crate::sys::{doors, processes, signals};
 
 /// How long restartinit has to answer; a restart takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,15 +20,22 @@ const LONGEST: usize = 1 << 20;
 /// Asks, prints, and gives back the exit code: 0, or 1 with one line on stderr.
 pub fn run(verb: Verb) -> u8 {
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
-    signals::reset_for_command(false, false);
+    signals::reset_dispositions(false);
+    signals::unblock_all();
     match ask(verb) {
         Ok((200, _)) if verb == Verb::Health => 0,
         // Whoever asked has closed stdout: nobody is left to be told.
-        Ok((200, body)) => u8::from(io::stdout().write_all(body.as_bytes()).is_err()),
+        Ok((200, body)) => u8::from(print(&body).is_err()),
         Ok((_, body)) if verb == Verb::Restart => complain(&format!("not restarted: {}", body.trim_end())),
         Ok((_, body)) => complain(body.trim_end()),
         Err(why) => complain(&why),
     }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 fn complain(line: &str) -> u8 {
@@ -65,7 +72,10 @@ fn stuck() -> String {
 
 /// A connection to somebody who is believed to be this container's restartinit.
 fn connect() -> Result<OwnedFd, String> {
-    let nowhere = |error| format!("cannot find this container's restartinit: {error}: is /proc mounted?");
+    let nowhere = |error: io::Error| {
+        let why = if processes::proc_is_mounted() { error.to_string() } else { "/proc is not mounted".to_owned() };
+        format!("cannot find this container's restartinit: {why}")
+    };
     let name = doors::control_name().map_err(nowhere)?;
     let socket = doors::connect_control(&name, PATIENCE).map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => "no restartinit in this container: is it the entrypoint?".to_owned(),

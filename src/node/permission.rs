@@ -3,6 +3,7 @@
 
 use super::Errno;
 use super::spec::Spec;
+use crate::procfs::{field, number, words};
 
 /// Linux's numbers of the capabilities that matter to bind(2).
 const CAP_DAC_OVERRIDE: u64 = 1;
@@ -54,11 +55,11 @@ pub struct Credentials {
 
 impl Credentials {
     /// Reads `/proc/PID/status`; says nothing of the namespace yet.
-    pub fn parse(status: &str) -> Option<Credentials> {
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let effective_id = |name| field(name)?.split_ascii_whitespace().nth(1)?.parse().ok();
-        let effective = u64::from_str_radix(field("CapEff")?.trim(), 16).ok()?;
-        Some(Credentials { euid: effective_id("Uid")?, egid: effective_id("Gid")?, effective, same_user_namespace: None })
+    pub fn parse(status: &[u8]) -> Option<Credentials> {
+        let effective_id = |name| number(words(field(status, name)?).nth(1)?);
+        let effective = std::str::from_utf8(field(status, "CapEff:")?.trim_ascii()).ok()?;
+        let effective = u64::from_str_radix(effective, 16).ok()?;
+        Some(Credentials { euid: effective_id("Uid:")?, egid: effective_id("Gid:")?, effective, same_user_namespace: None })
     }
 
     fn has(&self, capability: u64) -> bool {
@@ -128,10 +129,10 @@ mod tests {
 
     #[test]
     fn status_is_read() {
-        let status = "Name:\tUid: x\nUid:\t0\t1000\t0\t0\nGid:\t0\t5\t0\t0\nCapInh:\t0\nCapEff:\t00000000a80425fb\n";
+        let status = b"Name:\tUid: \xff\xe6\nUid:\t0\t1000\t0\t0\nGid:\t0\t5\t0\t0\nCapInh:\t0\nCapEff:\t00000000a80425fb\n";
         let read = Credentials { euid: 1000, egid: 5, effective: 0xa804_25fb, same_user_namespace: None };
         assert_eq!(Credentials::parse(status), Some(read));
-        for bad in ["", "Uid:\t0\nGid:\t0\t0\nCapEff:\t0\n", "Uid:\t0\t0\nGid:\t0\t0\nCapEff:\tx\n"] {
+        for bad in [&b""[..], b"Uid:\t0\nGid:\t0\t0\nCapEff:\t0\n", b"Uid:\t0\t0\nGid:\t0\t0\nCapEff:\tx\n"] {
             assert_eq!(Credentials::parse(bad), None);
         }
     }

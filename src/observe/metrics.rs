@@ -43,7 +43,7 @@ pub fn page(snapshot: &Snapshot) -> String {
         page.gauge("restartinit_child_start_time_seconds", "When this generation started, in seconds since 1970.", started);
     }
     page.bytes("restartinit_child_resident_memory_bytes", "Resident memory of the command's process.", memory.resident);
-    let limit = memory.limit.as_ref().map(|limit| limit.bytes);
+    let limit = memory.limit.as_ref().and_then(|limit| limit.bytes);
     page.bytes("restartinit_memory_limit_bytes", "Above this the command is restarted gracefully (--max-memory).", limit);
     page.bytes("restartinit_cgroup_working_set_bytes", "Working set of the container's memory cgroup.", memory.cgroup_working_set);
     page.bytes("restartinit_cgroup_memory_limit_bytes", "Limit of the container's memory cgroup.", memory.cgroup_limit);

@@ -34,6 +34,10 @@ pub struct Snapshot {
     pub next_restart_in: Option<Duration>,
     /// The latest first.
     pub last_exits: Vec<LastExit>,
+    /// The pid of a command that restartinit may not signal.
+    pub cannot_signal: Option<i32>,
+    /// How many leftovers it may not signal, and leaves alone.
+    pub leftovers_left: usize,
     /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
     pub restarts_total: Vec<(&'static str, u64)>,
     pub counters: Counters,
@@ -122,7 +126,8 @@ pub struct Memory {
 /// `--max-memory`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemoryLimit {
-    pub bytes: u64,
+    /// `None`: it is a part of a limit that there is not.
+    pub bytes: Option<u64>,
     /// As it was given: `80%`.
     pub shown: String,
 }
@@ -173,7 +178,8 @@ mod tests {
         pub fn example() -> Snapshot {
             let second = Duration::from_secs;
             let killed = Exit::Signal { signal: Signal::KILL, core_dumped: false };
-            let oom = Run { generation: 2, pid: 19, exit: killed, reason: Some(Reason::OutOfMemory), uptime: second(3000) };
+            let oom =
+                Run { generation: 2, pid: 19, exit: killed, reason: Some(Reason::OutOfMemory { certain: true }), uptime: second(3000) };
             let crash = Run { generation: 1, pid: 7, exit: Exit::Code(1), reason: None, uptime: Duration::from_millis(3200) };
             Snapshot {
                 version: "0.1.0",
@@ -191,11 +197,13 @@ mod tests {
                 restart_window: second(60),
                 next_restart_in: None,
                 last_exits: vec![LastExit { run: oom, ended: second(3003) }, LastExit { run: crash, ended: Duration::from_millis(3200) }],
+                cannot_signal: None,
+                leftovers_left: 0,
                 restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],
                 counters: Counters { orphans_reaped: 4, ..Counters::default() },
                 memory: Memory {
                     resident: Some(222_744_576),
-                    limit: Some(MemoryLimit { bytes: 429_496_729, shown: "80%".to_owned() }),
+                    limit: Some(MemoryLimit { bytes: Some(429_496_729), shown: "80%".to_owned() }),
                     cgroup_working_set: Some(230_000_000),
                     cgroup_limit: Some(536_870_912),
                 },

@@ -19,6 +19,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     if snapshot.last_exits.is_empty() {
         lines.push(("last exits", "none".to_owned()));
     }
+    lines.extend(out_of_reach(snapshot).map(|what| ("signals", what)));
     lines.extend(memory(snapshot).map(|memory| ("memory", memory)));
     lines.extend(snapshot.event_loop.map(|lag| ("event loop", format!("lag {}, at most {}", human(lag.last), human(lag.largest)))));
     let Snapshot { version, pid, state, now, .. } = snapshot;
@@ -54,13 +55,26 @@ fn last_exit(snapshot: &Snapshot, exit: &LastExit) -> String {
     format!("{} ago: {}", human(snapshot.now.saturating_sub(exit.ended)), exit.run)
 }
 
+/// What restartinit may not signal.
+fn out_of_reach(snapshot: &Snapshot) -> Option<String> {
+    let command = snapshot.cannot_signal.map(|pid| format!("the command (pid {pid})"));
+    let leftovers = match snapshot.leftovers_left {
+        0 => None,
+        1 => Some("1 leftover".to_owned()),
+        count => Some(format!("{count} leftovers")),
+    };
+    let who: Vec<String> = command.into_iter().chain(leftovers).collect();
+    (!who.is_empty()).then(|| format!("{} may not be signalled: another user's, and CAP_KILL is missing", who.join(" and ")))
+}
+
 fn memory(snapshot: &Snapshot) -> Option<String> {
     let memory = &snapshot.memory;
     let mut parts = Vec::new();
     parts.extend(memory.resident.map(|bytes| format!("{} resident", human_bytes(bytes))));
-    parts.extend(memory.limit.as_ref().map(|limit| match human_bytes(limit.bytes) {
-        bytes if limit.shown.ends_with('%') => format!("restart above {} ({bytes})", limit.shown),
-        bytes => format!("restart above {bytes}"),
+    parts.extend(memory.limit.as_ref().map(|limit| match limit.bytes.map(human_bytes) {
+        Some(bytes) if limit.shown.ends_with('%') => format!("restart above {} ({bytes})", limit.shown),
+        Some(bytes) => format!("restart above {bytes}"),
+        None => format!("restart above {}: off: no limit", limit.shown),
     }));
     parts.extend(match (memory.cgroup_working_set, memory.cgroup_limit) {
         (Some(used), Some(limit)) => Some(format!("cgroup {} of {}", human_bytes(used), human_bytes(limit))),
@@ -102,6 +116,8 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("restarts", restarts_json(snapshot)),
         ("last_exits", snapshot.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
         ("generations", snapshot.generations.iter().map(|generation| generation_json(snapshot, generation)).collect::<Vec<_>>().into()),
+        ("cannot_signal", snapshot.cannot_signal.into()),
+        ("leftovers_left", snapshot.leftovers_left.into()),
         ("memory", memory_json(snapshot)),
         ("event_loop", snapshot.event_loop.map_or(Value::Null, |lag| event_loop_json(lag.last, lag.largest))),
         ("counters", counters_json(snapshot)),
@@ -150,7 +166,7 @@ fn memory_json(snapshot: &Snapshot) -> Value {
     let memory = &snapshot.memory;
     object([
         ("resident_bytes", memory.resident.into()),
-        ("limit_bytes", memory.limit.as_ref().map(|limit| limit.bytes).into()),
+        ("limit_bytes", memory.limit.as_ref().and_then(|limit| limit.bytes).into()),
         ("cgroup_working_set_bytes", memory.cgroup_working_set.into()),
         ("cgroup_limit_bytes", memory.cgroup_limit.into()),
     ])

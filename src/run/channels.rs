@@ -9,6 +9,7 @@ use nix::poll::PollFlags;
 
 use super::sockets::Sockets;
 use super::wire::Wire;
+use crate::logger::warn_once;
 use crate::node::channel::{Event, Options};
 use crate::observe::snapshot::EventLoop;
 use crate::supervisor::event::{News, Word};
@@ -168,7 +169,7 @@ impl Channels {
             }
             Event::Disconnecting => return,
             Event::MalformedFirst => {
-                return log::warn!(
+                return warn_once!(
                     "generation {generation} (pid {pid}) wrote a line to the Node channel that is no JSON: dropped, and those that follow \
                      unmentioned"
                 );

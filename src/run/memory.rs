@@ -3,8 +3,9 @@
 use std::io;
 
 use crate::config::size::Size;
-use crate::supervisor::cgroup::resident;
-use crate::sys::cgroup::MemoryCgroup;
+use crate::procfs::cgroup::made_room;
+use crate::supervisor::exit::Reason;
+use crate::sys::cgroup::{MemoryCgroup, Usage};
 use crate::sys::processes;
 
 #[derive(Debug)]
@@ -12,78 +13,100 @@ pub struct Memory {
     /// `None`: not looked for yet, or not to be had.
     cgroup: Option<MemoryCgroup>,
     was_opened: bool,
+    /// Kills for want of memory since a generation began that no death accounts for yet.
+    unexplained_kills: u64,
     wanted: Option<Size>,
+}
+
+/// What `--max-memory` is about, in bytes; `None`: it cannot be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    pub used: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 impl Memory {
     /// Takes in `--max-memory`.
-    ///
-    /// # Errors
-    /// A percentage of a limit that does not exist.
-    pub fn new(wanted: Option<Size>) -> io::Result<Memory> {
-        let mut memory = Memory { cgroup: None, was_opened: false, wanted };
+    pub fn new(wanted: Option<Size>) -> Memory {
+        let mut memory = Memory { cgroup: None, was_opened: false, unexplained_kills: 0, wanted };
         if let Some(Size::Percent(percent)) = wanted {
-            memory.open();
-            if memory.cgroup_limit().is_none() {
-                return Err(io::Error::other(format!(
-                    "--max-memory (RESTARTINIT_MAX_MEMORY) {percent}%: this cgroup has no memory limit: set one (docker run --memory, resources.limits.memory), or give a \
-                     size such as 512M"
-                )));
+            let missing = memory.open().err().map(|error| error.to_string());
+            if memory.usage().limit.is_none() {
+                let why = missing.unwrap_or_else(|| "this cgroup has no memory limit".to_owned());
+                log::warn!(
+                    "--max-memory (RESTARTINIT_MAX_MEMORY) {percent}% is off until there is a limit: {why} (docker run --memory, \
+                     resources.limits.memory; or give a size such as 512M)"
+                );
             }
         }
-        Ok(memory)
+        memory
     }
 
-    fn open(&mut self) {
+    fn open(&mut self) -> io::Result<()> {
         self.was_opened = true;
-        let none = |error: &io::Error| log::debug!("no memory cgroup, so out of memory cannot be told apart: {error}");
-        self.cgroup = MemoryCgroup::open().inspect_err(none).ok();
+        self.cgroup = Some(MemoryCgroup::open()?);
+        Ok(())
     }
 
     /// A generation was spawned. What was killed before is no reason of its end.
     pub fn generation_began(&mut self) {
-        if self.was_opened {
-            self.has_killed();
-        } else {
-            self.open();
+        if !self.was_opened
+            && let Err(error) = self.open()
+        {
+            log::debug!("out of memory cannot be told apart from other ends by SIGKILL: {error}");
         }
+        self.forget_kills();
     }
 
-    /// Whether the kernel has killed for want of memory since the last call.
-    pub fn has_killed(&mut self) -> bool {
-        self.cgroup.as_mut().is_some_and(MemoryCgroup::has_killed)
+    /// What the kernel killed up to now was none of the commands.
+    pub fn forget_kills(&mut self) {
+        if let Some(cgroup) = &mut self.cgroup {
+            cgroup.new_kills();
+        }
+        self.unexplained_kills = 0;
     }
 
-    pub fn cgroup_limit(&self) -> Option<u64> {
-        self.cgroup.as_ref().and_then(MemoryCgroup::limit)
+    /// Whether the kernel killed a command, which was just reaped, for want of memory. `peak`: its largest resident memory, in bytes.
+    pub fn reason_of_kill(&mut self, peak: u64) -> Option<Reason> {
+        let cgroup = self.cgroup.as_mut()?;
+        self.unexplained_kills = self.unexplained_kills.saturating_add(cgroup.new_kills());
+        self.unexplained_kills.checked_sub(1)?;
+        let usage = cgroup.usage();
+        // Somebody was killed. Another process, some time ago, unless the memory that this one had is what was missing.
+        let certain = match usage.limit.zip(usage.unreclaimable) {
+            Some((limit, now)) if !made_room(limit, now, peak) => return None,
+            Some(_) => true,
+            None => false,
+        };
+        self.unexplained_kills -= 1;
+        Some(Reason::OutOfMemory { certain })
     }
 
-    pub fn working_set(&self) -> Option<u64> {
-        self.cgroup.as_ref().and_then(MemoryCgroup::working_set)
+    pub fn usage(&self) -> Usage {
+        self.cgroup.as_ref().map(MemoryCgroup::usage).unwrap_or_default()
     }
 
     pub fn wanted(&self) -> Option<Size> {
         self.wanted
     }
 
-    /// What `--max-memory` allows, in bytes.
-    pub fn limit(&self) -> Option<u64> {
+    /// What `--max-memory` allows, in bytes, given what the cgroup does.
+    pub fn limit(&self, usage: Usage) -> Option<u64> {
         match self.wanted? {
             Size::Bytes(bytes) => Some(bytes),
-            Size::Percent(percent) => self.cgroup_limit().map(|limit| (u128::from(limit) * u128::from(percent) / 100) as u64),
+            Size::Percent(percent) => usage.limit.map(|limit| (u128::from(limit) * u128::from(percent) / 100) as u64),
         }
     }
 
-    /// What `--max-memory` is about, in bytes: the command's resident memory, or all that is used under the cgroup's limit.
-    pub fn used(&self, pid: i32) -> Option<u64> {
-        match self.wanted? {
-            Size::Bytes(_) => resident_of(pid),
-            Size::Percent(_) => self.working_set(),
+    /// The command's resident memory, or all that is used under the cgroup's limit; and what is allowed.
+    pub fn look(&self, pid: i32) -> Look {
+        match self.wanted {
+            Some(Size::Percent(_)) => {
+                let usage = self.usage();
+                Look { used: usage.working_set, limit: self.limit(usage) }
+            }
+            Some(Size::Bytes(bytes)) => Look { used: processes::resident(pid), limit: Some(bytes) },
+            None => Look { used: None, limit: None },
         }
     }
-}
-
-/// The resident memory of one process, in bytes.
-pub fn resident_of(pid: i32) -> Option<u64> {
-    processes::status(pid, &mut [0; 2048]).and_then(resident)
 }

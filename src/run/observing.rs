@@ -4,14 +4,14 @@ use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Hall;
-use super::memory::resident_of;
 use super::server::Reply;
+use crate::logger::warn_once;
 use crate::observe::answer;
 use crate::observe::http::{Answer, Ask};
 use crate::observe::snapshot::{Counters, Memory, MemoryLimit, Snapshot, command_name};
 use crate::supervisor::event::Event;
 use crate::supervisor::time::Moment;
-use crate::sys::stderr;
+use crate::sys::{processes, signals, stderr};
 
 impl Hall {
     /// Opens the control door, if that is not done; where it cannot be opened now, the next spawn is the next attempt.
@@ -26,7 +26,8 @@ impl Hall {
             }
             Err(error) => {
                 self.control_settled = false;
-                log::warn!("`restartinit status`, `health` and `restart` are not answered: {error} (is /proc mounted?)");
+                let why = if processes::proc_is_mounted() { error.to_string() } else { "/proc is not mounted".to_owned() };
+                warn_once!("`restartinit status`, `health` and `restart` are not answered: {why}");
             }
         }
     }
@@ -62,6 +63,7 @@ impl Hall {
     fn snapshot(&mut self, now: Moment, is_scrape: bool) -> Snapshot {
         let view = self.supervisor.view(now);
         let active = view.active().map(|generation| generation.pid);
+        let usage = self.memory.usage();
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
@@ -76,15 +78,13 @@ impl Hall {
                 ..view.counters
             },
             event_loop: active.and_then(|pid| self.channels.event_loop(pid, is_scrape)),
+            cannot_signal: view.cannot_signal.or(active.filter(|pid| !signals::may_send(*pid))),
+            leftovers_left: self.descendants.count_left(),
             memory: Memory {
-                resident: active.and_then(resident_of),
-                limit: self
-                    .memory
-                    .limit()
-                    .zip(self.memory.wanted())
-                    .map(|(bytes, wanted)| MemoryLimit { bytes, shown: wanted.to_string() }),
-                cgroup_working_set: self.memory.working_set(),
-                cgroup_limit: self.memory.cgroup_limit(),
+                resident: active.and_then(processes::resident),
+                limit: self.memory.wanted().map(|wanted| MemoryLimit { bytes: self.memory.limit(usage), shown: wanted.to_string() }),
+                cgroup_working_set: usage.working_set,
+                cgroup_limit: usage.limit,
             },
             ..view
         }

@@ -26,8 +26,10 @@ pub fn not_passed_on(config: &Config) -> Vec<&'static str> {
 /// Whether the command is a script that uses Node's cluster itself, as far as reading it tells.
 pub fn forks_a_cluster(command: &[OsString]) -> bool {
     let Some(path) = script::of_command(command) else { return false };
-    let mut text = String::new();
+    // It need not be UTF-8.
+    let mut text = Vec::new();
     // A pipe in the place of a script must not hold us up.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    opened.and_then(|file| file.take(LONGEST_SCRIPT).read_to_string(&mut text)).is_ok() && script::forks_a_cluster(&text)
+    opened.and_then(|file| file.take(LONGEST_SCRIPT).read_to_end(&mut text)).is_ok()
+        && script::forks_a_cluster(&String::from_utf8_lossy(&text))
 }

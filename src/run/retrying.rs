@@ -29,15 +29,31 @@ pub struct Retrying {
     pub reap_at: Option<Moment>,
 }
 
+/// What became of a signal to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sending {
+    /// It is sent, or there is nobody to be sent to, or it is sent later.
+    Taken,
+    /// We may not signal the command.
+    Refused,
+}
+
 impl Retrying {
-    /// Sends a signal to a command, now or later.
-    pub fn send(&mut self, now: Moment, pid: i32, signal: Signal, group: bool) {
-        let Err(error) = signals::send(pid, signal, group) else { return log::debug!("{signal} forwarded to pid {pid}") };
+    /// Sends a signal to a command, now or later. `insist`: also where we may not; a command may change its user back.
+    pub fn send(&mut self, now: Moment, pid: i32, signal: Signal, group: bool, insist: bool) -> Sending {
+        let Err(error) = signals::send(pid, signal, group) else {
+            log::debug!("{signal} forwarded to pid {pid}");
+            return Sending::Taken;
+        };
+        let is_refused = error.raw_os_error() == Some(libc::EPERM);
         let is_known = self.signals.iter().any(|unsent| (unsent.pid, unsent.signal) == (pid, signal));
-        if error.raw_os_error() != Some(libc::ESRCH) && !is_known && self.signals.len() < MOST {
-            log::warn!("cannot send {signal} to pid {pid} ({error}): trying again");
+        if error.raw_os_error() != Some(libc::ESRCH) && (insist || !is_refused) && !is_known && self.signals.len() < MOST {
+            if !is_refused {
+                log::warn!("cannot send {signal} to pid {pid} ({error}): trying again");
+            }
             self.signals.push(Unsent { pid, signal, group, at: now.saturating_add(PAUSE), pause: PAUSE });
         }
+        if is_refused { Sending::Refused } else { Sending::Taken }
     }
 
     /// The process is gone: its pid may be another's soon.

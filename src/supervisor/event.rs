@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::exit::{Exit, Reason, SpawnFailure};
+use super::exit::{Exit, Reason};
+use super::leftovers::{Found, Order};
 use super::report::{Ending, Report};
+use super::spawn_failure::SpawnFailure;
 use super::time::Moment;
-use crate::signal::Signal;
+use crate::signal::{Signal, SignalSet};
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -23,15 +25,23 @@ pub enum Event {
     /// All exits up to now have been told. `children`: somebody's child is still ours.
     Reaped { children: bool },
     /// The answer to [`Action::EndLeftovers`]; `None`: it cannot be told now.
-    Leftovers { generation: u32, count: Option<usize> },
+    Leftovers { generation: u32, found: Option<Found> },
     /// A command was heard of on its Node channel.
     Channel { pid: i32, news: News },
     /// Somebody asked for a planned restart.
     RestartAsked,
-    /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told.
-    Memory { used: Option<u64> },
-    /// Time has passed.
-    Tick,
+    /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
+    Memory { used: Option<u64>, limit: Option<u64> },
+    /// The answer to [`Action::Forward`] where the kernel says that we may not signal the command.
+    SignalRefused { pid: i32, signal: Signal },
+    /// The answer to [`Action::Kill`].
+    KillSent { pid: i32, allowed: bool },
+    /// The answer to [`Action::Probe`].
+    Probed { pid: i32, allowed: bool },
+    /// The answer to [`Action::LookAtSignals`]: those that do not end the command; `None`: it cannot be told.
+    SignalsSeen { pid: i32, survived: Option<SignalSet> },
+    /// Time has passed. `signals_pending`: some have arrived that were not told yet.
+    Tick { signals_pending: bool },
 }
 
 /// What a command's Node channel tells of it.
@@ -66,11 +76,28 @@ pub enum Action {
         role: Role,
         last_exit: Option<Exit>,
     },
-    /// Send a signal to a command, or to its whole process group.
+    /// Send a signal to a command, or to its whole process group; answered by [`Event::SignalRefused`] where that is so.
     Forward {
         pid: i32,
         signal: Signal,
         group: bool,
+    },
+    /// SIGKILL for a command; answered by [`Event::KillSent`].
+    Kill {
+        pid: i32,
+    },
+    /// See whether a command may be signalled; answered by [`Event::Probed`].
+    Probe {
+        pid: i32,
+    },
+    /// See which signals a command is prepared for; answered by [`Event::SignalsSeen`].
+    LookAtSignals {
+        pid: i32,
+    },
+    /// Note who descends from a command that is asked to stop: when it has died of that, nothing else tells whom it started.
+    NoteFamily {
+        generation: u32,
+        pid: i32,
     },
     /// Send a message on a command's Node channel; [`News::Unsaid`] answers if it cannot be sent.
     Say {
@@ -81,12 +108,12 @@ pub enum Action {
     Promote {
         pid: i32,
     },
-    /// SIGKILL for every generation and all descendants.
+    /// SIGKILL for all descendants.
     KillAll,
-    /// Count the descendants that outlive a generation, after sending them the signal, if any; answered by [`Event::Leftovers`].
+    /// Do this to the descendants that outlive a generation, and count them; answered by [`Event::Leftovers`].
     EndLeftovers {
         generation: u32,
-        signal: Option<Signal>,
+        order: Order,
     },
     /// See how much memory is used; answered by [`Event::Memory`].
     LookAtMemory {

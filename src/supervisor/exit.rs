@@ -57,8 +57,8 @@ impl fmt::Display for Exit {
 /// Why a command ended, where its exit alone does not say so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
-    /// The kernel killed for want of memory in our cgroup.
-    OutOfMemory,
+    /// The kernel killed it for want of memory in our cgroup. Not `certain`: it has killed somebody, and whom cannot be told.
+    OutOfMemory { certain: bool },
     /// Its event loop did not turn for so long.
     EventLoopBlocked { limit: Duration },
     /// It did not say that it is ready within so long.
@@ -73,7 +73,8 @@ impl Reason {
     /// The one name it has in the log, the status, the metrics and the termination log.
     pub fn name(self) -> &'static str {
         match self {
-            Reason::OutOfMemory => "out of memory",
+            Reason::OutOfMemory { certain: true } => "out of memory",
+            Reason::OutOfMemory { certain: false } => "out of memory?",
             Reason::EventLoopBlocked { .. } => "event loop blocked",
             Reason::NotReady { .. } => "not ready in time",
             Reason::MemoryLimit => "memory limit",
@@ -86,7 +87,7 @@ impl Reason {
         match self {
             Reason::EventLoopBlocked { limit } => format!("{} for {}", self.name(), human(limit)),
             Reason::NotReady { limit } => format!("{}: {}", self.name(), human(limit)),
-            Reason::OutOfMemory | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
+            Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
         }
     }
 }
@@ -103,9 +104,10 @@ impl Tally {
     /// Counts a restart after this exit.
     pub fn count(&mut self, exit: Exit, reason: Option<Reason>) {
         let name = match (reason, exit) {
+            // What is not certain is counted as what it is for sure.
+            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Code(_)) => "exit code",
+            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Signal { .. }) => "signal",
             (Some(reason), _) => reason.name(),
-            (None, Exit::Code(_)) => "exit code",
-            (None, Exit::Signal { .. }) => "signal",
         };
         for (known, count) in Self::NAMES.iter().zip(&mut self.0) {
             *count += u64::from(*known == name);
@@ -131,6 +133,8 @@ pub enum Outcome {
     NoRestartCode,
     /// The command is not there, or is no program.
     CannotExecute,
+    /// The command is due to be killed, and may not be signalled.
+    CannotSignal,
 }
 
 impl Outcome {
@@ -142,53 +146,7 @@ impl Outcome {
             Outcome::RestartsExhausted => "restarts-exhausted",
             Outcome::NoRestartCode => "no-restart-code",
             Outcome::CannotExecute => "cannot-execute",
-        }
-    }
-}
-
-/// Why a generation could not be spawned: the errno of what was tried.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SpawnFailure {
-    pub step: SpawnStep,
-    pub errno: i32,
-    /// For an exec: the file is there, so an ENOENT means its interpreter or loader.
-    pub file_exists: bool,
-}
-
-/// What was being done when a spawn failed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum SpawnStep {
-    Fork,
-    Exec,
-}
-
-impl SpawnFailure {
-    /// The exit code if trying again is of no use: 127 for what is not there, 126 for what is and cannot be executed. `None`: the
-    /// machine is short of something now and may not be later.
-    pub fn final_code(self) -> Option<u8> {
-        const PASSING: [i32; 8] =
-            [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::EINTR, libc::EIO, libc::ETXTBSY, libc::ENOSPC];
-        match (self.step, self.errno) {
-            (SpawnStep::Fork, _) => None,
-            (SpawnStep::Exec, errno) if PASSING.contains(&errno) => None,
-            (SpawnStep::Exec, libc::ENOENT | libc::ENOTDIR) if !self.file_exists => Some(127),
-            (SpawnStep::Exec, _) => Some(126),
-        }
-    }
-
-    /// What happened and what to do, for the end of a line.
-    pub fn advice(self) -> String {
-        let what = std::io::Error::from_raw_os_error(self.errno).to_string();
-        let what = what.split(" (os error").next().unwrap_or_default().to_lowercase();
-        match self.errno {
-            libc::ENOENT if self.file_exists => {
-                "the file is there, but its interpreter or dynamic loader is not (a dynamically linked program in a FROM scratch image?)"
-                    .to_owned()
-            }
-            libc::ENOENT | libc::ENOTDIR => format!("{what} (is it in the image, and its folder in PATH?)"),
-            libc::EACCES => format!("{what} (is it a file with the execute bit, on a file system without noexec?)"),
-            libc::ENOEXEC => format!("{what} (built for another architecture, or a script without #!?)"),
-            _ => what,
+            Outcome::CannotSignal => "cannot-signal",
         }
     }
 }
@@ -208,26 +166,17 @@ mod tests {
     fn every_reason_is_counted_under_its_name() {
         let mut tally = Tally::default();
         let limit = Duration::from_secs(10);
-        let reasons =
-            [Reason::OutOfMemory, Reason::EventLoopBlocked { limit }, Reason::NotReady { limit }, Reason::MemoryLimit, Reason::Asked];
+        let reasons = [
+            Reason::OutOfMemory { certain: true },
+            Reason::EventLoopBlocked { limit },
+            Reason::NotReady { limit },
+            Reason::MemoryLimit,
+            Reason::Asked,
+        ];
         reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
         tally.count(Exit::Code(1), None);
         tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, None);
         assert!(tally.each().all(|(_, count)| count == 1), "{tally:?}");
         assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
-    }
-
-    #[test]
-    fn only_what_cannot_pass_is_final() {
-        let exec = |errno, file_exists| SpawnFailure { step: SpawnStep::Exec, errno, file_exists }.final_code();
-        assert_eq!(exec(libc::ENOENT, false), Some(127));
-        assert_eq!(exec(libc::ENOENT, true), Some(126));
-        for errno in [libc::EACCES, libc::ENOEXEC, libc::EPERM, libc::E2BIG, libc::ELOOP] {
-            assert_eq!(exec(errno, true), Some(126));
-        }
-        for errno in [libc::EAGAIN, libc::ENOMEM, libc::ETXTBSY] {
-            assert_eq!(exec(errno, true), None);
-        }
-        assert_eq!(SpawnFailure { step: SpawnStep::Fork, errno: libc::ENOENT, file_exists: false }.final_code(), None);
     }
 }

@@ -3,8 +3,8 @@
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, Outcome, Reason};
-use super::generation::{Duty, Life};
-use super::leftovers::Sweep;
+use super::generation::{Duty, Life, StopSent};
+use super::leftovers::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use super::policy::{self, Verdict};
 use super::report::{Cause, Ending, LastExit, Report, Run};
 use super::time::Moment;
@@ -16,12 +16,13 @@ impl Supervisor {
             return;
         };
         let uptime = now.saturating_sub(generation.started);
-        let run = Run { generation: generation.number, pid, exit, reason: generation.doom.or(reason), uptime };
+        // What the kernel did counts before what we were about to do.
+        let run = Run { generation: generation.number, pid, exit, reason: reason.or(generation.kill_reason), uptime };
+        let (duty, stop) = (generation.duty, generation.stop);
         let sweep = match self.config.leftovers {
-            Leftovers::Kill => Sweep::Unknown,
+            Leftovers::Kill => Sweep::Unknown { launched: stop.and_then(|stop| launched(now, self.phase, duty, stop, exit)) },
             Leftovers::Keep => Sweep::Done,
         };
-        let duty = generation.duty;
         generation.life = Life::Ended { run, sweep };
         match (self.phase, duty) {
             (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
@@ -31,7 +32,10 @@ impl Supervisor {
             (_, Duty::Successor) => self.successor_exited(&run, actions),
             (Phase::Supervising(_), Duty::Standby) => self.standby_exited(now, run, actions),
             (_, Duty::Standby | Duty::Dismissed { .. }) => {}
-            (phase, Duty::Retiring { reason, .. }) => self.retired(now, phase, Run { reason: Some(reason), ..run }, actions),
+            (phase, Duty::Retiring { reason, .. }) => self.retired(now, phase, Run { reason: run.reason.or(Some(reason)), ..run }, actions),
+        }
+        if matches!(self.phase, Phase::Stopping { .. }) {
+            self.kill_dismissed(actions);
         }
     }
 
@@ -47,9 +51,9 @@ impl Supervisor {
         let next = match self.restarts.decide(&self.config, now, run.exit, run.uptime) {
             Verdict::Restart { wait, used, allowed } => {
                 self.tally.count(run.exit, run.reason);
-                let heir = self.take_over(now, actions);
-                actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait, heir }));
-                if heir.is_some() {
+                let successor = self.take_over(now, actions);
+                actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait, successor }));
+                if successor.is_some() {
                     // The wait is for the process that is to be spawned: the next standby.
                     self.standby.wait_until(now.saturating_add(wait));
                     Next::Undecided
@@ -62,13 +66,16 @@ impl Supervisor {
                     Outcome::RestartsExhausted => {
                         Cause::Exhausted { run, used: self.config.max_restarts, window: self.config.restart_window }
                     }
-                    Outcome::Completed | Outcome::Stopped | Outcome::NoRestartCode | Outcome::CannotExecute => Cause::Run(run),
+                    Outcome::Completed | Outcome::Stopped | Outcome::NoRestartCode | Outcome::CannotExecute | Outcome::CannotSignal => {
+                        Cause::Run(run)
+                    }
                 };
                 Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, run.exit), cause })
             }
         };
         self.phase = Phase::Supervising(next);
-        self.see_to_plan(now, actions);
+        self.held.between_generations();
+        self.advance_planned_restart(now, actions);
     }
 
     /// A successor that boots, or else a standby, becomes the active one; gives back its number.
@@ -84,6 +91,7 @@ impl Supervisor {
         }
         let number = generation.number;
         self.standby.promoted(now);
+        self.held.generation_began(now);
         self.plan_goes_on_with(number);
         Some(number)
     }
@@ -97,4 +105,17 @@ impl Supervisor {
             self.phase = Phase::Supervising(Next::Spawn { due: now });
         }
     }
+}
+
+/// Whether a command that was asked to stop was a launcher in front of the app, which dies of the stop and leaves the app behind.
+fn launched(now: Moment, phase: Phase, duty: Duty, stop: StopSent, exit: Exit) -> Option<Launched> {
+    let StopSent { at, signal, by_terminal } = stop;
+    let died_of_it = exit.code() == Exit::Signal { signal, core_dumped: false }.code();
+    let until = match (phase, duty) {
+        (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => kill_at,
+        (Phase::Stopping { kill_at, .. }, Duty::Active | Duty::Retiring { .. }) => kill_at.unwrap_or(now.saturating_add(LAUNCHED_GRACE)),
+        _ => return None,
+    };
+    let admit_until = at.saturating_add(LAUNCHER_DIES_WITHIN);
+    (died_of_it && now <= admit_until).then_some(Launched { signal, by_terminal, admit_until, until })
 }

@@ -7,6 +7,7 @@ use super::exit::Reason;
 use super::leftovers::Sweep;
 use super::report::Run;
 use super::time::Moment;
+use crate::signal::Signal;
 
 /// A run of the command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -22,8 +23,21 @@ pub struct Generation {
     /// When it is killed unless it is ready by then.
     pub ready_by: Option<Moment>,
     /// Why it is being killed, if it is.
-    pub doom: Option<Reason>,
+    pub kill_reason: Option<Reason>,
+    /// The stop that it was sent last.
+    pub stop: Option<StopSent>,
+    /// The kernel has refused to let us signal it.
+    pub out_of_reach: bool,
     pub life: Life,
+}
+
+/// A stop signal that a command was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct StopSent {
+    pub at: Moment,
+    pub signal: Signal,
+    /// The terminal sent it, to the whole process group.
+    pub by_terminal: bool,
 }
 
 /// What a generation is for.

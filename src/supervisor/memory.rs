@@ -7,11 +7,9 @@ use super::event::{Action, Actions, Next, Phase};
 use super::exit::Reason;
 use super::time::Moment;
 
-/// The limit, and when it is next seen to.
+/// When the limit is next seen to. It comes with each look, since it may be changed meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct MemoryWatch {
-    /// In bytes.
-    limit: u64,
     look_at: Moment,
     /// No restart before this.
     not_before: Moment,
@@ -23,8 +21,8 @@ impl MemoryWatch {
     /// Between two restarts: a limit that is too low must not become a loop.
     const APART: Duration = Duration::from_secs(30);
 
-    pub(super) fn new(limit: u64) -> MemoryWatch {
-        MemoryWatch { limit, look_at: Self::EVERY, not_before: Moment::ZERO }
+    pub(super) fn new() -> MemoryWatch {
+        MemoryWatch { look_at: Self::EVERY, not_before: Moment::ZERO }
     }
 }
 
@@ -51,13 +49,13 @@ impl Supervisor {
         actions.extend(self.active().map(|active| Action::LookAtMemory { pid: active.pid }));
     }
 
-    pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, actions: &mut Actions) {
-        let is_busy = self.planned.is_some() || self.is_replacing();
-        let (Some(watch), Some(used)) = (&mut self.memory, used) else { return };
-        if next == Next::Undecided && !is_busy && used > watch.limit && watch.not_before <= now {
+    /// `used` and `limit` in bytes.
+    pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, limit: Option<u64>, actions: &mut Actions) {
+        let is_busy = self.planned.is_some() || self.wanted.is_some() || self.is_replacing();
+        let (Some(watch), Some((used, limit))) = (&mut self.memory, used.zip(limit)) else { return };
+        if next == Next::Undecided && !is_busy && used > limit && watch.not_before <= now {
             watch.not_before = now.saturating_add(MemoryWatch::APART);
-            let limit = watch.limit;
-            self.plan(now, Reason::MemoryLimit, Some((used, limit)), actions);
+            self.plan(Reason::MemoryLimit, Some((used, limit)), actions);
         }
     }
 }

@@ -1,19 +1,20 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
-pub mod cgroup;
 pub mod event;
 pub mod exit;
 mod exits;
-pub mod family;
 pub mod flood;
 pub mod generation;
+mod held_signals;
 pub mod leftovers;
 mod memory;
 mod news;
 mod planned;
 pub mod policy;
+mod reach;
 pub mod report;
+pub mod spawn_failure;
 mod spawning;
 mod standby;
 mod stopping;
@@ -24,6 +25,8 @@ mod view;
 #[cfg(test)]
 mod exploration;
 #[cfg(test)]
+mod launchers;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod tests;
@@ -31,14 +34,15 @@ mod tests;
 use std::collections::VecDeque;
 
 use crate::config::Config;
-use crate::signal::{Signal, SignalSet};
+use crate::signal::Signal;
 use event::{Action, Actions, Event, Next, Phase};
 use exit::{Outcome, Tally};
 use generation::{Duty, Generation};
+use held_signals::HeldSignals;
 use memory::MemoryWatch;
-use planned::Planned;
+use planned::{Planned, Wanted};
 use policy::Restarts;
-use report::{LastExit, Report, Run};
+use report::{Ending, LastExit, Report, Run};
 use spawning::Spawning;
 use standby::StandbyPlan;
 use time::Moment;
@@ -51,43 +55,60 @@ pub struct Supervisor {
     command: String,
     /// Whether a command that is stopped at the terminal stops restartinit as well.
     job_control: bool,
+    /// Whether it is PID 1: with it, all else ends.
+    is_init: bool,
     phase: Phase,
     generations: Vec<Generation>,
     /// The number of the latest generation.
     latest: u32,
     spawning: Spawning,
     restarts: Restarts,
-    /// Arrived while nothing ran; the next generation gets them.
-    held: SignalSet,
+    held: HeldSignals,
     last_exits: VecDeque<LastExit>,
     /// The planned restart that is under way.
     planned: Option<Planned>,
+    wanted: Option<Wanted>,
     standby: StandbyPlan,
     memory: Option<MemoryWatch>,
     tally: Tally,
+    /// A command that does not answer on its channel was told of.
+    silence_told: bool,
+}
+
+/// Where restartinit runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Surroundings {
+    /// A command that is stopped at the terminal stops restartinit as well.
+    pub job_control: bool,
+    /// It is PID 1: with it, all else ends.
+    pub is_init: bool,
 }
 
 impl Supervisor {
     /// How many of the last runs are remembered.
     pub const LAST_EXITS: usize = 8;
 
-    /// `memory_limit`, in bytes, is what `--max-memory` comes to here.
-    pub fn new(config: Config, command: String, job_control: bool, memory_limit: Option<u64>) -> Supervisor {
+    pub fn new(config: Config, command: String, surroundings: Surroundings) -> Supervisor {
+        let Surroundings { job_control, is_init } = surroundings;
+        let memory = config.max_memory.map(|_| MemoryWatch::new());
         Supervisor {
             config,
             command,
             job_control,
+            is_init,
             phase: Phase::Supervising(Next::Spawn { due: Moment::ZERO }),
             generations: Vec::with_capacity(4),
             latest: 0,
             spawning: Spawning::default(),
             restarts: Restarts::default(),
-            held: SignalSet::default(),
+            held: HeldSignals::default(),
             last_exits: VecDeque::with_capacity(Self::LAST_EXITS),
             planned: None,
+            wanted: None,
             standby: StandbyPlan::default(),
-            memory: memory_limit.map(MemoryWatch::new),
+            memory,
             tally: Tally::default(),
+            silence_told: false,
         }
     }
 
@@ -136,7 +157,7 @@ impl Supervisor {
             Phase::Ended => return None,
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
-        generations.chain(phase).min()
+        generations.chain(phase).chain(self.held_signals_due()).min()
     }
 
     /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
@@ -145,8 +166,8 @@ impl Supervisor {
             (Phase::Ended, _) => return,
 
             (_, Event::Exited { pid, exit, reason }) => self.exited(now, pid, exit, reason, actions),
-            (_, Event::Reaped { children }) => self.reaped(children, actions),
-            (_, Event::Leftovers { generation, count }) => self.leftovers(now, generation, count, actions),
+            (_, Event::Reaped { children }) => self.reaped(now, children, actions),
+            (_, Event::Leftovers { generation, found }) => self.leftovers(now, generation, found, actions),
             (_, Event::ChildStopped { pid, signal }) => {
                 if self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid) {
                     actions.push_back(Action::Suspend);
@@ -158,10 +179,8 @@ impl Supervisor {
                 let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
                 if self.config.stop_signals.contains(signal) {
                     self.stop(now, (signal, forwarded), command_has_it, actions);
-                } else if self.addressees().next().is_none() {
-                    self.held.insert(forwarded);
                 } else if !command_has_it {
-                    self.forward(forwarded, actions);
+                    self.forward_or_hold(now, forwarded, actions);
                 }
             }
             (Phase::Draining { signal: first, .. }, Event::Signal { signal, command_has_it }) => {
@@ -174,9 +193,11 @@ impl Supervisor {
                 }
             }
             (Phase::Stopping { .. }, Event::Signal { signal, command_has_it }) => {
-                if let Some(forwarded) = self.rewrite(signal, command_has_it)
-                    && !command_has_it
-                {
+                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
+                if self.config.stop_signals.contains(signal) {
+                    self.stop_sent(now, forwarded, command_has_it, actions);
+                }
+                if !command_has_it {
                     self.forward(forwarded, actions);
                 }
             }
@@ -187,26 +208,31 @@ impl Supervisor {
 
             (_, Event::RestartAsked) => self.restart_asked(now, actions),
 
-            (Phase::Supervising(next), Event::Memory { used }) => self.memory_seen(now, next, used, actions),
+            (_, Event::SignalRefused { pid, signal: _ }) => self.signal_refused(now, pid, actions),
+            (_, Event::KillSent { pid, allowed }) => self.kill_sent(pid, allowed, actions),
+            (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
+            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Probed { .. }) => {}
+            (Phase::Supervising(_), Event::SignalsSeen { pid, survived }) => self.signals_seen(pid, survived, actions),
+            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SignalsSeen { .. }) => {}
+
+            (Phase::Supervising(next), Event::Memory { used, limit }) => self.memory_seen(now, next, used, limit, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Memory { .. }) => {}
 
-            (Phase::Supervising(next), Event::Tick) => {
+            (Phase::Supervising(next), Event::Tick { signals_pending }) => {
                 self.tick_generations(now, actions);
-                if self.spawn_due(next).is_some_and(|due| due <= now) {
-                    self.spawn(Duty::Active, actions);
-                } else if self.standby_due().is_some_and(|due| due <= now) {
-                    self.spawn(Duty::Standby, actions);
-                } else if self.memory_due().is_some_and(|due| due <= now) {
+                self.tick_held_signals(now, actions);
+                self.tick_spawning(now, next, signals_pending, actions);
+                if self.memory_due().is_some_and(|due| due <= now) {
                     self.look_at_memory(now, actions);
                 }
             }
-            (Phase::Draining { signal, forward_at }, Event::Tick) => {
+            (Phase::Draining { signal, forward_at }, Event::Tick { .. }) => {
                 self.tick_generations(now, actions);
                 if forward_at <= now {
                     self.forward_stop(now, signal, actions);
                 }
             }
-            (Phase::Stopping { signal, kill_at }, Event::Tick) => {
+            (Phase::Stopping { signal, kill_at }, Event::Tick { .. }) => {
                 if kill_at.is_some_and(|kill_at| kill_at <= now) {
                     self.phase = Phase::Stopping { signal, kill_at: None };
                     self.grace_expired(now, actions);
@@ -245,7 +271,7 @@ impl Supervisor {
         if matches!(self.phase, Phase::Supervising(Next::HandOver(_))) {
             self.dismiss_all(now, actions);
         }
-        if !self.generations.is_empty() {
+        if !self.generations.iter().all(Self::is_left_behind) {
             return;
         }
         let (ending, healthy) = match self.phase {
@@ -253,6 +279,10 @@ impl Supervisor {
             Phase::Supervising(_) | Phase::Ended => return,
             Phase::Draining { signal, .. } | Phase::Stopping { signal, .. } => self.stopped(signal),
         };
+        self.end(ending, healthy, actions);
+    }
+
+    fn end(&mut self, ending: Ending, healthy: bool, actions: &mut Actions) {
         self.phase = Phase::Ended;
         let command = self.command.clone();
         self.plan_failed("restartinit is about to end", actions);

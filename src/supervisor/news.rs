@@ -6,7 +6,6 @@ use super::exit::Reason;
 use super::generation::{Channel, Duty, Generation, Port};
 use super::report::Report;
 use super::time::Moment;
-use crate::signal::Signal;
 
 impl Supervisor {
     /// A command's own channel told of it.
@@ -46,13 +45,18 @@ impl Supervisor {
                 }
             }
             // Whoever is on the way out may be busy: the grace period is its limit.
-            News::Blocked if stopping || generation.is_retiring() || generation.doom.is_some() => {}
+            News::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
             News::Blocked => {
                 let limit = self.config.watchdog.unwrap_or_default();
-                generation.doom = Some(Reason::EventLoopBlocked { limit });
-                actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
+                generation.kill_reason = Some(Reason::EventLoopBlocked { limit });
+                actions.push_back(Action::Kill { pid });
             }
-            News::Silent => actions.push_back(Action::Report(Report::Silent { generation: number, pid })),
+            // Once: it would be the same of each generation.
+            News::Silent if self.silence_told => {}
+            News::Silent => {
+                self.silence_told = true;
+                actions.push_back(Action::Report(Report::Silent { generation: number, pid }));
+            }
             News::Gone => generation.channel = Channel::None,
             News::Unsaid => self.not_said(pid, actions),
         }
@@ -62,7 +66,7 @@ impl Supervisor {
         {
             generation.ready_by = None;
         }
-        self.see_to_plan(now, actions);
+        self.advance_planned_restart(now, actions);
     }
 
     /// Those that are not ready by now are killed: a crash like any other.
@@ -71,8 +75,8 @@ impl Supervisor {
         let late = |generation: &&mut Generation| generation.is_running() && generation.ready_by.is_some_and(|at| at <= now);
         for generation in self.generations.iter_mut().filter(late) {
             generation.ready_by = None;
-            generation.doom = Some(Reason::NotReady { limit });
-            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::KILL, group: false });
+            generation.kill_reason = Some(Reason::NotReady { limit });
+            actions.push_back(Action::Kill { pid: generation.pid });
         }
     }
 }

@@ -7,6 +7,7 @@ use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::Reason;
 use super::generation::{Duty, Generation, Port};
+use super::reach::cannot_be_signalled;
 use super::report::{Report, Run};
 use super::time::{Moment, human};
 use crate::signal::Signal;
@@ -17,6 +18,14 @@ pub struct Planned {
     pub reason: Reason,
     /// The new generation has at least this number, unless it is a successor that was a standby before.
     from: u32,
+}
+
+/// A planned restart that is wanted, while it is asked whether the active generation may be signalled at all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Wanted {
+    reason: Reason,
+    /// Used and allowed, in bytes, where that is why.
+    memory: Option<(u64, u64)>,
 }
 
 #[cfg(test)]
@@ -43,7 +52,7 @@ impl Supervisor {
         if let Next::HandOver(ending) = next {
             return Some(format!("restartinit is about to end: {}", ending.outcome.name()));
         }
-        if let Some(Planned { reason, .. }) = self.planned {
+        if let Some(reason) = self.planned.map(|planned| planned.reason).or(self.wanted.map(|wanted| wanted.reason)) {
             return Some(format!("a planned restart is under way already ({})", reason.name()));
         }
         // Else whoever asks again and again has ever more processes that finish what they have begun.
@@ -63,12 +72,39 @@ impl Supervisor {
             self.phase = Phase::Supervising(Next::Spawn { due: now });
             actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
         } else {
-            self.plan(now, Reason::Asked, None, actions);
+            self.plan(Reason::Asked, None, actions);
         }
     }
 
-    /// Begins a planned restart of the active generation.
-    pub(super) fn plan(&mut self, now: Moment, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
+    /// A planned restart of the active generation is wanted.
+    pub(super) fn plan(&mut self, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
+        let Some(pid) = self.active().map(|active| active.pid) else { return };
+        self.wanted = Some(Wanted { reason, memory });
+        actions.push_back(Action::Probe { pid });
+    }
+
+    /// Begins the planned restart that is wanted, if the active generation can be asked to make room; else nothing is disturbed.
+    pub(super) fn probed(&mut self, now: Moment, pid: i32, allowed: bool, actions: &mut Actions) {
+        let Some(Wanted { reason, memory }) = self.wanted.take() else { return };
+        let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
+        let (number, is_known) = (active.number, active.out_of_reach);
+        if let Some(active) = self.with_duty(Duty::Active) {
+            active.out_of_reach = !allowed;
+        }
+        if allowed {
+            return self.begin_planned_restart(now, reason, memory, actions);
+        }
+        let why = cannot_be_signalled(number, pid);
+        // Of the memory limit there is a new look every few seconds.
+        if !is_known || reason == Reason::Asked {
+            actions.push_back(Action::Report(Report::PlanFailed { reason, why: why.clone(), goes_on: Some(number) }));
+        }
+        if reason == Reason::Asked {
+            actions.push_back(Action::RestartDone(Err(why)));
+        }
+    }
+
+    fn begin_planned_restart(&mut self, now: Moment, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening;
@@ -93,7 +129,7 @@ impl Supervisor {
     }
 
     /// Goes on with a planned restart once its new generation is there.
-    pub(super) fn see_to_plan(&mut self, now: Moment, actions: &mut Actions) {
+    pub(super) fn advance_planned_restart(&mut self, now: Moment, actions: &mut Actions) {
         let Some(Planned { reason, from }) = self.planned else { return };
         if !matches!(self.phase, Phase::Supervising(_)) {
             return;
@@ -134,10 +170,10 @@ impl Supervisor {
         self.plan_failed(&run.to_string(), actions);
     }
 
-    /// The heir of the active generation, which has ended, is the new one.
-    pub(super) fn plan_goes_on_with(&mut self, heir: u32) {
+    /// The successor of the active generation, which has ended, is the new one.
+    pub(super) fn plan_goes_on_with(&mut self, successor: u32) {
         if let Some(planned) = &mut self.planned {
-            planned.from = heir;
+            planned.from = successor;
         }
     }
 

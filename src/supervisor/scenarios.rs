@@ -1,8 +1,9 @@
 //! The state machine without a process: planned restarts, readiness, the watchdog, held ports and the standby, by hand.
 
 use super::event::News;
-use super::exit::{Exit, SpawnFailure, SpawnStep};
-use super::tests::{Bench, TERM, killed_by, ms, signal};
+use super::exit::Exit;
+use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
+use super::tests::{Bench, TERM, killed_by, ms, signal, used};
 use super::*;
 use crate::config::values::StopBy;
 
@@ -33,7 +34,7 @@ impl Bench {
         bench
     }
 
-    fn used(&mut self) -> u32 {
+    fn restarts_used(&mut self) -> u32 {
         self.supervisor.view(self.now).restarts_used
     }
 }
@@ -44,7 +45,7 @@ fn a_planned_restart_is_a_stop_and_a_start_that_spend_nothing() {
     bench.tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
     bench.tell(Event::RestartAsked).says(&["done badly"]);
     bench.exit(101, Exit::Code(7)).tick_at(ms(0)).says(&["spawn 2 7", "done well"]);
-    assert_eq!(bench.used(), 0);
+    assert_eq!(bench.restarts_used(), 0);
 }
 
 #[test]
@@ -75,14 +76,14 @@ fn a_stop_wins_over_a_planned_restart() {
 #[test]
 fn too_much_memory_is_a_planned_restart_at_most_every_half_minute() {
     let mut bench = Bench::running(Config::default());
-    bench.tick_at(ms(2000)).tell(Event::Memory { used: Some(1000) }).says(&["look at 101"]);
-    bench.tick_at(ms(4000)).tell(Event::Memory { used: Some(1001) }).says(&["look at 101", "SIGTERM to 101"]);
+    bench.tick_at(ms(2000)).tell(used(1000)).says(&["look at 101"]);
+    bench.tick_at(ms(4000)).tell(used(1001)).says(&["look at 101", "SIGTERM to 101"]);
     bench.exit(101, Exit::Code(0)).tick_at(ms(4000)).says(&["spawn 2 0", "done well"]);
     for at in (6..34).step_by(2) {
-        bench.tick_at(ms(at * 1000)).tell(Event::Memory { used: Some(2000) }).says(&["look at 102"]);
+        bench.tick_at(ms(at * 1000)).tell(used(2000)).says(&["look at 102"]);
     }
-    bench.tick_at(ms(34_000)).tell(Event::Memory { used: Some(2000) }).says(&["look at 102", "SIGTERM to 102"]);
-    assert_eq!(bench.used(), 0);
+    bench.tick_at(ms(34_000)).tell(used(2000)).says(&["look at 102", "SIGTERM to 102"]);
+    assert_eq!(bench.restarts_used(), 0);
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn whoever_is_not_ready_in_time_has_crashed() {
     bench.tick_at(ms(300)).says(&["SIGKILL to 101"]);
     bench.exit(101, killed_by(9)).tick_at(ms(300)).news(102, &[News::Ready]).says(&["spawn 2 SIGKILL"]);
     assert!(bench.supervisor.view(bench.now).ready);
-    assert_eq!((bench.used(), bench.supervisor.next_deadline()), (1, Some(ms(2000))), "only the next look at memory");
+    assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(ms(2000))), "only the next look at memory");
     let reason = bench.supervisor.last_exits().next().unwrap().reason;
     assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300) }));
 }
@@ -147,7 +148,8 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
         if case == 0 {
             let mut actions = Actions::new();
             bench.supervisor.handle(ms(0), Event::RestartAsked, &mut actions);
-            let failure = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, file_exists: false };
+            bench.supervisor.handle(ms(0), Event::Probed { pid: 101, allowed: true }, &mut actions);
+            let failure = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, problem: Problem::NotFound };
             bench.tell(Event::SpawnFailed(failure)).says(&["done badly"]);
         } else {
             bench.tell(Event::RestartAsked);
@@ -159,7 +161,7 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
             }
         }
         assert_eq!(bench.supervisor.active().unwrap().pid, 101);
-        assert_eq!((bench.used(), bench.supervisor.last_exits().count()), (0, 0));
+        assert_eq!((bench.restarts_used(), bench.supervisor.last_exits().count()), (0, 0));
     }
 }
 
@@ -167,7 +169,7 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
 fn a_crash_while_the_successor_boots_makes_it_the_active_one() {
     let mut bench = Bench::listening(Config::default());
     bench.tell(Event::RestartAsked).exit(101, Exit::Code(1)).says(&["spawn 2 -", "done well"]);
-    assert_eq!((bench.supervisor.active().unwrap().pid, bench.used()), (102, 1));
+    assert_eq!((bench.supervisor.active().unwrap().pid, bench.restarts_used()), (102, 1));
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn a_standby_takes_over_at_once_and_is_replaced() {
     bench.news(102, &[News::Listening]);
     // Only once those who waited have had their answers.
     bench.tick_at(ms(200)).says(&["spawn 3 SIGKILL standby"]);
-    assert_eq!(bench.used(), 1);
+    assert_eq!(bench.restarts_used(), 1);
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn a_standby_that_dies_never_touches_the_service() {
         bench.tick_at(now + ms(wait));
     }
     bench.says(&["spawn 3 - standby", "spawn 4 - standby", "spawn 5 - standby"]);
-    assert_eq!((bench.used(), bench.supervisor.last_exits().count()), (0, 0));
+    assert_eq!((bench.restarts_used(), bench.supervisor.last_exits().count()), (0, 0));
 }
 
 #[test]
@@ -209,7 +211,7 @@ fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
     bench.tell(Event::RestartAsked).news(103, &[News::Listening]);
     bench.says(&["spawn 3 -", "SIGTERM to 101", "SIGTERM to 102", "done well"]);
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(Event::Memory { used: Some(5000) }).news(102, &[News::Listening]);
+    bench.tell(used(5000)).news(102, &[News::Listening]);
     bench.says(&["promote 102", "SIGTERM to 101", "done well"]);
 }
 
@@ -217,8 +219,12 @@ fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
 fn a_stop_ends_all_generations_and_the_one_that_served_gives_the_code() {
     let mut bench = Bench::with_standby(Config::default());
     bench.tell(signal(TERM)).says(&["SIGTERM to 102", "SIGTERM to 101"]);
-    bench.exit(101, Exit::Code(3));
-    bench.tick_at(ms(2000)).exit(102, killed_by(9)).says(&["SIGKILL to 102", "finish stopped 3"]);
+    bench.tick_at(ms(100)).exit(102, killed_by(9)).says(&["SIGKILL to 102"]);
+    bench.exit(101, Exit::Code(3)).says(&["finish stopped 3"]);
+    // Nor is it waited for where the other one is faster.
+    let mut bench = Bench::with_standby(Config::default());
+    bench.tell(signal(TERM)).exit(101, Exit::Code(3)).exit(102, killed_by(9));
+    bench.says(&["SIGTERM to 102", "SIGTERM to 101", "SIGKILL to 102", "finish stopped 3"]);
 }
 
 #[test]
@@ -227,4 +233,78 @@ fn a_hand_over_ends_the_standby_as_well() {
     bench.exit(101, Exit::Code(5));
     bench.exit(102, Exit::Code(0));
     bench.says(&["SIGTERM to 102", "finish completed 5"]);
+}
+
+/// A command that has changed its user, where CAP_KILL is missing.
+fn out_of_reach(config: Config) -> Bench {
+    let mut bench = Bench::running(config);
+    bench.in_reach = false;
+    bench
+}
+
+#[test]
+fn what_may_not_be_signalled_is_not_restarted_by_plan() {
+    let mut bench = out_of_reach(Config::default());
+    bench.tell(Event::RestartAsked).says(&["done badly"]);
+    bench.tick_at(ms(2000)).tell(used(2000)).says(&["look at 101"]);
+    assert!(bench.supervisor.view(bench.now).ready, "it serves");
+    bench.in_reach = true;
+    bench.tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
+}
+
+#[test]
+fn where_it_may_not_be_killed_pid_1_ends() {
+    let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.news(101, &[News::Blocked]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    let mut bench = out_of_reach(Config { wait_ready: Some(ms(300)), ..Config::default() });
+    bench.tick_at(ms(300)).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    let mut bench = out_of_reach(Config { grace_period: ms(700), ..Config::default() });
+    bench.tell(signal(TERM)).tick_at(ms(700)).says(&["SIGTERM to 101", "SIGKILL to 101", "kill all", "finish cannot-signal 143"]);
+}
+
+#[test]
+fn where_it_is_not_pid_1_it_goes_on_and_says_that_it_is_not_well() {
+    let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.supervisor.is_init = false;
+    bench.news(101, &[News::Blocked]).says(&["SIGKILL to 101"]);
+    let view = bench.supervisor.view(bench.now);
+    assert!(!view.ready && view.not_ready.unwrap().contains("event loop blocked for 900 ms"));
+    assert_eq!(view.cannot_signal, Some(101));
+}
+
+#[test]
+fn one_that_cannot_be_asked_to_make_room_goes_on() {
+    let mut bench = Bench::running(Config { drain_delay: ms(500), ..Config::default() });
+    bench.tell(Event::RestartAsked).says(&[]);
+    // It changes its user meanwhile.
+    bench.in_reach = false;
+    bench.tick_at(ms(500)).says(&["SIGTERM to 101", "done badly"]);
+    assert!(bench.supervisor.view(bench.now).ready);
+}
+
+#[test]
+fn a_standby_that_cannot_be_ended_holds_nobody_up() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.in_reach = false;
+    bench.tell(signal(TERM)).tick_at(ms(100)).says(&["SIGTERM to 102", "SIGTERM to 101", "SIGKILL to 102"]);
+    bench.exit(101, Exit::Code(0)).says(&["finish stopped 0"]);
+}
+
+#[test]
+fn an_out_of_memory_kill_is_told_as_such_whatever_was_planned() {
+    let reason = Some(exit::Reason::OutOfMemory { certain: true });
+    let mut bench = Bench::running(Config::default());
+    bench.tell(used(2000)).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
+    assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
+    let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.news(101, &[News::Blocked]).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
+    assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
+}
+
+#[test]
+fn a_limit_that_changes_holds_from_the_next_look_on() {
+    let look = |used, limit| Event::Memory { used: Some(used), limit };
+    let mut bench = Bench::running(Config::default());
+    bench.tell(look(900, Some(2000))).tell(look(900, None)).says(&[]);
+    bench.tell(look(900, Some(800))).says(&["SIGTERM to 101"]);
 }

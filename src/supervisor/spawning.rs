@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase, Role};
-use super::exit::{Outcome, SpawnFailure};
+use super::exit::Outcome;
 use super::generation::{Channel, Duty, Generation, Life, Port};
 use super::policy::doubled;
 use super::report::{Cause, Ending, Report};
+use super::spawn_failure::SpawnFailure;
 use super::time::Moment;
 
 /// The spawn that was asked for, and those that failed.
@@ -15,6 +16,8 @@ use super::time::Moment;
 pub struct Spawning {
     /// What is being spawned is for.
     asked: Option<Duty>,
+    /// What is due waits for a turn: signals that arrived before it are told first.
+    delayed: bool,
     /// Failed spawns since the last that was made.
     failures: u32,
     /// All of them.
@@ -38,6 +41,25 @@ impl Supervisor {
         let Next::Spawn { due } = next else { return None };
         let is_free = self.spawning.asked.is_none() && self.generations.iter().all(Generation::is_running);
         is_free.then_some(due)
+    }
+
+    /// Spawns what is due. A Ctrl-C from before a spawn has not reached what is spawned: where signals are pending, they are told first. A turn
+    /// is enough for that, and there may be some for ever.
+    pub(super) fn tick_spawning(&mut self, now: Moment, next: Next, signals_pending: bool, actions: &mut Actions) {
+        let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        let duty = if is_due(self.spawn_due(next)) {
+            Duty::Active
+        } else if is_due(self.standby_due()) {
+            Duty::Standby
+        } else {
+            return;
+        };
+        if signals_pending && !self.spawning.delayed {
+            self.spawning.delayed = true;
+        } else {
+            self.spawning.delayed = false;
+            self.spawn(duty, actions);
+        }
     }
 
     pub(super) fn spawn(&mut self, duty: Duty, actions: &mut Actions) {
@@ -68,7 +90,9 @@ impl Supervisor {
             channel: if self.config.has_channel() { Channel::Open } else { Channel::None },
             said_ready: false,
             ready_by: limit.map(|limit| now.saturating_add(limit)),
-            doom: None,
+            kill_reason: None,
+            stop: None,
+            out_of_reach: false,
             life: Life::Running,
         };
         self.generations.push(generation);
@@ -76,10 +100,8 @@ impl Supervisor {
         match self.phase {
             Phase::Supervising(_) if duty == Duty::Active => {
                 self.phase = Phase::Supervising(Next::Undecided);
-                for signal in self.held.take().iter() {
-                    self.forward(signal, actions);
-                }
-                self.see_to_plan(now, actions);
+                self.held.generation_began(now);
+                self.advance_planned_restart(now, actions);
             }
             Phase::Supervising(_) | Phase::Draining { .. } | Phase::Ended => {}
             Phase::Stopping { signal, .. } => self.forward_stop(now, signal, actions),
@@ -92,7 +114,9 @@ impl Supervisor {
         let generation = self.latest.saturating_add(1);
         match duty {
             // The one that serves goes on.
-            Duty::Successor => self.plan_failed(&format!("generation {generation} could not be started: {}", failure.advice()), actions),
+            Duty::Successor => {
+                self.plan_failed(&format!("generation {generation} could not be started: {}", failure.advice(&self.command)), actions)
+            }
             Duty::Standby => {
                 self.standby.wait_until(now.saturating_add(wait));
                 actions.push_back(Action::Report(Report::SpawnFailed { generation, failure, wait }));
@@ -108,5 +132,12 @@ impl Supervisor {
                 self.phase = Phase::Supervising(next);
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Spawning {
+    pub(super) fn is_delayed(self) -> bool {
+        self.delayed
     }
 }

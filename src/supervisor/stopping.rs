@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::event::{Action, Actions, Phase, Word};
 use super::exit::{Exit, Outcome, Reason};
-use super::generation::{Channel, Duty, Generation, Port};
+use super::generation::{Channel, Duty, Generation, Port, StopSent};
 use super::report::{Cause, Ending, Report};
 use super::time::Moment;
 use super::{Supervisor, policy};
-use crate::config::values::StopBy;
+use crate::config::values::{Leftovers, StopBy};
 use crate::signal::Signal;
 
 impl Supervisor {
@@ -20,6 +20,7 @@ impl Supervisor {
         let signal = if runs { forwarded } else { arrived };
         actions.push_back(Action::Report(Report::StopAsked { signal: arrived, forwarded: signal, drain }));
         self.plan_failed(&format!("a stop was asked for by {arrived}"), actions);
+        self.drop_held_signals();
         self.replace_standby(now, actions);
         // Whoever is on the way out need not become ready any more.
         self.generations.iter_mut().for_each(|generation| generation.ready_by = None);
@@ -27,6 +28,7 @@ impl Supervisor {
             self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
         } else if command_has_it {
             self.begin_stopping(now, signal);
+            self.stop_sent(now, signal, true, actions);
         } else {
             self.forward_stop(now, signal, actions);
         }
@@ -34,8 +36,24 @@ impl Supervisor {
 
     pub(super) fn forward_stop(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
         self.begin_stopping(now, signal);
+        self.stop_sent(now, signal, false, actions);
         let asked: Vec<Action> = self.addressees().map(|generation| self.ask_to_stop(generation, signal)).collect();
         actions.extend(asked);
+    }
+
+    /// Notes that a stop signal goes to whom signals are for, or has gone: whom it finds in front of the app is a launcher.
+    pub(super) fn stop_sent(&mut self, now: Moment, signal: Signal, by_terminal: bool, actions: &mut Actions) {
+        let pids: Vec<i32> = self.addressees().map(|generation| generation.pid).collect();
+        for generation in self.generations.iter_mut().filter(|generation| generation.is_running() && pids.contains(&generation.pid)) {
+            Self::note_stop(generation, StopSent { at: now, signal, by_terminal }, self.config.leftovers, actions);
+        }
+    }
+
+    fn note_stop(generation: &mut Generation, stop: StopSent, leftovers: Leftovers, actions: &mut Actions) {
+        generation.stop = Some(stop);
+        if leftovers == Leftovers::Kill {
+            actions.push_back(Action::NoteFamily { generation: generation.number, pid: generation.pid });
+        }
     }
 
     fn begin_stopping(&mut self, now: Moment, signal: Signal) {
@@ -72,17 +90,19 @@ impl Supervisor {
     }
 
     pub(super) fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {
-        let grace = self.config.grace_period;
         for generation in &mut self.generations {
             if let Some(sweep) = generation.sweep() {
                 sweep.hurry(now);
-            }
-            let Generation { number, pid, .. } = *generation;
-            if generation.is_running() {
-                actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
+            } else {
+                actions.push_back(Action::Kill { pid: generation.pid });
             }
         }
         actions.push_back(Action::KillAll);
+    }
+
+    /// How long a generation that makes room has to stop: where no grace period is set, no orchestrator watches over it.
+    pub(super) fn planned_grace(&self) -> Duration {
+        if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period }
     }
 
     /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
@@ -96,27 +116,22 @@ impl Supervisor {
 
     /// Those that retire are asked to, and later killed, when that is due.
     pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
-        let grace = if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period };
-        let signal = self.planned_signal();
+        let (grace, signal, leftovers) = (self.planned_grace(), self.planned_signal(), self.config.leftovers);
         let mut asked = Vec::new();
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
-            let Generation { number, pid, .. } = *generation;
+            let pid = generation.pid;
             match &mut generation.duty {
                 Duty::Retiring { ask_at: ask_at @ Some(_), kill_at, .. } => {
                     if ask_at.is_some_and(|at| at <= now) {
                         *ask_at = None;
                         *kill_at = Some(now.saturating_add(grace));
-                        asked.push(number);
+                        asked.push(generation.number);
+                        Self::note_stop(generation, StopSent { at: now, signal, by_terminal: false }, leftovers, actions);
                     }
                 }
-                Duty::Retiring { ask_at: None, kill_at, .. } if kill_at.is_some_and(|at| at <= now) => {
+                Duty::Retiring { ask_at: None, kill_at, .. } | Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {
                     *kill_at = None;
-                    actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
-                    actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
-                }
-                Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {
-                    *kill_at = None;
-                    actions.push_back(Action::Forward { pid, signal: Signal::KILL, group: false });
+                    actions.push_back(Action::Kill { pid });
                 }
                 Duty::Active | Duty::Successor | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
             }
@@ -125,13 +140,29 @@ impl Supervisor {
         actions.extend(due.map(|generation| self.ask_to_stop(generation, signal)));
     }
 
-    /// A standby has nothing to finish: it is treated as a leftover.
+    /// How long a standby that is not needed has between SIGTERM and SIGKILL: it serves nobody.
+    const DISMISSED_LIMIT: Duration = Duration::from_millis(100);
+
+    /// A standby has nothing to finish.
     pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
-        let kill_at = Some(now.saturating_add(self.config.leftover_timeout));
+        let kill_at = Some(now.saturating_add(Self::DISMISSED_LIMIT));
         if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number && generation.is_running()) {
             generation.ready_by = None;
             generation.duty = Duty::Dismissed { kill_at };
             actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });
+        }
+    }
+
+    /// Once nobody serves any more, no stop waits for those that never did.
+    pub(super) fn kill_dismissed(&mut self, actions: &mut Actions) {
+        if self.active().is_some() || self.running().any(Generation::is_retiring) {
+            return;
+        }
+        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
+            if let Duty::Dismissed { kill_at: kill_at @ Some(_) } = &mut generation.duty {
+                *kill_at = None;
+                actions.push_back(Action::Kill { pid: generation.pid });
+            }
         }
     }
 

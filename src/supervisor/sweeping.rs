@@ -3,32 +3,38 @@
 use super::Supervisor;
 use super::event::{Action, Actions, Phase};
 use super::generation::Generation;
-use super::leftovers::{Ask, Due};
+use super::leftovers::{Due, Found, Told};
 use super::report::Report;
 use super::time::Moment;
 use crate::signal::Signal;
 
 impl Supervisor {
-    pub(super) fn reaped(&mut self, children: bool, actions: &mut Actions) {
+    pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {
         // Once the grace period is over, nobody is asked politely any more.
         let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
         let first = if killed { Signal::KILL } else { Signal::TERM };
         for generation in &mut self.generations {
             let number = generation.number;
-            if let Some(Ask { signal }) = generation.sweep().and_then(|sweep| sweep.reaped(children, first)) {
-                actions.push_back(Action::EndLeftovers { generation: number, signal });
+            if let Some(order) = generation.sweep().and_then(|sweep| sweep.reaped(now, children, first)) {
+                actions.push_back(Action::EndLeftovers { generation: number, order });
             }
         }
     }
 
-    pub(super) fn leftovers(&mut self, now: Moment, number: u32, count: Option<usize>, actions: &mut Actions) {
+    pub(super) fn leftovers(&mut self, now: Moment, number: u32, found: Option<Found>, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
         let generation = self.generations.iter_mut().find(|generation| generation.number == number);
-        if let Some(signal) = generation.and_then(Generation::sweep).and_then(|sweep| sweep.found(now, count, timeout))
-            && let Some(count) = count
-        {
-            actions.push_back(Action::Report(Report::Leftovers { generation: number, count, signal }));
+        let Some(sweep) = generation.and_then(Generation::sweep) else { return };
+        let told = sweep.found(now, found, timeout);
+        if let Some(Found { refused: count @ 1.., .. }) = found {
+            actions.push_back(Action::Report(Report::LeftoversRefused { generation: number, count }));
         }
+        actions.extend(match told {
+            Told::Nothing => None,
+            Told::Signalled { signal, count } => Some(Action::Report(Report::Leftovers { generation: number, count, signal })),
+            Told::Launched { signal, count } => Some(Action::Report(Report::Launched { generation: number, count, signal })),
+            Told::Ask(order) => Some(Action::EndLeftovers { generation: number, order }),
+        });
     }
 
     /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
@@ -37,7 +43,7 @@ impl Supervisor {
             let number = generation.number;
             actions.extend(match generation.sweep().map_or(Due::Nothing, |sweep| sweep.tick(now)) {
                 Due::Nothing => None,
-                Due::Kill => Some(Action::EndLeftovers { generation: number, signal: Some(Signal::KILL) }),
+                Due::Ask(order) => Some(Action::EndLeftovers { generation: number, order }),
                 Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
             });
         }

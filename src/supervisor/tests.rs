@@ -1,10 +1,13 @@
 //! The state machine without a process: single scenarios by hand.
 
 use super::*;
+use crate::config::size::Size;
 use crate::config::values::RestartPolicy;
+use crate::signal::SignalSet;
 use event::Role;
-use exit::{Exit, SpawnFailure, SpawnStep};
-use leftovers::GIVE_UP_AFTER;
+use exit::Exit;
+use leftovers::{Found, GIVE_UP_AFTER, Order};
+use spawn_failure::{Problem, SpawnFailure, SpawnStep};
 
 pub(super) const HUP: i32 = 1;
 
@@ -16,6 +19,19 @@ pub(super) fn signal(number: i32) -> Event {
     Event::Signal { signal: Signal::new(number).unwrap(), command_has_it: false }
 }
 
+/// Time has passed, and no signal is pending.
+pub(super) const TICK: Event = Event::Tick { signals_pending: false };
+
+/// A look at the memory that is used, of 1000 bytes.
+pub(super) fn used(bytes: u64) -> Event {
+    Event::Memory { used: Some(bytes), limit: Some(1000) }
+}
+
+/// So many leftovers, none of a launcher's.
+pub(super) fn found(generation: u32, others: usize) -> Event {
+    Event::Leftovers { generation, found: Some(Found { launched: 0, others, refused: 0 }) }
+}
+
 pub(super) const TERM: i32 = 15;
 pub(super) const INT: i32 = 2;
 
@@ -25,17 +41,22 @@ pub(super) struct Bench {
     pub(super) now: Moment,
     next_pid: i32,
     log: Vec<String>,
+    /// Whether the commands may be signalled.
+    pub(super) in_reach: bool,
+    /// What the commands are prepared for.
+    pub(super) prepared: SignalSet,
 }
 
 impl Bench {
     pub(super) fn new(config: Config) -> Bench {
-        let supervisor = Supervisor::new(config, "cmd".to_owned(), false, Some(1000));
-        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new() }
+        let config = Config { max_memory: Some(Size::Bytes(1000)), ..config };
+        let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
+        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new(), in_reach: true, prepared: SignalSet::default() }
     }
 
     pub(super) fn running(config: Config) -> Bench {
         let mut bench = Bench::new(config);
-        bench.tell(Event::Tick);
+        bench.tell(TICK);
         bench.take_log();
         bench
     }
@@ -53,16 +74,38 @@ impl Bench {
                     self.next_pid += 1;
                     self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);
                 }
-                Action::Forward { pid, signal, group } => self.log.push(format!("{signal} to {pid}{}", if group { " group" } else { "" })),
+                Action::Forward { pid, signal, group } => {
+                    self.log.push(format!("{signal} to {pid}{}", if group { " group" } else { "" }));
+                    if !self.in_reach {
+                        self.supervisor.handle(self.now, Event::SignalRefused { pid, signal }, &mut actions);
+                    }
+                }
+                Action::Kill { pid } => {
+                    self.log.push(format!("SIGKILL to {pid}"));
+                    self.supervisor.handle(self.now, Event::KillSent { pid, allowed: self.in_reach }, &mut actions);
+                }
+                Action::Probe { pid } => {
+                    self.supervisor.handle(self.now, Event::Probed { pid, allowed: self.in_reach }, &mut actions);
+                }
+                Action::LookAtSignals { pid } => {
+                    self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: Some(self.prepared) }, &mut actions);
+                }
+                Action::NoteFamily { .. } => {}
                 Action::KillAll => self.log.push("kill all".to_owned()),
-                Action::EndLeftovers { generation, signal } => {
-                    self.log.push(format!("leftovers {generation} {}", signal.map_or("count".to_owned(), |s| s.to_string())));
+                Action::EndLeftovers { generation, order } => {
+                    let order = match order {
+                        Order::Nothing => "count".to_owned(),
+                        Order::All(signal) => signal.to_string(),
+                        Order::Apart { signal, others, admit } => format!("{signal} {others:?} {admit:?}"),
+                    };
+                    self.log.push(format!("leftovers {generation} {order}"));
                 }
                 Action::Say { pid, word } => self.log.push(format!("{word:?} to {pid}").to_lowercase()),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
                 Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),
                 Action::Suspend => self.log.push("suspend".to_owned()),
+                Action::Report(Report::SignalDropped { signal }) => self.log.push(format!("{signal} dropped")),
                 Action::Report(_) => {}
                 Action::Finish(ending) => self.log.push(format!("finish {} {}", ending.outcome.name(), ending.code)),
             }
@@ -74,7 +117,7 @@ impl Bench {
     pub(super) fn tick_at(&mut self, at: Moment) -> &mut Bench {
         assert_eq!(self.supervisor.next_deadline(), Some(at));
         self.now = at;
-        self.tell(Event::Tick)
+        self.tell(TICK)
     }
 
     pub(super) fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
@@ -133,7 +176,7 @@ fn a_drain_delay_holds_the_stop_back_until_it_is_over_or_asked_for_twice() {
     let config = Config { drain_delay: ms(500), grace_period: ms(1000), ..Config::default() };
     let mut bench = Bench::running(config.clone());
     bench.tell(signal(TERM)).tell(signal(HUP)).tick_at(ms(500)).tick_at(ms(1500));
-    assert_eq!(bench.take_log(), ["SIGHUP to 101", "SIGTERM to 101", "kill all"]);
+    assert_eq!(bench.take_log(), ["SIGHUP to 101", "SIGTERM to 101", "SIGKILL to 101", "kill all"]);
     let mut bench = Bench::running(config);
     bench.tell(signal(TERM)).tell(signal(INT));
     assert_eq!(bench.take_log(), ["SIGTERM to 101", "SIGINT to 101"]);
@@ -149,16 +192,71 @@ fn what_the_terminal_sent_is_not_sent_twice_and_is_a_stop_all_the_same() {
 }
 
 #[test]
-fn a_signal_between_two_generations_waits_for_the_next() {
+fn a_signal_between_two_generations_waits_until_the_next_is_prepared_for_it() {
     let mut bench = Bench::running(Config::default());
     bench.exit(101, Exit::Code(1)).tell(signal(HUP)).tell(signal(HUP)).tick_at(ms(0));
-    assert_eq!(bench.take_log(), ["spawn 2 1", "SIGHUP to 102"]);
+    assert_eq!(bench.take_log(), ["spawn 2 1"]);
+    bench.tick_at(ms(10)).tell(signal(HUP));
+    assert!(bench.take_log().is_empty(), "it would end the command");
+    bench.prepared = [Signal::new(HUP).unwrap()].into_iter().collect();
+    bench.tick_at(ms(30));
+    assert_eq!(bench.take_log(), ["SIGHUP to 102"]);
+    assert_eq!(bench.supervisor.next_deadline(), Some(ms(2000)), "only the next look at memory");
+}
+
+#[test]
+fn a_signal_just_after_a_spawn_waits_ten_seconds_at_most() {
+    let mut bench = Bench::running(Config { max_restarts: 9, ..Config::default() });
+    bench.now = ms(999);
+    bench.tell(signal(HUP));
+    let mut last = ms(0);
+    while bench.take_log().iter().all(|line| line != "SIGHUP dropped") {
+        last = bench.supervisor.next_deadline().unwrap();
+        bench.tick_at(last);
+    }
+    assert_eq!(last, ms(10_999));
+    bench.tell(signal(HUP));
+    assert_eq!(bench.take_log(), ["SIGHUP to 101"], "by now it is its own affair");
+}
+
+#[test]
+fn what_ends_nobody_is_never_held() {
+    let mut bench = Bench::running(Config::default());
+    let spared = [libc::SIGWINCH, libc::SIGCONT, libc::SIGURG, libc::SIGTSTP, libc::SIGABRT];
+    for number in spared {
+        bench.tell(signal(number));
+    }
+    assert_eq!(bench.take_log().len(), spared.len());
+    bench.exit(101, Exit::Code(1)).tell(signal(libc::SIGWINCH)).tick_at(ms(0));
+    assert_eq!(bench.take_log(), ["SIGWINCH dropped", "spawn 2 1"]);
+}
+
+#[test]
+fn once_it_has_said_that_it_is_ready_no_handler_is_waited_for() {
+    let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
+    bench.tell(signal(HUP)).tell(Event::Channel { pid: 101, news: event::News::Ready }).tick_at(ms(10));
+    assert_eq!(bench.take_log(), ["SIGHUP dropped"]);
+}
+
+#[test]
+fn pending_signals_delay_a_spawn_by_one_turn_and_nothing_else() {
+    const STORM: Event = Event::Tick { signals_pending: true };
+    let mut bench = Bench::new(Config { grace_period: ms(500), ..Config::default() });
+    bench.tell(STORM);
+    assert!(bench.take_log().is_empty());
+    bench.tell(STORM);
+    assert_eq!(bench.take_log(), ["spawn 1 -"]);
+    bench.tell(signal(TERM));
+    bench.now = ms(500);
+    bench.tell(STORM);
+    assert_eq!(bench.take_log(), ["SIGTERM to 101", "SIGKILL to 101", "kill all"]);
 }
 
 #[test]
 fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
     let rewrite = crate::config::values::Rewrites::parse("TERM:QUIT,HUP:0").unwrap();
     let mut bench = Bench::running(Config { rewrite, group: true, ..Config::default() });
+    bench.now = ms(1000);
     bench.tell(signal(HUP)).tell(signal(TERM)).exit(101, Exit::Code(1));
     assert_eq!(bench.take_log(), ["SIGQUIT to 101 group", "finish stopped 1"]);
 }
@@ -166,7 +264,7 @@ fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
 #[test]
 fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
     let mut bench = Bench::running(Config::default());
-    let found = |count| Event::Leftovers { generation: 1, count: Some(count) };
+    let found = |count| found(1, count);
     bench.tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: true }).tell(found(2));
     assert_eq!(bench.take_log(), ["leftovers 1 SIGTERM"]);
     bench.tell(Event::Reaped { children: true }).tell(found(1));
@@ -179,7 +277,7 @@ fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
 #[test]
 fn leftovers_that_nothing_ends_are_given_up() {
     let mut bench = Bench::running(Config::default());
-    let found = Event::Leftovers { generation: 1, count: None };
+    let found = Event::Leftovers { generation: 1, found: None };
     bench
         .tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None })
         .tell(Event::Reaped { children: true })
@@ -191,24 +289,25 @@ fn leftovers_that_nothing_ends_are_given_up() {
         bench.tick_at(next);
     }
     assert!(bench.now <= ms(2000) + GIVE_UP_AFTER);
-    bench.tell(Event::Tick);
+    bench.tell(TICK);
     assert_eq!(bench.take_log().last().unwrap(), "spawn 2 1");
 }
 
 #[test]
 fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
-    let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), false, None);
+    let surroundings = Surroundings { job_control: false, is_init: true };
+    let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), surroundings);
     let mut actions = Actions::new();
-    supervisor.handle(ms(0), Event::Tick, &mut actions);
-    let short = SpawnFailure { step: SpawnStep::Fork, errno: libc::EAGAIN, file_exists: false };
+    supervisor.handle(ms(0), TICK, &mut actions);
+    let short = SpawnFailure::fork(libc::EAGAIN);
     let mut now = ms(0);
     for wait in [100, 200, 400] {
         supervisor.handle(now, Event::SpawnFailed(short), &mut actions);
         now += ms(wait);
         assert_eq!(supervisor.next_deadline(), Some(now));
-        supervisor.handle(now, Event::Tick, &mut actions);
+        supervisor.handle(now, TICK, &mut actions);
     }
-    let missing = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, file_exists: false };
+    let missing = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, problem: Problem::NotFound };
     actions.clear();
     supervisor.handle(now, Event::SpawnFailed(missing), &mut actions);
     assert!(matches!(actions.back(), Some(Action::Finish(ending)) if ending.code == 127 && ending.outcome == Outcome::CannotExecute));

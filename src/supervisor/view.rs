@@ -32,6 +32,8 @@ impl Supervisor {
             restart_window: self.config.restart_window,
             next_restart_in,
             last_exits: self.last_exits.iter().copied().collect(),
+            cannot_signal: self.running().find(|generation| generation.out_of_reach).map(|generation| generation.pid),
+            leftovers_left: 0,
             restarts_total: self.tally.each().collect(),
             counters: Counters { spawn_failures: self.spawning.total_failures, ..Counters::default() },
             memory: Memory::default(),
@@ -70,7 +72,7 @@ impl Supervisor {
     fn why_not_ready(&self, now: Moment) -> Option<String> {
         match self.phase {
             Phase::Supervising(Next::Undecided) => match self.active() {
-                Some(active) if active.is_ready(self.config.wait_ready) => None,
+                Some(active) if active.is_ready(self.config.wait_ready) => Self::why_doomed(active),
                 Some(active) => Some(format!("generation {} (pid {}) has not said that it is ready", active.number, active.pid)),
                 None => Some("a planned restart is under way".to_owned()),
             },

@@ -4,70 +4,82 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::supervisor::cgroup::{Place, Version, limit, oom_kills};
+use crate::procfs::cgroup::{Missing, Place, Version, limit, oom_kills};
 
-/// Our own memory cgroup. Its files are kept open: when memory has run out, opening files is no good idea.
+/// Our own memory cgroup and those above it. Their files are kept open: when memory has run out, opening files is no good idea.
 #[derive(Debug)]
 pub struct MemoryCgroup {
     version: Version,
     oom: File,
     kills_seen: u64,
-    limited: Option<Limited>,
+    levels: Vec<Level>,
 }
 
-/// The cgroup, our own or one above it, that has the lowest limit.
+/// A cgroup whose limit holds for us.
 #[derive(Debug)]
-struct Limited {
-    bytes: u64,
+struct Level {
+    limit: File,
     usage: File,
     stat: File,
 }
 
+/// What is used of the memory that is allowed, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// `None`: there is no limit that can be seen.
+    pub limit: Option<u64>,
+    /// But for the page cache that the kernel would give up first.
+    pub working_set: Option<u64>,
+    /// But for all page cache of files.
+    pub unreclaimable: Option<u64>,
+}
+
 impl MemoryCgroup {
-    /// Opens the files of our own cgroup.
+    /// Opens the files of our own cgroup; where it has none, those of the nearest above it.
     ///
     /// # Errors
-    /// There is none to be found, or it cannot be read.
+    /// It cannot be seen, or its count of kills cannot be read: with words of its own.
     pub fn open() -> io::Result<MemoryCgroup> {
-        let cgroup = std::fs::read_to_string("/proc/self/cgroup")?;
-        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let place = Place::find(&cgroup, &mountinfo).ok_or(io::ErrorKind::NotFound)?;
+        let (cgroup, mountinfo) = (std::fs::read("/proc/self/cgroup")?, std::fs::read("/proc/self/mountinfo")?);
+        let place = Place::find(&cgroup, &mountinfo).map_err(|why| io::Error::other(why.text()))?;
         let version = place.version;
-        let read_limit = |folder| std::fs::read_to_string(folder).ok().and_then(|text| limit(&text));
-        let limits = place.lineage().filter_map(|folder| Some((read_limit(folder.join(version.limit_file()))?, folder)));
-        let limited = limits.min_by_key(|(bytes, _)| *bytes).and_then(|(bytes, folder)| {
+        let none = || io::Error::other(Missing::NoMount.text());
+        let oom = place.lineage().find_map(|folder| File::open(folder.join(version.oom_file())).ok()).ok_or_else(none)?;
+        let levels = place.lineage().filter_map(|folder| {
             let open = |name| File::open(folder.join(name)).ok();
-            Some(Limited { bytes, usage: open(version.usage_file())?, stat: open("memory.stat")? })
+            Some(Level { limit: open(version.limit_file())?, usage: open(version.usage_file())?, stat: open("memory.stat")? })
         });
-        let mut opened = MemoryCgroup { version, oom: File::open(place.folder.join(version.oom_file()))?, kills_seen: 0, limited };
-        opened.kills_seen = opened.kills()?;
+        let mut opened = MemoryCgroup { version, oom, kills_seen: 0, levels: levels.collect() };
+        opened.kills_seen = opened.kills().ok_or(io::ErrorKind::InvalidData)?;
         Ok(opened)
     }
 
-    fn kills(&self) -> io::Result<u64> {
-        read(&self.oom, &mut [0; 512]).and_then(oom_kills).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    fn kills(&self) -> Option<u64> {
+        read(&self.oom, &mut [0; 512]).and_then(oom_kills)
     }
 
-    /// Whether the kernel has killed for want of memory since the last call.
-    pub fn has_killed(&mut self) -> bool {
+    /// How many processes the kernel has killed for want of memory since the last call.
+    pub fn new_kills(&mut self) -> u64 {
         let now = self.kills().unwrap_or(self.kills_seen);
-        std::mem::replace(&mut self.kills_seen, now) < now
+        now.saturating_sub(std::mem::replace(&mut self.kills_seen, now))
     }
 
-    /// In bytes; `None`: there is no limit that can be seen.
-    pub fn limit(&self) -> Option<u64> {
-        self.limited.as_ref().map(|limited| limited.bytes)
-    }
-
-    /// What is used under that limit, in bytes, but for the page cache that the kernel would give up first.
-    pub fn working_set(&self) -> Option<u64> {
-        let limited = self.limited.as_ref()?;
-        let (mut usage, mut stat) = ([0; 64], [0; 4096]);
-        self.version.working_set(read(&limited.usage, &mut usage)?, read(&limited.stat, &mut stat)?)
+    /// The lowest of the limits that hold for us, as it is now, and what is used of it.
+    pub fn usage(&self) -> Usage {
+        let limits = self.levels.iter().filter_map(|level| Some((limit(read(&level.limit, &mut [0; 64])?)?, level)));
+        let Some((bytes, level)) = limits.min_by_key(|(bytes, _)| *bytes) else { return Usage::default() };
+        let (mut usage, mut stat) = ([0; 64], [0; 8192]);
+        let read = read(&level.usage, &mut usage).zip(read(&level.stat, &mut stat));
+        Usage {
+            limit: Some(bytes),
+            working_set: read.and_then(|(usage, stat)| self.version.working_set(usage, stat)),
+            unreclaimable: read.and_then(|(usage, stat)| self.version.unreclaimable(usage, stat)),
+        }
     }
 }
 
-fn read<'a>(file: &File, buffer: &'a mut [u8]) -> Option<&'a str> {
+/// What a file of the kernel's says now, as much of it as the buffer holds.
+fn read<'a>(file: &File, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let length = file.read_at(buffer, 0).ok()?;
-    std::str::from_utf8(buffer.get(..length)?).ok()
+    buffer.get(..length)
 }

@@ -10,7 +10,7 @@ use crate::node::permission::Credentials;
 /// # Errors
 /// That of reading `/proc/PID/status`, or InvalidData where it is not as expected.
 pub fn of(pid: &str) -> io::Result<Credentials> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let status = fs::read(format!("/proc/{pid}/status"))?;
     let credentials = Credentials::parse(&status).ok_or(io::ErrorKind::InvalidData)?;
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
     let same_user_namespace = namespace(pid).zip(namespace("self")).map(|(its, ours)| its == ours);

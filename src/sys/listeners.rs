@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr, SockType as TypeOf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr};
-use nix::sys::socket::{bind as bind_to, getsockname, getsockopt, listen as listen_on, setsockopt, socket};
+use nix::sys::socket::{bind as bind_to, connect, getsockname, getsockopt, listen as listen_on, setsockopt, socket};
 
 use crate::node::spec::{Address, Kind, Spec};
 
@@ -78,8 +78,13 @@ pub fn listen(spec: &Spec) -> Result<Held, i32> {
 /// Removes the path of a unix socket that nobody listens on; tells whether it did.
 pub fn remove_if_stale(path: &Path) -> bool {
     let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
-    let refused = || std::os::unix::net::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-    is_socket && refused() && std::fs::remove_file(path).is_ok()
+    is_socket && try_to_connect(path) == Err(Errno::ECONNREFUSED) && std::fs::remove_file(path).is_ok()
+}
+
+/// Without waiting: whoever listens may not accept.
+fn try_to_connect(path: &Path) -> Result<(), Errno> {
+    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    connect(fd.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
 /// Holds another descriptor of a socket that is there already.

@@ -1,4 +1,4 @@
-//! Sleeping until something happens: the only place in which signals are let in.
+//! Sleeping until something happens.
 
 #![allow(unsafe_code)]
 
@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use libc::{nfds_t, pollfd, timespec};
 use nix::poll::PollFlags;
+
+/// How long it sleeps where the kernel does not let it wait.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The descriptors of one turn. It is made once, and its memory is used again.
 #[derive(Debug, Default)]
@@ -32,38 +35,26 @@ impl Poller {
         seen.map_or(PollFlags::empty(), |known| PollFlags::from_bits_truncate(known.revents))
     }
 
-    /// Sleeps until a signal arrives, a descriptor is ready, or the timeout is over (`None`: never). `children`: SIGCHLD is let in as well.
-    pub fn wait(&mut self, timeout: Option<Duration>, children: bool) {
-        match ppoll(&mut self.fds, timeout, children) {
-            Ok(0) => {}
-            // A descriptor that is always ready would otherwise keep signals out for ever.
-            Ok(_) => drop(ppoll(&mut [], Some(Duration::ZERO), children)),
-            Err(error) => {
-                self.fds.iter_mut().for_each(|fd| fd.revents = 0);
-                if error.raw_os_error() != Some(libc::EINTR) {
-                    // Out of kernel memory, perhaps: not a reason to spin.
-                    log::debug!("ppoll: {error}");
-                    let _ = ppoll(&mut [], Some(Duration::from_millis(10)), children);
-                }
-            }
+    /// Sleeps until a descriptor is ready or the timeout is over (`None`: never).
+    pub fn wait(&mut self, timeout: Option<Duration>) {
+        let Err(error) = ppoll(&mut self.fds, timeout) else { return };
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            return self.fds.iter_mut().for_each(|fd| fd.revents = 0);
         }
+        // Short of memory, or forbidden. Whoever asks about a descriptor tries it then: none of those calls waits.
+        log::debug!("ppoll: {error}");
+        std::thread::sleep(PAUSE.min(timeout.unwrap_or(PAUSE)));
+        self.fds.iter_mut().for_each(|fd| fd.revents = fd.events);
     }
 }
 
-/// ppoll(2) with every signal let in, but for SIGCHLD where that is to wait; how many descriptors are ready.
-fn ppoll(fds: &mut [pollfd], timeout: Option<Duration>, children: bool) -> std::io::Result<usize> {
+fn ppoll(fds: &mut [pollfd], timeout: Option<Duration>) -> std::io::Result<usize> {
     // A time beyond the kernel's range is as good as none.
     let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 40);
     // The kernel's 64 bits a field, on every architecture that is supported.
     let timeout = timeout.map(|timeout| timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() });
-    // SAFETY: an all-zero sigset_t is valid for sigemptyset to write to; the kernel reads and writes `fds.len()` pollfds and reads the rest.
-    let ready = unsafe {
-        let mut kept_out: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut kept_out);
-        if !children {
-            libc::sigaddset(&raw mut kept_out, libc::SIGCHLD);
-        }
-        libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout.as_ref().map_or(ptr::null(), ptr::from_ref), &raw const kept_out)
-    };
+    // SAFETY: the kernel reads and writes `fds.len()` pollfds and reads a timespec or nothing; without a set, the mask stays as it is.
+    let ready =
+        unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout.as_ref().map_or(ptr::null(), ptr::from_ref), ptr::null()) };
     usize::try_from(ready).map_err(|_| std::io::Error::last_os_error())
 }

@@ -3,9 +3,11 @@
 #![allow(unsafe_code)]
 
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-use crate::supervisor::family::{Process, read_stat};
+use crate::procfs::process_tree::{Process, read_stat};
+use crate::procfs::status::{self, SignalStatus};
+use crate::signal::Signal;
 
 /// Every process that `/proc` shows.
 ///
@@ -35,7 +37,7 @@ pub fn list() -> io::Result<Vec<Process>> {
             // A process that ends between the listing and the reading is no error.
             match std::fs::read(format!("/proc/{name}/stat")) {
                 Ok(stat) => processes.extend(read_stat(&stat)),
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(error),
+                Err(error) if is_short(&error) => return Err(error),
                 Err(_) => {}
             }
         }
@@ -60,10 +62,75 @@ fn first_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name.split(|byte| *byte == 0).next()?, rest))
 }
 
+/// One process; `None`: it is gone, or cannot be seen now.
+pub fn one(pid: i32) -> Option<Process> {
+    std::fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| read_stat(&stat))
+}
+
 /// Whether a process is stopped by a signal or held by a debugger.
 pub fn is_stopped(pid: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat"));
-    stat.ok().and_then(|stat| read_stat(&stat)).is_some_and(|process| process.stopped)
+    one(pid).is_some_and(|process| process.stopped)
+}
+
+/// What became of a signal to a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    Sent,
+    Gone,
+    /// We may not signal it.
+    Refused,
+    /// The machine is short of something now: it may be there.
+    Unknown,
+}
+
+/// Sends a signal to a process of a list: to this one, never to a later one that was given its pid. `own_pid`: children of ours keep
+/// theirs until we reap them.
+pub fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
+    if process.parent == own_pid {
+        return delivery(kill(process.pid, signal));
+    }
+    // Whoever has the pid when this is opened keeps it for us. Where the kernel has no such thing, a look before the call has to do.
+    let descriptor = pidfd(process.pid);
+    match std::fs::read(format!("/proc/{}/stat", process.pid)) {
+        Ok(stat) if read_stat(&stat).is_some_and(|now| now.is(process)) => {}
+        Err(error) if is_short(&error) => return Delivery::Unknown,
+        _ => return Delivery::Gone,
+    }
+    let Some(descriptor) = descriptor else { return delivery(kill(process.pid, signal)) };
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed and means what kill(2) sends.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor.as_raw_fd(), signal.number(), none, 0) };
+    match delivery(sent) {
+        // That may be a seccomp profile's word on the call itself.
+        Delivery::Refused | Delivery::Unknown => delivery(kill(process.pid, signal)),
+        delivery => delivery,
+    }
+}
+
+fn is_short(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
+fn pidfd(pid: i32) -> Option<OwnedFd> {
+    // SAFETY: a plain system call on integers; the descriptor that comes back is nobody else's, and is closed on exec.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+fn kill(pid: i32, signal: Signal) -> i64 {
+    // SAFETY: a plain system call on integers.
+    i64::from(unsafe { libc::kill(pid, signal.number()) })
+}
+
+fn delivery(result: i64) -> Delivery {
+    match (result, io::Error::last_os_error().raw_os_error()) {
+        (0, _) => Delivery::Sent,
+        (_, Some(libc::EPERM)) => Delivery::Refused,
+        (_, Some(libc::ESRCH)) => Delivery::Gone,
+        _ => Delivery::Unknown,
+    }
 }
 
 /// `/proc/PID/environ`; `None` where it cannot be read, as of another user's process.
@@ -71,10 +138,32 @@ pub fn environ(pid: i32) -> Option<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/environ")).ok()
 }
 
-/// `/proc/PID/status`, read into `buffer`: as much of it as that holds.
-pub fn status(pid: i32, buffer: &mut [u8]) -> Option<&str> {
-    let length = std::fs::File::open(format!("/proc/{pid}/status")).and_then(|mut file| file.read(buffer)).ok()?;
-    std::str::from_utf8(buffer.get(..length)?).ok()
+/// What becomes of signals that a process gets; `None`: it cannot be read.
+pub fn signal_status(pid: i32) -> Option<SignalStatus> {
+    SignalStatus::parse(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
+}
+
+/// The resident memory of a process, in bytes.
+pub fn resident(pid: i32) -> Option<u64> {
+    let mut buffer = [0; 256];
+    let length = std::fs::File::open(format!("/proc/{pid}/statm")).and_then(|mut file| file.read(&mut buffer)).ok()?;
+    // SAFETY: no precondition.
+    let page_size = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    status::resident(buffer.get(..length)?, page_size)
+}
+
+/// Whether what we spawn comes into another PID namespace than our own: whoever called unshare(2) is still in the old one. While that has
+/// no process, the kernel shows no name for it.
+pub fn spawns_elsewhere() -> bool {
+    const CHILDREN: &str = "/proc/self/ns/pid_for_children";
+    let own = std::fs::read_link("/proc/self/ns/pid").ok();
+    // Kernels before 4.12 do not show it.
+    own.is_some() && std::fs::symlink_metadata(CHILDREN).is_ok() && std::fs::read_link(CHILDREN).ok() != own
+}
+
+/// Whether there is a /proc at all.
+pub fn proc_is_mounted() -> bool {
+    std::path::Path::new("/proc/self").symlink_metadata().is_ok()
 }
 
 #[cfg(test)]

@@ -1,33 +1,39 @@
-//! Signals in and out. All are blocked from the first instruction on, but while `poll::wait` sleeps: a handler runs there or nowhere,
-//! so nothing is lost, nothing is interrupted, and one turn of the loop costs one system call. signal-hook holds the handlers.
+//! Signals in and out. All but the faults are blocked from the first instruction on and stay so: they are read from two descriptors, CHLD
+//! from one and all else from the other. No handler is ever installed, so nothing is interrupted, nothing nests, and nothing is lost.
 
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use libc::{c_int, c_void, siginfo_t};
+use libc::{c_int, siginfo_t, timespec};
 
-use crate::signal::{self, Signal};
+use crate::signal::{self, Signal, SignalSet};
 
-/// Signals that report a fault of restartinit's own: no handler could return from them.
+/// Signals that report a fault of restartinit's own: blocked, they would end it all the same.
 const FAULTS: [c_int; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBUS];
+/// The bytes of a kernel signal set.
+const SET_SIZE: usize = 8;
+/// The kernel's `struct signalfd_siginfo`, in bytes.
+const RECORD: usize = 128;
+/// Records read at a time.
+const RECORDS: usize = 32;
 
-// What the handlers leave behind. They run in this thread only, inside ppoll.
-static BY_PROCESS: [AtomicU32; signal::MAX as usize + 1] = [const { AtomicU32::new(0) }; signal::MAX as usize + 1];
-static ANY_BY_PROCESS: AtomicU64 = AtomicU64::new(0);
-static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
-// True at first: a child that ended before there was a handler is news as well.
-static CHILD: AtomicBool = AtomicBool::new(true);
-static OWN_PID: AtomicI32 = AtomicI32::new(0);
-
-/// A signal that arrived, as often as `count` says.
+/// A signal that arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
     pub signal: Signal,
-    pub count: u32,
     /// The kernel sent it (a terminal, for example), not a process.
     pub by_kernel: bool,
+}
+
+impl Arrival {
+    /// `None`: no news. It is the echo of a signal to the group that we share at a terminal, or a broken pipe at our own stderr.
+    fn of(number: c_int, code: c_int, sender: c_int, own_pid: c_int) -> Option<Arrival> {
+        let by_self = code == libc::SI_USER && sender == own_pid;
+        let signal = Signal::new(number).filter(|_| !by_self)?;
+        Some(Arrival { signal, by_kernel: code == libc::SI_KERNEL })
+    }
 }
 
 /// The kernel's own struct for sigaction(2), the same on x86_64 and aarch64.
@@ -40,41 +46,24 @@ struct KernelAction {
     mask: u64,
 }
 
-/// The bytes of a kernel signal set.
-const SET_SIZE: usize = 8;
-
-/// Blocks every signal. The first act of PID 1: the kernel drops a signal that PID 1 neither handles nor blocks.
-pub fn block_all() {
-    // libc's own calls leave out the signals that it uses itself, 32 to 34.
-    set_mask(u64::MAX);
+const fn bit(number: c_int) -> u64 {
+    1 << (number - 1)
 }
 
-/// Gives a child what a command expects: default dispositions, HUP ignored if so wanted, and an empty mask. Async-signal-safe: it runs
-/// between vfork and exec.
-///
-/// `cleared`: the kernel has made all handlers default dispositions already.
-pub fn reset_for_command(ignore_hup: bool, cleared: bool) {
-    // Blocked until the handlers are gone, or one would run in the memory that the child has borrowed.
-    for number in 1..=c_int::from(signal::MAX) {
-        let ignore = number == libc::SIGHUP && ignore_hup;
-        if ignore || !cleared {
-            set_disposition(number, ignore);
-        }
-    }
+/// Blocks every signal but the faults. The first act of PID 1: the kernel drops a signal that PID 1 neither handles nor blocks.
+pub fn block_all() {
+    // libc's own calls leave out the signals that it uses itself, 32 to 34.
+    set_mask(FAULTS.iter().fold(u64::MAX, |mask, number| mask & !bit(*number)));
+}
+
+/// Blocks none, as a command expects it. Async-signal-safe: it runs between vfork and exec.
+pub fn unblock_all() {
     set_mask(0);
 }
 
 fn set_mask(bits: u64) {
     // SAFETY: the kernel reads SET_SIZE bytes at a valid address and writes nothing.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const bits, std::ptr::null::<u64>(), SET_SIZE) };
-}
-
-/// By the system call itself: libc's own refuses some numbers.
-fn set_disposition(number: c_int, ignore: bool) {
-    let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
-    let action = KernelAction { handler, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: the kernel reads one KernelAction and writes nothing; a number it does not take is an error without effect.
-    unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE) };
 }
 
 /// Whether the signal is ignored, as whoever started us may have left it.
@@ -86,86 +75,130 @@ pub fn is_ignored(signal: c_int) -> bool {
     }
 }
 
-/// Installs a handler for everything that can be caught, but for the faults.
-///
-/// # Errors
-/// That of sigaction(2).
-pub fn install() -> io::Result<()> {
-    OWN_PID.store(std::process::id() as i32, Relaxed);
-    // std's own handlers for SEGV and BUS run on a small stack that other handlers would overflow; default is what PID 1 survives.
-    FAULTS.iter().for_each(|number| set_disposition(*number, false));
-    // SAFETY: the action only stores to an atomic, which is async-signal-safe.
-    unsafe { signal_hook::low_level::register(libc::SIGCHLD, || CHILD.store(true, Relaxed))? };
-    let mut action = KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: the kernel writes one KernelAction.
-    unsafe { libc::syscall(libc::SYS_rt_sigaction, libc::SIGCHLD, std::ptr::null::<KernelAction>(), &raw mut action, SET_SIZE) };
-    action.handler = handler as *const () as usize;
-    let catchable = |n: &c_int| !FAULTS.contains(n) && ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(n);
-    for number in (1..=c_int::from(signal::MAX)).filter(catchable) {
-        // SAFETY: the kernel reads one KernelAction, and `handler` has the signature that SA_SIGINFO asks for.
+/// Gives every signal its default disposition, but HUP where that is to stay ignored. It holds for all commands to come: a disposition is
+/// inherited, and what we block ourselves is never acted on.
+pub fn reset_dispositions(ignore_hup: bool) {
+    for number in 1..=c_int::from(signal::MAX) {
+        let handler = if number == libc::SIGHUP && ignore_hup { libc::SIG_IGN } else { libc::SIG_DFL };
+        let action = KernelAction { handler, flags: 0, restorer: 0, mask: 0 };
+        // By the system call itself, since libc's own refuses some numbers.
+        // SAFETY: the kernel reads one KernelAction and writes nothing; a number it does not take is an error without effect.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE) };
     }
-    // musl unblocks its own two when a handler is installed.
-    block_all();
-    Ok(())
 }
 
-/// For all but CHLD, whose handler is the model: the kernel's record of it is taken over with its flags and its return trampoline. One
-/// system call a signal, where a registry copies its table each time; and libc refuses 32, 33 and, musl, 34.
-extern "C" fn handler(_: c_int, info: *mut siginfo_t, _: *mut c_void) {
-    // SAFETY: with SA_SIGINFO, copied from the model, the kernel passes a valid siginfo.
-    if let Some(info) = unsafe { info.as_ref() } {
-        note(info);
-    }
+/// The descriptors that blocked signals are read from.
+#[derive(Debug)]
+pub struct SignalReader {
+    own_pid: c_int,
+    children: OwnedFd,
+    others: OwnedFd,
 }
 
-/// Runs in the handler: atomics only.
-fn note(info: &siginfo_t) {
-    let Ok(index) = usize::try_from(info.si_signo) else { return };
-    let Some(count) = BY_PROCESS.get(index).filter(|_| index > 0) else { return };
-    let bit = 1 << (index - 1);
-    if info.si_code == libc::SI_KERNEL {
-        BY_KERNEL.fetch_or(bit, Relaxed);
-        return;
+impl SignalReader {
+    /// # Errors
+    /// That of signalfd(2).
+    pub fn open() -> io::Result<SignalReader> {
+        let child = bit(libc::SIGCHLD);
+        let others = FAULTS.iter().fold(!child, |mask, number| mask & !bit(*number));
+        Ok(SignalReader { own_pid: std::process::id() as c_int, children: signalfd(child)?, others: signalfd(others)? })
     }
-    // SAFETY: si_pid is a plain integer in every layout of the union that a sender other than the kernel fills in.
-    let by_self = info.si_code == libc::SI_USER && unsafe { info.si_pid() } == OWN_PID.load(Relaxed);
-    // The echo of a signal to the group that we share at a terminal, or a broken pipe at our own stderr: no news.
-    if !by_self {
-        count.fetch_add(1, Relaxed);
-        ANY_BY_PROCESS.fetch_or(bit, Relaxed);
-    }
-}
 
-/// Takes what has arrived since the last call, the lowest number first; CHLD apart.
-pub fn take(mut each: impl FnMut(Arrival)) {
-    let (by_process, by_kernel) = (ANY_BY_PROCESS.swap(0, Relaxed), BY_KERNEL.swap(0, Relaxed));
-    let mut left = by_process | by_kernel;
-    while left != 0 {
-        let index = left.trailing_zeros();
-        left &= left - 1;
-        let Some(signal) = Signal::new(index as i32 + 1) else { continue };
-        if by_kernel & (1 << index) != 0 {
-            each(Arrival { signal, count: 1, by_kernel: true });
+    /// What to poll for. `children`: SIGCHLD as well.
+    pub fn interests(&self, children: bool) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.others].into_iter().chain(children.then_some(&self.children)).map(|fd| fd.as_fd())
+    }
+
+    /// Whether a child changed state since the last call. CHLD coalesces: it stands for any number of children. `ready` tells whether poll
+    /// saw a descriptor to be ready.
+    pub fn take_child(&self, ready: impl Fn(RawFd) -> bool) -> bool {
+        let is_ready = ready(self.children.as_raw_fd());
+        if is_ready {
+            // A look at the children follows whatever becomes of this: an exit must not hang on a read that is refused.
+            let _ = nix::unistd::read(&self.children, &mut [0; RECORD]);
         }
-        let count = BY_PROCESS.get(index as usize + 1).map_or(0, |count| count.swap(0, Relaxed));
-        if count > 0 {
-            each(Arrival { signal, count, by_kernel: false });
+        is_ready
+    }
+
+    /// Adds what has arrived to `arrivals`, CHLD apart: at least one of each number that was there, and a bounded number in all.
+    pub fn take(&self, ready: impl Fn(RawFd) -> bool, arrivals: &mut Vec<Arrival>) {
+        if ready(self.others.as_raw_fd()) {
+            take(&mut Kernel(self), arrivals);
         }
     }
 }
 
-/// Whether a signal other than CHLD has arrived that `poll::wait` has not let in yet.
-pub fn any_pending() -> bool {
+/// signalfd(2): libc's wrapper takes a set that some numbers cannot be put into.
+fn signalfd(mask: u64) -> io::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the kernel reads SET_SIZE bytes at a valid address; the descriptor that comes back is nobody else's.
+    unsafe {
+        match libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, SET_SIZE, flags) {
+            ..0 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd as RawFd)),
+        }
+    }
+}
+
+/// Where pending signals are taken from.
+trait Queue {
+    /// The next ones, the lowest number first; how many were taken, those that are no news too. [`RECORDS`]: there may be more.
+    fn next(&mut self, arrivals: &mut Vec<Arrival>) -> usize;
+    /// Which numbers there are more of.
+    fn pending(&self) -> SignalSet;
+    /// One of that number.
+    fn one(&mut self, signal: Signal) -> Option<Arrival>;
+}
+
+/// Whoever sends a low number without pause must not keep a higher one out: the kernel hands out the lowest first.
+fn take(queue: &mut impl Queue, arrivals: &mut Vec<Arrival>) {
+    if queue.next(arrivals) >= RECORDS {
+        arrivals.extend(queue.pending().iter().filter_map(|signal| queue.one(signal)));
+    }
+}
+
+struct Kernel<'a>(&'a SignalReader);
+
+impl Queue for Kernel<'_> {
+    fn next(&mut self, arrivals: &mut Vec<Arrival>) -> usize {
+        let mut buffer = [0; RECORD * RECORDS];
+        // Where the kernel refuses to, each number is asked for by itself.
+        let Ok(length) = nix::unistd::read(&self.0.others, &mut buffer) else { return RECORDS };
+        let (records, _) = buffer.get(..length).unwrap_or_default().as_chunks::<RECORD>();
+        arrivals.extend(records.iter().filter_map(|record| {
+            let field = |at: usize| record.get(at..)?.first_chunk().map(|bytes| c_int::from_ne_bytes(*bytes));
+            Arrival::of(field(0)?, field(8)?, field(12)?, self.0.own_pid)
+        }));
+        records.len()
+    }
+
+    fn pending(&self) -> SignalSet {
+        pending()
+    }
+
+    fn one(&mut self, signal: Signal) -> Option<Arrival> {
+        let set = bit(signal.number());
+        let at_once = timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: an all-zero siginfo is valid for the kernel to write to; it reads SET_SIZE bytes and a timespec. si_pid is a plain integer
+        // in every layout of the union.
+        unsafe {
+            let mut info: siginfo_t = std::mem::zeroed();
+            let number = libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, &raw mut info, &raw const at_once, SET_SIZE);
+            if number > 0 { Arrival::of(info.si_signo, info.si_code, info.si_pid(), self.0.own_pid) } else { None }
+        }
+    }
+}
+
+fn pending() -> SignalSet {
     let mut pending = 0u64;
     // SAFETY: the kernel writes SET_SIZE bytes to a valid address.
     unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, SET_SIZE) };
-    pending & !(1 << (libc::SIGCHLD - 1)) != 0
+    SignalSet::of_bits(pending & !bit(libc::SIGCHLD))
 }
 
-/// Whether a child changed state since the last call. CHLD coalesces: it stands for any number of children.
-pub fn take_child() -> bool {
-    CHILD.swap(false, Relaxed)
+/// Whether a signal other than CHLD has arrived that was not taken yet.
+pub fn any_pending() -> bool {
+    pending() != SignalSet::default()
 }
 
 /// Sends a signal to a process that has not been reaped, or to the process group it belongs to.
@@ -184,17 +217,62 @@ pub fn send(pid: i32, signal: Signal, group: bool) -> io::Result<()> {
     if unsafe { libc::kill(target, signal.number()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Sends a signal to each of these, listed just before. One that has ended since is no error.
-pub fn send_all(pids: &[i32], signal: Signal) {
-    for pid in pids {
-        if let Err(error) = send(*pid, signal, false) {
-            log::debug!("cannot send {signal} to pid {pid}: {error}");
-        }
-    }
+/// Whether we may signal a process that has not been reaped; asked without sending anything.
+pub fn may_send(pid: i32) -> bool {
+    // SAFETY: a plain system call on integers; signal 0 is none.
+    unsafe { libc::kill(pid, 0) == 0 || *libc::__errno_location() != libc::EPERM }
 }
 
 /// Stops this process until somebody continues it.
 pub fn suspend() {
     // SIGSTOP cannot be blocked; emulating TSTP's default action comes to just that. An error means that we go on running.
     let _ = signal_hook::low_level::emulate_default_handler(libc::SIGTSTP);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many senders that the queues of some numbers never run empty, and a few signals beside them.
+    struct Storm {
+        endless: Vec<Signal>,
+        once: SignalSet,
+        taken: usize,
+    }
+
+    impl Queue for Storm {
+        fn next(&mut self, arrivals: &mut Vec<Arrival>) -> usize {
+            self.taken += RECORDS;
+            assert!(self.taken < 1000, "it takes without end");
+            // The kernel hands out the lowest first.
+            arrivals.extend([Arrival { signal: self.endless[0], by_kernel: false }; RECORDS]);
+            RECORDS
+        }
+
+        fn pending(&self) -> SignalSet {
+            self.endless.iter().copied().chain(self.once.iter()).collect()
+        }
+
+        fn one(&mut self, signal: Signal) -> Option<Arrival> {
+            self.taken += 1;
+            Some(Arrival { signal, by_kernel: false })
+        }
+    }
+
+    #[test]
+    fn no_number_keeps_another_out_and_a_storm_is_taken_in_a_bounded_number() {
+        let hup = Signal::new(libc::SIGHUP).unwrap();
+        let mut storm = Storm { endless: vec![hup, Signal::new(34).unwrap()], once: [Signal::TERM].into_iter().collect(), taken: 0 };
+        let mut arrivals = Vec::new();
+        take(&mut storm, &mut arrivals);
+        assert!(arrivals.iter().any(|arrival| arrival.signal == Signal::TERM), "{arrivals:?}");
+        assert!(arrivals.len() <= RECORDS + usize::from(signal::MAX), "{}", arrivals.len());
+    }
+
+    #[test]
+    fn what_we_sent_ourselves_is_no_news() {
+        let of = |code, sender| Arrival::of(libc::SIGTERM, code, sender, 7).map(|arrival| arrival.by_kernel);
+        assert_eq!((of(libc::SI_USER, 7), of(libc::SI_USER, 8), of(libc::SI_KERNEL, 0)), (None, Some(false), Some(true)));
+        assert_eq!(Arrival::of(0, libc::SI_USER, 8, 7), None);
+    }
 }

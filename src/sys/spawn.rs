@@ -3,26 +3,30 @@
 
 #![allow(unsafe_code)]
 
-mod clone;
 mod path;
 
-use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CString, OsStr, OsString};
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt::Write as _;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::ptr;
 
 use libc::{c_char, c_int, c_void};
+use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::config::{GENERATION, LAST_EXIT, ROLE};
 use crate::node::{CHANNEL_FD, UNIQUE_ID};
 use crate::supervisor::event::Role;
-use crate::supervisor::exit::{Exit, SpawnFailure, SpawnStep};
+use crate::supervisor::exit::Exit;
+use crate::supervisor::spawn_failure::{FileFacts, Problem, SpawnFailure, SpawnStep};
 
-const STACK_SIZE: usize = 32 * 1024;
+/// In bytes; a page without access lies below.
+const STACK_SIZE: usize = 64 * 1024;
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
 /// Their bytes come to less: no memory is taken between a death and the next spawn.
@@ -30,23 +34,25 @@ const LONGEST_ADDED: usize = 256;
 /// Where the sockets begin that are passed on.
 pub const FIRST_SOCKET: c_int = 3;
 const LISTEN_PID: &str = "LISTEN_PID=";
+/// The same as a number that is used once only: newer versions of sd_listen_fds(3) want it to fit the process too.
+const LISTEN_PIDFDID: &[u8] = b"LISTEN_PIDFDID=";
+/// As much of a file as the kernel looks at, in bytes.
+const BEGINNING: usize = 256;
 
 /// What holds for every generation alike.
-#[derive(Clone, Copy, Debug)]
-pub struct Hygiene {
+pub struct ChildSetup {
     /// The command gets a process group of its own.
     pub own_group: bool,
     /// The command dies when we do: the kernel sees to that for PID 1 only.
     pub die_with_us: bool,
-    /// SIGHUP was ignored when we were started, as nohup(1) has it, and stays ignored.
-    pub ignore_hup: bool,
-    /// Sets dispositions and mask to what a command expects, given `ignore_hup` and whether handlers are gone already; must be async-signal-safe.
-    pub reset_signals: fn(bool, bool),
+    /// Called last in the child of a generation, by its number, while all signals are blocked: to unblock them, and to leave what is shared
+    /// with the commands as the first one found it. Must be async-signal-safe.
+    pub prepare: Box<dyn Fn(u32)>,
 }
 
 /// What a generation is given beside what all are given.
 #[derive(Clone, Copy, Debug)]
-pub struct Gifts<'a> {
+pub struct SpawnParams<'a> {
     pub generation: u32,
     /// Told to the command, if it is to know.
     pub role: Option<Role>,
@@ -59,199 +65,214 @@ pub struct Gifts<'a> {
 
 /// The command, ready to be executed any number of times.
 pub struct Launcher {
-    hygiene: Hygiene,
+    setup: ChildSetup,
     own_pid: c_int,
     /// The files to try, in the order of PATH.
     candidates: Vec<CString>,
     /// Owns what `argv` points to.
     _args: Vec<CString>,
     argv: Vec<*const c_char>,
-    env: Vec<CString>,
+    /// The environment that all are given: entries of our own, and those in `_own`.
+    env: Vec<*const c_char>,
+    _own: Vec<CString>,
     /// The variables that are added for a generation, each with a NUL.
     added: String,
     envp: Vec<*const c_char>,
+    /// The upper end of the child's stack.
     stack: *mut c_void,
-    /// The kernel has clone3(2), as far as is known.
-    clone3_works: Cell<bool>,
     /// What the command finds from descriptor 3 on.
     sockets: Vec<OwnedFd>,
+    /// The command is told its pid in LISTEN_PID.
+    tells_pid: bool,
     /// `LISTEN_PID=`, and room for the command's pid, which it alone knows and writes.
     listen_pid: UnsafeCell<[u8; 32]>,
 }
 
 /// What the child reads, and where it leaves its errno.
-struct Orders<'a> {
+struct ChildArgs<'a> {
     launcher: &'a Launcher,
+    generation: u32,
     /// A descriptor that the command keeps, or -1.
     channel: c_int,
-    /// Where its pid goes, or null.
-    listen_pid: *mut u8,
-    /// The child began without handlers.
-    handlers_cleared: bool,
     errno: c_int,
 }
 
 impl Launcher {
-    /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`.
+    /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`. Where it says
+    /// that sockets were passed on to us, they are the command's.
     ///
     /// # Errors
     /// That of mmap(2), for the child's stack; or a NUL byte in an argument.
-    pub fn new(
-        command: Vec<OsString>,
-        environment: impl Iterator<Item = (OsString, OsString)>,
-        without: &[&str],
-        hygiene: Hygiene,
-    ) -> io::Result<Launcher> {
+    pub fn new(command: Vec<OsString>, environment: &[&'static CStr], without: &[&str], setup: ChildSetup) -> io::Result<Launcher> {
+        let own_pid = std::process::id() as c_int;
         let file = command.first().cloned().unwrap_or_default();
-        let mut path = OsString::from(path::DEFAULT);
-        let mut env = Vec::new();
-        for (name, value) in environment.filter(|(name, _)| !without.iter().any(|own| name == own)) {
-            if name == "PATH" {
-                path.clone_from(&value);
-            }
-            let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
-            env.push(CString::new(pair)?);
-        }
-        let candidates = path::candidates(&file, &path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let value_of = |name: &str| environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes()));
+        let path = value_of("PATH=").map_or(OsStr::new(path::DEFAULT), OsStr::from_bytes);
+        let tells_pid = value_of(LISTEN_PID) == Some(own_pid.to_string().as_bytes());
+        let is_dropped = |entry: &&&CStr| {
+            let entry = entry.to_bytes();
+            let is = |name: &str| entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='));
+            let names_us = tells_pid && (entry.starts_with(LISTEN_PID.as_bytes()) || entry.starts_with(LISTEN_PIDFDID));
+            names_us || without.iter().any(|name| is(name))
+        };
+        let env: Vec<*const c_char> = environment.iter().filter(|entry| !is_dropped(entry)).map(|entry| entry.as_ptr()).collect();
+        let candidates = path::candidates(&file, path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
         let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
-        // SAFETY: a new private mapping; nothing else refers to it.
-        let stack = unsafe {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-            libc::mmap(ptr::null_mut(), STACK_SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
-        };
-        if stack == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let envp = Vec::with_capacity(env.len() + MOST_ADDED);
-        let (own_pid, sockets, listen_pid) = (std::process::id() as c_int, Vec::new(), UnsafeCell::new([0; 32]));
-        Ok(Launcher {
-            hygiene,
+        let mut launcher = Launcher {
+            setup,
             own_pid,
             candidates,
             _args: args,
             argv,
+            envp: Vec::with_capacity(env.len() + MOST_ADDED),
             env,
+            _own: Vec::new(),
             added: String::with_capacity(LONGEST_ADDED),
-            envp,
-            stack,
-            clone3_works: Cell::new(true),
-            sockets,
-            listen_pid,
-        })
+            stack: stack()?,
+            sockets: Vec::new(),
+            tells_pid,
+            listen_pid: UnsafeCell::new([0; 32]),
+        };
+        launcher.listen_pid.get_mut().iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
+        Ok(launcher)
     }
 
     /// Has every generation find these from descriptor 3 on, as systemd passes them (sd_listen_fds(3)). Their own numbers must lie beyond
     /// those, and the environment must have been prepared without systemd's variables.
     pub fn pass_on(&mut self, sockets: Vec<OwnedFd>, names: &str) {
-        let mut variables = vec![format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={names}")];
-        self.env.extend(variables.drain(..).filter_map(|pair| CString::new(pair).ok()));
+        let variables = [format!("LISTEN_FDS={}", sockets.len()), format!("LISTEN_FDNAMES={names}")];
+        self._own.extend(variables.into_iter().filter_map(|pair| CString::new(pair).ok()));
+        self.env.extend(self._own.iter().map(|pair| pair.as_ptr()));
         self.envp.reserve(self.env.len() + MOST_ADDED);
-        self.listen_pid.get_mut().iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
         self.sockets = sockets;
+        self.tells_pid = true;
     }
 
     /// Starts the command as this generation; gives back its pid.
     ///
     /// # Errors
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
-    pub fn spawn(&mut self, gifts: Gifts<'_>) -> Result<i32, SpawnFailure> {
-        let channel = gifts.channel.map_or(-1, |channel| channel.as_raw_fd());
+    pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<i32, SpawnFailure> {
+        let channel = params.channel.map_or(-1, |channel| channel.as_raw_fd());
+        self.set_environment(params, channel);
+        let mut args = ChildArgs { launcher: self, generation: params.generation, channel, errno: 0 };
+        let started = start(&mut args);
+        // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
+        let errno = unsafe { ptr::read_volatile(&raw const args.errno) };
+        let pid = started.map_err(|error| SpawnFailure::fork(error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
+        if errno != 0 {
+            // SAFETY: waits for this child alone, which is on its way out; it never was the command.
+            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            }
+            return Err(SpawnFailure { step: SpawnStep::Exec, errno, problem: self.problem(errno) });
+        }
+        Ok(pid)
+    }
+
+    /// The environment of a generation.
+    fn set_environment(&mut self, params: SpawnParams<'_>, channel: c_int) {
+        let SpawnParams { generation, role, last_exit, worker, .. } = params;
         let added = &mut self.added;
         added.clear();
-        let _ = write!(added, "{GENERATION}={}\0", gifts.generation);
-        if let Some(exit) = gifts.last_exit {
+        let _ = write!(added, "{GENERATION}={generation}\0");
+        if let Some(exit) = last_exit {
             let _ = write!(added, "{LAST_EXIT}={}\0", exit.short());
         }
-        if let Some(role) = gifts.role {
+        if let Some(role) = role {
             let _ = write!(added, "{ROLE}={}\0", role.name());
         }
         if channel >= 0 {
             let _ = write!(added, "{CHANNEL_FD}={channel}\0");
         }
-        if gifts.worker {
-            let _ = write!(added, "{UNIQUE_ID}={}\0", gifts.generation);
+        if worker {
+            let _ = write!(added, "{UNIQUE_ID}={generation}\0");
         }
         self.envp.clear();
-        self.envp.extend(self.env.iter().map(|pair| pair.as_ptr()));
+        self.envp.extend_from_slice(&self.env);
         self.envp.extend(self.added.split_inclusive('\0').map(|pair| pair.as_ptr().cast::<c_char>()));
-        let mut listen_pid = ptr::null_mut();
-        if !self.sockets.is_empty() {
-            listen_pid = self.listen_pid.get().cast::<u8>();
-            self.envp.push(listen_pid.cast::<c_char>());
+        if self.tells_pid {
+            self.envp.push(self.listen_pid.get().cast::<c_char>());
         }
         self.envp.push(ptr::null());
-        let mut orders = Orders { launcher: self, channel, listen_pid, handlers_cleared: true, errno: 0 };
-        let started = start(&mut orders);
-        // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
-        let errno = unsafe { ptr::read_volatile(&raw const orders.errno) };
-        let pid = started.map_err(|error| {
-            let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
-            SpawnFailure { step: SpawnStep::Fork, errno, file_exists: false }
-        })?;
-        if errno != 0 {
-            // SAFETY: waits for this child alone, which is on its way out; it never was the command.
-            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
-            }
-            let exists = |path: &CString| Path::new(OsStr::from_bytes(path.as_bytes())).exists();
-            let file_exists = self.candidates.iter().any(exists);
-            return Err(SpawnFailure { step: SpawnStep::Exec, errno, file_exists });
-        }
-        Ok(pid)
+    }
+
+    /// What is wrong with the file, as far as it shows: the one of the candidates that is there.
+    fn problem(&self, errno: c_int) -> Problem {
+        let mut paths = self.candidates.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes())));
+        let Some((path, metadata)) = paths.find_map(|path| path.metadata().ok().map(|metadata| (path, metadata))) else {
+            return if matches!(errno, libc::ENOENT | libc::ENOTDIR) { Problem::NotFound } else { Problem::Unknown };
+        };
+        let mut buffer = Vec::with_capacity(BEGINNING);
+        // A pipe in the place of a program must not hold us up.
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let beginning = opened.and_then(|file: File| file.take(BEGINNING as u64).read_to_end(&mut buffer)).is_ok();
+        Problem::of(
+            errno,
+            FileFacts {
+                is_directory: metadata.is_dir(),
+                has_execute_bit: metadata.permissions().mode() & 0o111 != 0,
+                mounted_noexec: statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)),
+                beginning: beginning.then_some(buffer.as_slice()),
+            },
+        )
     }
 }
 
-/// Starts the child with vfork semantics.
-fn start(orders: &mut Orders<'_>) -> io::Result<i32> {
-    let Launcher { stack, clone3_works, .. } = orders.launcher;
-    orders.handlers_cleared = clone3_works.get();
-    if orders.handlers_cleared {
-        // SAFETY: `child` does not return and makes system calls only; it runs in our memory while we are suspended, and touches nothing but
-        // `orders` and what that refers to, which live until it has executed the command or is gone.
-        let started = unsafe { clone::vfork(child, ptr::from_mut(orders).cast(), *stack, STACK_SIZE) };
-        match started.as_ref().map_err(io::Error::raw_os_error) {
-            // An old kernel, or a seccomp profile that has not heard of it.
-            Err(Some(libc::ENOSYS | libc::EINVAL | libc::EPERM)) => clone3_works.set(false),
-            _ => return started,
+/// Memory for the child's stack; gives back its upper end. Whoever used more would run into the page below, and not into other memory.
+fn stack() -> io::Result<*mut c_void> {
+    // SAFETY: a new private mapping, which nothing else refers to; its lowest page is made inaccessible before anybody uses it.
+    unsafe {
+        let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(STACK_SIZE);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        let bottom = libc::mmap(ptr::null_mut(), page + STACK_SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        if bottom == libc::MAP_FAILED || libc::mprotect(bottom, page, libc::PROT_NONE) != 0 {
+            return Err(io::Error::last_os_error());
         }
+        Ok(bottom.byte_add(page + STACK_SIZE))
     }
-    orders.handlers_cleared = false;
-    // SAFETY: as above. CLONE_VFORK suspends us.
-    let pid = unsafe {
-        let top = stack.byte_add(STACK_SIZE);
-        libc::clone(child, top, libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD, ptr::from_mut(orders).cast())
-    };
+}
+
+/// Starts the child with vfork semantics. clone(2) itself, not clone3(2): there are no handlers for the kernel to clear, and it is known to
+/// every kernel and seccomp profile.
+fn start(args: &mut ChildArgs<'_>) -> io::Result<i32> {
+    let stack = args.launcher.stack;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: `child` does not return and makes system calls only; it runs in our memory, on a stack that nobody else uses and that is
+    // aligned to a page, while we are suspended (CLONE_VFORK), and touches nothing but `args` and what that refers to, which live until it
+    // has executed the command or is gone.
+    let pid = unsafe { libc::clone(child, stack, flags, ptr::from_mut(args).cast()) };
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }
 
-/// The child, between clone and execve: async-signal-safe calls only, all signals blocked until the dispositions are default.
-extern "C" fn child(orders: *mut c_void) -> c_int {
-    // SAFETY: `spawn` passes its Orders, which outlive us; it is suspended, so nobody else uses them.
-    let orders = unsafe { &mut *orders.cast::<Orders<'_>>() };
-    let Launcher { hygiene, own_pid, candidates, argv, envp, sockets, .. } = orders.launcher;
-    // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive.
+/// The child, between clone and execve: async-signal-safe calls only, all signals blocked.
+extern "C" fn child(args: *mut c_void) -> c_int {
+    // SAFETY: `spawn` passes its ChildArgs, which outlive us; it is suspended, so nobody else uses them.
+    let args = unsafe { &mut *args.cast::<ChildArgs<'_>>() };
+    let Launcher { setup, own_pid, candidates, argv, envp, sockets, tells_pid, listen_pid, .. } = args.launcher;
+    // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive; LISTEN_PID has room for a pid.
     unsafe {
-        if hygiene.die_with_us {
+        if setup.die_with_us {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // We may have been orphaned before the kernel was told.
-            if libc::getppid() != *own_pid {
+            // We may have been orphaned before the kernel was told. 0: our parent is of another PID namespace, and there all the same.
+            if ![*own_pid, 0].contains(&libc::getppid()) {
                 libc::_exit(0);
             }
         }
-        if hygiene.own_group {
+        if setup.own_group {
             libc::setpgid(0, 0);
         }
         // The table of descriptors is a copy: restartinit's own stay as they are.
         for (to, socket) in (FIRST_SOCKET..).zip(sockets) {
             libc::dup2(socket.as_raw_fd(), to);
         }
-        if orders.channel >= 0 {
-            libc::fcntl(orders.channel, libc::F_SETFD, 0);
+        if args.channel >= 0 {
+            libc::fcntl(args.channel, libc::F_SETFD, 0);
         }
-        if !orders.listen_pid.is_null() {
-            write_pid(orders.listen_pid.add(LISTEN_PID.len()));
+        if *tells_pid {
+            write_pid(listen_pid.get().cast::<u8>().add(LISTEN_PID.len()));
         }
-        (hygiene.reset_signals)(hygiene.ignore_hup, orders.handlers_cleared);
+        (setup.prepare)(args.generation);
         let mut errno = libc::ENOENT;
         for file in candidates {
             libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
@@ -264,7 +285,7 @@ extern "C" fn child(orders: *mut c_void) -> c_int {
                 }
             }
         }
-        ptr::write_volatile(&raw mut orders.errno, errno);
+        ptr::write_volatile(&raw mut args.errno, errno);
         libc::_exit(127)
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 
 /// The controlling terminal. The command shares our process group there: only so does a Ctrl-C reach both of us.
@@ -14,6 +15,8 @@ pub struct Terminal {
     device: Device,
     /// We were in the foreground when we started; a background job must not steal the terminal.
     ours: bool,
+    /// Its modes at that time.
+    modes: Option<Termios>,
 }
 
 #[derive(Debug)]
@@ -47,12 +50,27 @@ impl Terminal {
         let controls = |device: &Device| tcgetpgrp(device).is_ok();
         let device = standard.into_iter().find(controls).or_else(|| open().filter(controls))?;
         let ours = tcgetpgrp(&device) == Ok(getpgrp());
-        Some(Terminal { device, ours })
+        let modes = tcgetattr(&device).ok();
+        Some(Terminal { device, ours, modes })
+    }
+
+    /// Leaves it to the next generation as the first one found it: with our group in the foreground, and with its modes, since a command
+    /// that is killed in raw mode leaves a terminal on which Ctrl-C is a letter.
+    pub fn prepare(&self) {
+        self.retake();
+        // In the background it is somebody else's.
+        if self.ours
+            && tcgetpgrp(&self.device) == Ok(getpgrp())
+            && let Some(modes) = &self.modes
+            && let Err(error) = tcsetattr(&self.device, SetArg::TCSANOW, modes)
+        {
+            log::debug!("cannot restore the terminal's modes: {error}");
+        }
     }
 
     /// Puts our group back into the foreground, if it was there at first and the group that is there now is none of somebody else's:
     /// it is dead, as that of a shell that was the generation before; or the session is our own, as in a container. All signals are blocked here, TTOU as well, or this would stop us.
-    pub fn retake(&self) {
+    fn retake(&self) {
         let Ok(foreground) = tcgetpgrp(&self.device) else { return };
         if !self.ours || foreground == getpgrp() {
             return;
@@ -68,6 +86,6 @@ impl Terminal {
 }
 
 /// Whether a process is in our own process group.
-pub fn shares_our_group(pid: i32) -> bool {
+pub fn has_own_group(pid: i32) -> bool {
     getpgid(Some(Pid::from_raw(pid))) == Ok(getpgrp())
 }

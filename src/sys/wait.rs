@@ -8,9 +8,11 @@ use crate::supervisor::exit::Exit;
 /// What one call of wait(2) told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waited {
+    /// `peak`: its largest resident memory, in bytes.
     Exited {
         pid: i32,
         exit: Exit,
+        peak: u64,
     },
     Stopped {
         pid: i32,
@@ -30,22 +32,29 @@ pub enum Waited {
 /// Reaps one child, or tells of one that was stopped or continued; never waits.
 pub fn next() -> Waited {
     let mut status = 0;
-    // SAFETY: the kernel writes one int. nix's waitpid is an error for a real-time signal, and would lose that exit.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED) };
+    let options = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+    // SAFETY: an all-zero rusage is valid; the kernel writes one int and one rusage. nix's waitpid is an error for a real-time signal, and
+    // would lose that exit.
+    let (pid, peak) = unsafe {
+        let mut used: libc::rusage = std::mem::zeroed();
+        let pid = libc::wait4(-1, &raw mut status, options, &raw mut used);
+        // The kernel counts in KiB.
+        (pid, u64::try_from(used.ru_maxrss).unwrap_or(0).saturating_mul(1024))
+    };
     match pid {
         0 => Waited::NoNews,
         ..0 => match nix::errno::Errno::last() {
             nix::errno::Errno::ECHILD => Waited::NoChildren,
             _ => Waited::Unknown,
         },
-        pid if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8) },
+        pid if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8), peak },
         pid if libc::WIFSTOPPED(status) => {
             Signal::new(libc::WSTOPSIG(status)).map_or(Waited::NoNews, |signal| Waited::Stopped { pid, signal })
         }
         pid if libc::WIFCONTINUED(status) => Waited::Continued { pid },
         pid => {
             let signal = Signal::new(libc::WTERMSIG(status)).unwrap_or(Signal::KILL);
-            Waited::Exited { pid, exit: Exit::Signal { signal, core_dumped: libc::WCOREDUMP(status) } }
+            Waited::Exited { pid, exit: Exit::Signal { signal, core_dumped: libc::WCOREDUMP(status) }, peak }
         }
     }
 }

@@ -1,18 +1,23 @@
 //! The world of the exploration: a supervisor, what may happen to it next, and what must hold whatever does. Moments are taken relative
 //! to now and pids by their order, so that what differs by a shift is one state.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::values::StopBy;
 use crate::signal::Signal;
-use crate::supervisor::Supervisor;
+use crate::signal::SignalSet;
 use crate::supervisor::event::{Action, Actions, Event, News, Next, Phase, Role};
-use crate::supervisor::exit::{Exit, Outcome, SpawnFailure, SpawnStep};
+use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation, Life};
+use crate::supervisor::leftovers::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Sweep};
 use crate::supervisor::report::{Ending, Report, Run};
+use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use crate::supervisor::tests::{HUP, INT, TERM, ms, signal};
 use crate::supervisor::time::Moment;
+use crate::supervisor::{Supervisor, Surroundings};
 
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]
@@ -22,7 +27,14 @@ pub struct World {
     next_pid: i32,
     alive: Vec<i32>,
     pub spawn_asked: bool,
-    pub asked: Vec<u32>,
+    /// Generations whose leftovers are to be counted.
+    asked: Vec<u32>,
+    /// What else is asked about commands, in order.
+    questions: VecDeque<Question>,
+    /// The kernel may refuse to let us signal a command, and the commands may be launchers.
+    harsh: bool,
+    /// Commands that are prepared for HUP, as far as anybody has looked.
+    prepared: Vec<i32>,
     pub stopped: bool,
     pub finished: Option<Ending>,
     /// The generations that served, or made room for another, when they ended.
@@ -33,16 +45,30 @@ pub struct World {
     restart_awaited: bool,
 }
 
+/// What is asked about a command, by its pid. It is answered before anything else is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Question {
+    MayKill(i32),
+    MaySignal(i32),
+    Prepared(i32),
+}
+
+/// A second after a spawn and after a stop another rule holds.
+const SECOND: Duration = LAUNCHER_DIES_WITHIN;
+
 impl World {
-    pub fn new(config: Config) -> World {
-        let memory = config.max_memory.map(|_| 1000);
+    pub fn new(config: Config, harsh: bool) -> World {
+        let surroundings = Surroundings { job_control: true, is_init: true };
         World {
-            supervisor: Supervisor::new(config, "cmd".to_owned(), true, memory),
+            supervisor: Supervisor::new(config, "cmd".to_owned(), surroundings),
             now: ms(0),
             next_pid: 101,
             alive: Vec::new(),
             spawn_asked: false,
             asked: Vec::new(),
+            questions: VecDeque::new(),
+            harsh,
+            prepared: Vec::new(),
             stopped: false,
             finished: None,
             served: Vec::new(),
@@ -62,7 +88,12 @@ impl World {
         for g in &s.generations {
             if let Life::Ended { sweep, .. } = &g.life {
                 // Of one that has ended, only its leftovers matter.
-                (std::mem::discriminant(sweep), rank(sweep.deadline())).hash(&mut key);
+                let launched = match sweep {
+                    Sweep::Unknown { launched } => launched.map(|launched| launched.until),
+                    Sweep::AskedApart { launched, .. } | Sweep::Awaiting { launched, .. } => Some(launched.until),
+                    Sweep::Asked { .. } | Sweep::Terminating { .. } | Sweep::Killing { .. } | Sweep::Done => None,
+                };
+                (std::mem::discriminant(sweep), rank(sweep.deadline()), rank(launched)).hash(&mut key);
                 continue;
             }
             let duty = match g.duty {
@@ -74,7 +105,9 @@ impl World {
             };
             let is_stable = now.saturating_sub(g.started) >= s.config.stable_after;
             let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
-            (duty, g.port, g.channel, g.said_ready, rank(g.ready_by), g.doom.is_some(), is_stable, is_new).hash(&mut key);
+            (duty, g.port, g.channel, g.said_ready, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
+            let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));
+            (g.out_of_reach, stop, self.prepared.contains(&g.pid), rank(Some(g.started + SECOND))).hash(&mut key);
         }
         let phase = match s.phase {
             Phase::Supervising(Next::Undecided) => (0, None, None),
@@ -87,7 +120,11 @@ impl World {
         let memory = s.memory.map(|memory| memory.moments().map(|at| rank(Some(at))));
         let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
         let restarts = s.restarts.key(&s.config, *now);
-        (phase, s.held, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
+        let (held, watch) = s.held.key();
+        let watch = watch.map(|(look_at, drop_at)| (rank(Some(look_at)), rank(drop_at)));
+        (phase, held, watch, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
+        let kinds: Vec<_> = self.questions.iter().map(std::mem::discriminant).collect();
+        (kinds, s.wanted, s.spawning.is_delayed()).hash(&mut key);
         (memory, standby, restarts, s.generations.len()).hash(&mut key);
         key.finish()
     }
@@ -107,29 +144,44 @@ impl World {
                 Duty::Dismissed { kill_at } => (None, kill_at),
                 Duty::Active | Duty::Successor | Duty::Standby => (None, None),
             };
-            [ask_at, kill_at, g.ready_by, g.deadline()]
+            // Where another rule holds from then on.
+            let [young, stop] = [g.is_running().then_some(g.started + SECOND), g.stop.map(|stop| stop.at + SECOND)];
+            [ask_at, kill_at, g.ready_by, g.deadline(), young, stop]
         };
         let mut all: Vec<Moment> = s.generations.iter().flat_map(of_generation).chain([phase]).flatten().collect();
         all.extend(s.memory.iter().flat_map(|memory| memory.moments()));
+        all.extend(s.held.key().1.into_iter().flat_map(|(look_at, drop_at)| drop_at.into_iter().chain([look_at])));
         all.extend(s.config.standby.then(|| s.standby.not_before()));
         all.retain(|at| *at > self.now);
         all
     }
 
     pub fn events(&self) -> Vec<Event> {
-        // Both questions are answered before anything else is told.
+        // Questions are answered before anything else is told.
+        if let Some(question) = self.questions.front() {
+            return self.answers(*question);
+        }
         if let Some(generation) = self.asked.first() {
-            return [Some(0), Some(2), None].map(|count| Event::Leftovers { generation: *generation, count }).to_vec();
+            let found = |launched, others| Some(Found { launched, others, refused: 0 });
+            let mut answers = vec![found(0, 0), found(0, 2), None];
+            if self.is_apart(*generation) {
+                answers.extend([found(1, 0), found(1, 1)]);
+            }
+            return answers.into_iter().map(|found| Event::Leftovers { generation: *generation, found }).collect();
         }
         let config = &self.supervisor.config;
         if self.spawn_asked {
-            let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, file_exists: false });
-            return vec![Event::Spawned { pid: self.next_pid }, failed(libc::EAGAIN), failed(libc::ENOENT)];
+            let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, problem: Problem::NotFound });
+            let passing = Event::SpawnFailed(SpawnFailure::fork(libc::EAGAIN));
+            return vec![Event::Spawned { pid: self.next_pid }, passing, failed(libc::ENOENT)];
         }
         let mut events: Vec<Event> = [TERM, INT, HUP].map(signal).to_vec();
         events.push(Event::RestartAsked);
         for pid in &self.alive {
             events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
+            if self.harsh {
+                events.push(Event::Exited { pid: *pid, exit: Exit::Code(128 + TERM as u8), reason: None });
+            }
             let mut news = Vec::new();
             if config.stop_by != StopBy::Signal {
                 news.extend([News::Answered, News::Gone, News::Unsaid]);
@@ -150,10 +202,38 @@ impl World {
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));
         if self.supervisor.memory.is_some() {
-            events.extend([500, 2000].map(|used| Event::Memory { used: Some(used) }));
+            events.extend([500, 2000].map(|used| Event::Memory { used: Some(used), limit: Some(1000) }));
         }
-        events.push(Event::Tick);
+        // In a storm there is always a signal that was not told yet.
+        events.extend([false, true].map(|signals_pending| Event::Tick { signals_pending }));
         events
+    }
+
+    fn answers(&self, question: Question) -> Vec<Event> {
+        let ways: &[bool] = if self.harsh { &[true, false] } else { &[true] };
+        let answer = |way: &bool| match question {
+            Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
+            Question::MaySignal(pid) => Event::Probed { pid, allowed: *way },
+            Question::Prepared(pid) => {
+                Event::SignalsSeen { pid, survived: Signal::new(HUP).filter(|_| *way).map(|hup| [hup].into_iter().collect()) }
+            }
+        };
+        match question {
+            // A command installs its handlers in its own time.
+            Question::Prepared(_) => [true, false].iter().map(answer).collect(),
+            Question::MayKill(_) | Question::MaySignal(_) => ways.iter().map(answer).collect(),
+        }
+    }
+
+    /// Whether what a launcher started is being told apart.
+    fn is_apart(&self, generation: u32) -> bool {
+        let is_apart = |g: &Generation| matches!(g.life, Life::Ended { sweep: Sweep::AskedApart { .. }, .. });
+        self.supervisor.generations.iter().any(|g| g.number == generation && is_apart(g))
+    }
+
+    /// Nothing is asked that is not answered yet.
+    pub fn is_quiet(&self) -> bool {
+        self.asked.is_empty() && self.questions.is_empty() && !self.spawn_asked
     }
 
     /// The moments at which the clock may be looked at next: the earliest deadline, or any later one, where the machine was slow.
@@ -187,14 +267,22 @@ impl World {
                 }
             }
             Event::Reaped { children: false } => self.unswept.clear(),
-            Event::Leftovers { generation, count } => {
+            Event::Leftovers { generation, found } => {
                 self.asked.remove(0);
-                self.unswept.retain(|unswept| unswept != generation || *count != Some(0));
+                let none = found.is_some_and(|found| (found.launched, found.others) == (0, 0));
+                self.unswept.retain(|unswept| unswept != generation || !none);
+            }
+            Event::KillSent { .. } | Event::Probed { .. } => drop(self.questions.pop_front()),
+            Event::SignalsSeen { pid, survived } => {
+                self.questions.pop_front();
+                self.prepared.retain(|known| known != pid);
+                self.prepared.extend(survived.map(|_: SignalSet| *pid));
             }
             Event::RestartAsked => self.restart_awaited = true,
             _ => {}
         }
-        let is_tick = event == Event::Tick;
+        let is_tick = matches!(event, Event::Tick { .. });
+        let was_delayed = self.supervisor.spawning.is_delayed();
         self.supervisor.handle(self.now, event, &mut actions);
         let acted = !actions.is_empty();
         for action in actions {
@@ -204,18 +292,20 @@ impl World {
         assert!(active <= 1, "two generations serve");
         let served = |run: &Run| self.served.contains(&run.generation);
         assert!(self.supervisor.last_exits().all(served), "the code would be that of one that never served");
-        let planned = self.supervisor.planned.is_some();
+        let planned = self.supervisor.planned.is_some() || self.supervisor.wanted.is_some();
         assert!(planned || !self.restart_awaited, "whoever asked for a restart waits for ever");
         let used = self.supervisor.restarts.clone().used(&self.supervisor.config, self.now);
         assert!(used <= self.supervisor.config.max_restarts, "more restarts than allowed");
         // What is due is done: a deadline that passes without effect would have the loop spin.
         let due = self.supervisor.next_deadline().is_some_and(|at| at <= self.now);
-        assert!(!is_tick || acted || !due, "a tick that changes nothing: {}", self.key());
-        // Nor is anything done over and over: what was due at this moment is over after a few ticks.
+        let delays = self.supervisor.spawning.is_delayed() && !was_delayed;
+        assert!(!is_tick || acted || delays || !due, "a tick that changes nothing: {}", self.key());
+        // Nor is anything done over and over, or withheld in a storm: what was due at this moment is over after a few ticks.
         let mut again = self.supervisor.clone();
         let is_due = |supervisor: &Supervisor| supervisor.next_deadline().is_some_and(|at| at <= self.now);
-        let ticks =
-            (0..8).take_while(|_| is_tick && is_due(&again).then(|| again.handle(self.now, Event::Tick, &mut Actions::new())).is_some());
+        let ticks = (0..8).take_while(|_| {
+            is_tick && is_due(&again).then(|| again.handle(self.now, Event::Tick { signals_pending: true }, &mut Actions::new())).is_some()
+        });
         assert!(ticks.count() < 8, "a tick that is never done: {}", self.key());
     }
 
@@ -231,15 +321,32 @@ impl World {
                 assert!(role == Role::Active || self.supervisor.config.standby);
                 self.spawn_asked = true;
             }
-            Action::Forward { pid, .. } | Action::Say { pid, .. } | Action::Promote { pid } | Action::LookAtMemory { pid } => {
+            Action::Forward { pid, .. }
+            | Action::Say { pid, .. }
+            | Action::Promote { pid }
+            | Action::LookAtMemory { pid }
+            | Action::Kill { pid }
+            | Action::Probe { pid }
+            | Action::LookAtSignals { pid }
+            | Action::NoteFamily { pid, .. } => {
                 assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");
+                match action {
+                    Action::Kill { .. } => self.questions.push_back(Question::MayKill(pid)),
+                    Action::Probe { .. } => self.questions.push_back(Question::MaySignal(pid)),
+                    Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
+                    Action::Forward { signal, .. } => self.check_unprepared(pid, signal),
+                    _ => {}
+                }
             }
             Action::EndLeftovers { generation, .. } => self.asked.push(generation),
             Action::Finish(ending) => {
-                assert!(self.alive.is_empty(), "the end while a command runs");
-                assert!(self.unswept.is_empty(), "the end beside the leftovers of {:?}", self.unswept);
-                assert!(ending.outcome != Outcome::RestartsExhausted || ending.code != 0);
-                assert_eq!(ending.outcome == Outcome::Stopped, self.stopped, "{ending:?}");
+                let gives_up = ending.outcome == Outcome::CannotSignal;
+                assert!(!gives_up || self.harsh, "a command that may be signalled is given up");
+                let is_left = |pid: &i32| self.supervisor.running().any(|g| g.pid == *pid && Supervisor::is_left_behind(g));
+                assert!(gives_up || self.alive.iter().all(is_left), "the end while a command runs");
+                assert!(gives_up || self.unswept.is_empty(), "the end beside the leftovers of {:?}", self.unswept);
+                assert!(![Outcome::RestartsExhausted, Outcome::CannotSignal].contains(&ending.outcome) || ending.code != 0);
+                assert!(gives_up || (ending.outcome == Outcome::Stopped) == self.stopped, "{ending:?}");
                 assert!(self.supervisor.planned.is_none(), "somebody still waits for a planned restart");
                 self.finished = Some(ending);
             }
@@ -249,52 +356,60 @@ impl World {
         }
     }
 
+    /// A signal that would end a command just after its spawn is not sent before it is prepared for it.
+    fn check_unprepared(&self, pid: i32, signal: Signal) {
+        let is_young = |g: &Generation| g.pid == pid && g.duty == Duty::Active && self.now.saturating_sub(g.started) < SECOND;
+        let is_hup = Signal::new(HUP) == Some(signal) && !self.stopped;
+        let young = is_hup && self.supervisor.running().any(is_young);
+        assert!(!young || self.prepared.contains(&pid), "{signal} ends a command that has just begun");
+    }
+
     /// A stop from here comes to its end, whatever the commands do, within drain, grace and leftover time; where no grace period is set,
-    /// once they end.
-    pub fn a_stop_ends(&self) {
+    /// once they end. In a storm of signals, and where the leftovers do not end.
+    pub fn a_stop_ends(&self, stubborn: bool) {
         let mut world = self.clone();
         let begun = world.now;
         world.tell(signal(TERM));
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if world.finished.is_some() {
                 break;
             }
-            if let Some(generation) = world.asked.first().copied() {
-                world.tell(Event::Leftovers { generation, count: Some(0) });
-            } else if world.supervisor.next_deadline().is_some() {
-                let killed = world.kills_at_the_next_tick();
-                for pid in killed {
+            if let Some(question) = world.questions.front().copied() {
+                let answer = world.answers(question).swap_remove(0);
+                world.tell(answer);
+                if let Question::MayKill(pid) = question
+                    && world.alive.contains(&pid)
+                    && world.finished.is_none()
+                {
                     world.tell(Event::Exited { pid, exit: Exit::Code(137), reason: None });
+                    world.tell(Event::Reaped { children: stubborn });
                 }
-                world.tell(Event::Reaped { children: false });
+            } else if let Some(generation) = world.asked.first().copied() {
+                let launched = usize::from(stubborn && world.is_apart(generation));
+                let found = Some(Found { launched, others: usize::from(stubborn), refused: 0 });
+                world.tell(Event::Leftovers { generation, found });
+            } else if world.supervisor.next_deadline().is_some() {
+                world.now = world.supervisor.next_deadline().unwrap_or(world.now).max(world.now);
+                world.tell(Event::Tick { signals_pending: true });
             } else if let Some(pid) = world.alive.first().copied() {
                 assert!(world.supervisor.config.grace_period.is_zero(), "the grace period ends nothing: {}", self.key());
-                world.tell(Event::Exited { pid, exit: Exit::Code(1), reason: None });
+                world.tell(Event::Exited { pid, exit: Exit::Code(128 + TERM as u8), reason: None });
+                world.tell(Event::Reaped { children: stubborn });
             } else {
-                world.tell(Event::Reaped { children: false });
+                world.tell(Event::Reaped { children: stubborn });
             }
         }
-        assert!(world.finished.is_some(), "a stop does not end: {}", self.key());
+        assert!(
+            world.finished.is_some(),
+            "a stop does not end: {}: {:?} {:?}\nbegan as {:?}",
+            self.key(),
+            world.now,
+            world.supervisor,
+            self.supervisor
+        );
         let config = &world.supervisor.config;
-        let most =
-            config.drain_delay + config.grace_period + config.leftover_timeout + crate::supervisor::leftovers::GIVE_UP_AFTER + ms(100);
+        let launched = if stubborn && config.grace_period.is_zero() { LAUNCHED_GRACE } else { Duration::ZERO };
+        let most = config.drain_delay + config.grace_period + launched + config.leftover_timeout + GIVE_UP_AFTER + ms(100);
         assert!(config.grace_period.is_zero() || world.now - begun <= most, "a stop takes too long: {}", self.key());
-    }
-
-    /// Lets the clock run to the next deadline; gives back who was sent SIGKILL there.
-    fn kills_at_the_next_tick(&mut self) -> Vec<i32> {
-        self.now = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
-        let mut actions = Actions::new();
-        self.supervisor.handle(self.now, Event::Tick, &mut actions);
-        let mut killed = Vec::new();
-        for action in actions {
-            match action {
-                Action::KillAll => killed.extend(&self.alive),
-                Action::Forward { pid, signal: Signal::KILL, .. } => killed.push(pid),
-                _ => {}
-            }
-            self.check(action);
-        }
-        killed
     }
 }

@@ -23,10 +23,10 @@ impl Report {
                 fields
             }
             Report::Ready { generation, pid, after } => with(who(*generation, *pid), [("after_seconds", seconds(*after))]),
-            Report::Restarting { run, used, allowed, wait, heir } => {
+            Report::Restarting { run, used, allowed, wait, successor } => {
                 let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*allowed).into()), ("wait_seconds", seconds(*wait))];
                 let mut fields = with(run_fields(run), told);
-                fields.extend(heir.map(|heir| ("taken_over_by", heir.into())));
+                fields.extend(successor.map(|successor| ("taken_over_by", successor.into())));
                 fields
             }
             Report::Planned { generation, reason, memory } => {
@@ -56,6 +56,17 @@ impl Report {
                 vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
             }
             Report::LeftoversRemain { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
+            Report::LeftoversRefused { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
+            Report::Launched { generation, count, signal } => {
+                vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
+            }
+            Report::OutOfReach { generation, pid } => who(*generation, *pid),
+            Report::CannotKill { generation, pid, reason } => {
+                let mut fields = who(*generation, *pid);
+                fields.extend(reason.map(|reason| ("reason", reason.name().into())));
+                fields
+            }
+            Report::SignalDropped { signal } => vec![("signal", signal.to_string().into())],
             Report::SpawnFailed { generation, failure, wait } => {
                 vec![("generation", (*generation).into()), ("errno", failure.errno.into()), ("wait_seconds", seconds(*wait))]
             }
@@ -75,6 +86,11 @@ impl Ending {
             }
             Cause::NeverSpawned { signal } => with(fields, [("signal", signal.to_string().into())]),
             Cause::Spawn(failure) => with(fields, [("errno", failure.errno.into())]),
+            Cause::OutOfReach { generation, pid, reason } => {
+                let mut fields = with(fields, who(*generation, *pid));
+                fields.extend(reason.map(|reason| ("reason", reason.name().into())));
+                fields
+            }
         }
     }
 

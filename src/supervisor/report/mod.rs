@@ -10,8 +10,9 @@ use log::Level;
 pub use fields::{Fields, json_object, run_fields, seconds};
 pub use text::at_most;
 
-use super::exit::{Exit, Outcome, Reason, SpawnFailure};
+use super::exit::{Exit, Outcome, Reason};
 use super::generation::Duty;
+use super::spawn_failure::SpawnFailure;
 use super::time::Moment;
 use crate::signal::Signal;
 
@@ -52,6 +53,8 @@ pub enum Cause {
     NeverSpawned { signal: Signal },
     /// The command cannot be executed.
     Spawn(SpawnFailure),
+    /// A command that may not be signalled is due to be killed; without a reason, for its grace period.
+    OutOfReach { generation: u32, pid: i32, reason: Option<Reason> },
 }
 
 /// One event that is told.
@@ -68,13 +71,13 @@ pub enum Report {
         pid: i32,
         after: Duration,
     },
-    /// `heir`: the generation that is there already and takes over.
+    /// `successor`: the generation that is there already and takes over.
     Restarting {
         run: Run,
         used: u32,
         allowed: u32,
         wait: Duration,
-        heir: Option<u32>,
+        successor: Option<u32>,
     },
     /// A planned restart begins. `generation`: number and pid of the one to be replaced. `memory`: used and allowed, in bytes, where
     /// that is why.
@@ -134,6 +137,32 @@ pub enum Report {
         generation: u32,
         count: usize,
     },
+    /// Leftovers that may not be signalled, and are left alone.
+    LeftoversRefused {
+        generation: u32,
+        count: usize,
+    },
+    /// A command died of the stop: what it started has been sent the signal, and has its time.
+    Launched {
+        generation: u32,
+        count: usize,
+        signal: Signal,
+    },
+    /// A command may not be signalled.
+    OutOfReach {
+        generation: u32,
+        pid: i32,
+    },
+    /// One that may not be signalled is due to be killed, and lives on.
+    CannotKill {
+        generation: u32,
+        pid: i32,
+        reason: Option<Reason>,
+    },
+    /// A signal came to nobody: it would have ended a command that is not prepared for it, or there was none.
+    SignalDropped {
+        signal: Signal,
+    },
     SpawnFailed {
         generation: u32,
         failure: SpawnFailure,
@@ -156,6 +185,8 @@ impl Report {
             | Report::TakenOver { .. }
             | Report::StandbyWaits { .. }
             | Report::StopAsked { .. }
+            | Report::Launched { .. }
+            | Report::SignalDropped { .. }
             | Report::Ended { healthy: true, .. } => Level::Info,
             Report::Leftovers { signal, .. } if *signal == Signal::TERM => Level::Info,
             Report::Restarting { .. }
@@ -166,6 +197,9 @@ impl Report {
             | Report::GraceExpired { .. }
             | Report::Leftovers { .. }
             | Report::LeftoversRemain { .. }
+            | Report::LeftoversRefused { .. }
+            | Report::OutOfReach { .. }
+            | Report::CannotKill { .. }
             | Report::SpawnFailed { .. }
             | Report::Ended { .. } => Level::Warn,
         }
@@ -186,7 +220,10 @@ impl Report {
             Report::Silent { .. } => "channel-silent",
             Report::StopAsked { .. } => "stop",
             Report::GraceExpired { .. } => "grace-expired",
-            Report::Leftovers { .. } | Report::LeftoversRemain { .. } => "leftovers",
+            Report::Leftovers { .. } | Report::LeftoversRemain { .. } | Report::LeftoversRefused { .. } => "leftovers",
+            Report::Launched { .. } => "launched",
+            Report::OutOfReach { .. } | Report::CannotKill { .. } => "cannot-signal",
+            Report::SignalDropped { .. } => "signal-dropped",
             Report::SpawnFailed { .. } => "spawn-failed",
             Report::Ended { .. } => "end",
         }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{Cause, Ending, Report, Run};
-use crate::supervisor::exit::SpawnStep;
 use crate::supervisor::generation::Duty;
+use crate::supervisor::spawn_failure::SpawnStep;
 use crate::supervisor::time::human;
 
 impl Report {
@@ -20,9 +20,9 @@ impl Report {
                 format!("generation {generation} (pid {pid}) started{duty}")
             }
             Report::Ready { generation, pid, after } => format!("generation {generation} (pid {pid}) is ready after {}", human(*after)),
-            Report::Restarting { run, used, allowed, wait, heir } => {
-                let when = match heir {
-                    Some(heir) => format!("(generation {heir} takes over)"),
+            Report::Restarting { run, used, allowed, wait, successor } => {
+                let when = match successor {
+                    Some(successor) => format!("(generation {successor} takes over)"),
                     None if wait.is_zero() => "now".to_owned(),
                     None => format!("in {}", human(*wait)),
                 };
@@ -59,14 +59,37 @@ impl Report {
             }
             Report::Leftovers { generation, count, signal } => format!("{} of generation {generation}: {signal} sent", leftovers(*count)),
             Report::LeftoversRemain { generation, count } => {
-                format!("{} of generation {generation} cannot be ended (stuck in the kernel?): going on without", leftovers(*count))
+                format!("{} of generation {generation} did not end within 2 s of SIGKILL: going on without", leftovers(*count))
+            }
+            Report::LeftoversRefused { generation, count } => {
+                format!(
+                    "{} of generation {generation} may not be signalled: another user's, and restartinit lacks CAP_KILL: left alone",
+                    leftovers(*count)
+                )
+            }
+            Report::Launched { generation, count, signal } => {
+                let what = if *count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
+                format!("the command of generation {generation} died of {signal}: waiting for {what} that it started")
+            }
+            Report::OutOfReach { generation, pid } => {
+                format!(
+                    "generation {generation} (pid {pid}) may not be signalled: it runs as another user, and restartinit lacks CAP_KILL \
+                     (docker run --cap-add KILL; or run restartinit as that user)"
+                )
+            }
+            Report::CannotKill { generation, pid, reason } => {
+                let why = reason.map_or("its time is over".to_owned(), |reason| reason.text());
+                format!("generation {generation} (pid {pid}) is due to be killed ({why}) and lives on: restartinit lacks CAP_KILL")
+            }
+            Report::SignalDropped { signal } => {
+                format!("{signal} dropped: no command that is prepared for it runs")
             }
             Report::SpawnFailed { generation, failure, wait } => {
                 let step = match failure.step {
                     SpawnStep::Fork => "fork",
                     SpawnStep::Exec => "exec",
                 };
-                format!("generation {generation} could not be started: {step}: {}: trying again in {}", failure.advice(), human(*wait))
+                format!("generation {generation} could not be started: {step}: {}: trying again in {}", failure.advice(""), human(*wait))
             }
             Report::Ended { ending, command, .. } => ending.message(command),
         }
@@ -84,7 +107,14 @@ impl Ending {
                 format!("{run}; {used} of {used} restarts used{span}")
             }
             Cause::NeverSpawned { signal } => format!("{signal} arrived before the command could be started"),
-            Cause::Spawn(failure) => format!("cannot execute {command:?}: {}", failure.advice()),
+            Cause::Spawn(failure) => format!("cannot execute {command:?}: {}", failure.advice(command)),
+            Cause::OutOfReach { generation, pid, reason } => {
+                let why = reason.map_or("it did not stop in time".to_owned(), |reason| reason.text());
+                format!(
+                    "generation {generation} (pid {pid}) is due to be killed ({why}) and may not be signalled, as CAP_KILL is missing: with PID 1, \
+                     the kernel ends it"
+                )
+            }
         };
         format!("{outcome}: {what}; exiting with code {}", self.code)
     }

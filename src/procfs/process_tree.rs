@@ -1,0 +1,172 @@
+//! Who descends from whom, read off `/proc/PID/stat`: the leftovers of a generation are found by parentage, whatever group or session they
+//! fled to. Pure.
+
+use std::collections::BTreeSet;
+
+use super::{number, words};
+use crate::config::GENERATION;
+
+/// One process, as a line of `/proc/PID/stat` tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Process {
+    pub pid: i32,
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its first thread has ended: it waits to be reaped, or other threads of it live on.
+    pub ended: bool,
+    /// It is stopped by a signal or held by a debugger.
+    pub stopped: bool,
+    /// When it began, in ticks of the kernel's clock: with the pid, it is this process and no later one.
+    pub start: u64,
+}
+
+impl Process {
+    /// Whether this is the same process, seen at another time.
+    pub fn is(&self, other: &Process) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
+}
+
+/// Reads `/proc/PID/stat`: `pid (name) state parent group …`. The name may hold anything, also `) S 1 `.
+pub fn read_stat(stat: &[u8]) -> Option<Process> {
+    /// Words between the group and the start time.
+    const SKIPPED: usize = 16;
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut rest = words(stat.get(close + 1..)?);
+    let state = rest.next()?;
+    Some(Process {
+        pid: number(stat.get(..open)?)?,
+        parent: number(rest.next()?)?,
+        group: number(rest.next()?)?,
+        ended: matches!(state, b"Z" | b"X" | b"x"),
+        stopped: matches!(state, b"T" | b"t"),
+        start: number(rest.nth(SKIPPED)?)?,
+    })
+}
+
+/// Which generation a process says it is of, off `/proc/PID/environ`: its variables are those of the command it descends from, unless
+/// somebody has changed them.
+pub fn generation_of(environ: &[u8]) -> Option<u32> {
+    let name = [GENERATION.as_bytes(), b"="].concat();
+    let value = environ.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(name.as_slice()))?;
+    number(value)
+}
+
+/// The descendants of `root`, without the trees that begin at one of `spared`. Those that have ended and were not reaped are among them.
+pub fn descendants(processes: &mut [Process], root: i32, spared: &[i32]) -> Vec<Process> {
+    processes.sort_unstable_by_key(|process| process.parent);
+    let children = |parent: i32| {
+        let first = processes.partition_point(|process| process.parent < parent);
+        processes.iter().skip(first).take_while(move |process| process.parent == parent)
+    };
+    // The list was read while processes came and went: it may hold a pid twice, or a loop of parents.
+    let mut seen: BTreeSet<i32> = spared.iter().copied().chain([root]).collect();
+    let mut found = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for process in children(parent) {
+            if seen.insert(process.pid) {
+                parents.push(process.pid);
+                found.push(*process);
+            }
+        }
+    }
+    found
+}
+
+/// Those of `now` that `command`, which has ended, started: itself, or through others that have ended as well. `noted`: its descendants while
+/// it lived.
+pub fn started_by(command: i32, noted: &[Process], now: &[Process]) -> Vec<Process> {
+    let lives = |process: &Process| now.iter().any(|other| other.is(process) && !other.ended);
+    let is_started = |process: &&Process| {
+        let mut child = noted.iter().find(|other| other.is(process));
+        // No way up is longer than there are processes: what was read while they came and went may be a loop.
+        for _ in 0..noted.len() {
+            let Some(parent) = child.map(|child| child.parent) else { return false };
+            if parent == command {
+                return true;
+            }
+            child = noted.iter().find(|other| other.pid == parent).filter(|parent| !lives(parent));
+        }
+        false
+    };
+    now.iter().filter(|process| !process.ended).filter(is_started).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn process(pid: i32, parent: i32) -> Process {
+        Process { pid, parent, group: pid, ended: false, stopped: false, start: 77 }
+    }
+
+    /// The line of a process whose group is its own.
+    fn line(pid: i32, name: &[u8], state: &str, parent: i32) -> Vec<u8> {
+        let rest = format!(") {state} {parent} {pid} 5 0 -1 4194304 10 0 0 0 1 2 0 0 20 0 1 0 77 1000 50\n");
+        [format!("{pid} (").as_bytes(), name, rest.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_name_cannot_fool_the_reader() {
+        assert_eq!(read_stat(&line(12, b"node", "S", 1)), Some(process(12, 1)));
+        assert_eq!(read_stat(&line(12, b"a) Z 9 (b", "R", 7)), Some(process(12, 7)));
+        assert_eq!(read_stat(&line(12, b"\xff\n", "Z", 7)), Some(Process { ended: true, ..process(12, 7) }));
+        assert_eq!(read_stat(&line(12, b"", "T", 7)), Some(Process { stopped: true, ..process(12, 7) }));
+        for bad in [&b""[..], b"12", b"12 (x", b"12 (x)", b"12 (x) S", b"12 (x) S 1 1 1 0", b"x (x) S 1", b") 12 ("] {
+            assert_eq!(read_stat(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_family_is_found_through_its_dead_but_not_through_the_spared() {
+        let mut all = vec![process(1, 0), process(2, 1), process(3, 2), process(4, 1), process(5, 4), process(9, 0), process(10, 9)];
+        all.push(Process { ended: true, ..process(6, 1) });
+        let sorted = |spared: &[i32]| {
+            let mut found: Vec<i32> = descendants(&mut all.clone(), 1, spared).iter().map(|process| process.pid).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(sorted(&[]), [2, 3, 4, 5, 6]);
+        assert_eq!(sorted(&[4]), [2, 3, 6]);
+    }
+
+    #[test]
+    fn what_a_launcher_started_is_told_from_what_that_started() {
+        // npm (7) started sh (8), which started node (9), which started a helper (10).
+        let noted = [process(8, 7), process(9, 8), process(10, 9)];
+        let started = |now: &[Process]| started_by(7, &noted, now).iter().map(|process| process.pid).collect::<Vec<_>>();
+        assert_eq!(started(&[process(8, 1), process(9, 8), process(10, 9)]), [8]);
+        assert_eq!(started(&[process(9, 1), process(10, 9)]), [9], "sh is gone");
+        assert_eq!(started(&[Process { ended: true, ..process(8, 1) }, process(9, 8)]), [9], "or as good as gone");
+        assert_eq!(started(&[process(10, 1), process(11, 1)]), [10], "11 was not there");
+        assert!(started(&[Process { start: 78, ..process(8, 1) }]).is_empty(), "another one with that pid");
+    }
+
+    #[test]
+    fn a_process_tells_its_generation() {
+        assert_eq!(generation_of(b"A=1\0RESTARTINIT_GENERATION=12\0B=2\0"), Some(12));
+        for none in [&b""[..], b"RESTARTINIT_GENERATION=\0", b"XRESTARTINIT_GENERATION=1\0", b"RESTARTINIT_GENERATION=-1\0"] {
+            assert_eq!(generation_of(none), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = (read_stat(&bytes), generation_of(&bytes));
+        }
+
+        /// Also where processes came and went while they were read, and parents form loops.
+        #[test]
+        fn any_list_of_processes_has_an_end(pairs in proptest::collection::vec((0i32..20, 0i32..20), 0..60)) {
+            let mut all: Vec<Process> = pairs.into_iter().map(|(pid, parent)| process(pid, parent)).collect();
+            let found = descendants(&mut all, 1, &[2]);
+            prop_assert!(found.iter().all(|process| process.pid != 1 && process.pid != 2));
+            prop_assert!(started_by(3, &found, &all).len() <= all.len());
+        }
+    }
+}

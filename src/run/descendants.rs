@@ -1,0 +1,185 @@
+//! The hall's part in the ending of leftovers: who they are, and what they are sent. What is done to whom, and when, the supervisor says.
+
+use std::io;
+
+use crate::logger::warn_once;
+use crate::procfs::process_tree::{self, Process, descendants, started_by};
+use crate::signal::Signal;
+use crate::supervisor::leftovers::{Admit, Found, Order};
+use crate::sys::processes::{self, Delivery};
+use crate::sys::terminal;
+
+/// So many generations' families are kept.
+const MOST_FAMILIES: usize = 4;
+/// So many leftovers that may not be signalled are known by themselves, so that each is told of once.
+const MOST_LEFT: usize = 256;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Descendants {
+    own_pid: i32,
+    /// Children that were there before us, and all that descends from them: nobody's leftovers.
+    foreign: Vec<i32>,
+    families: Vec<Family>,
+    /// Leftovers that may not be signalled.
+    left: Vec<Process>,
+}
+
+/// A generation that was asked to stop.
+#[derive(Debug)]
+struct Family {
+    generation: u32,
+    command: i32,
+    /// Its descendants at that time.
+    noted: Vec<Process>,
+    /// Those that a launcher started, which have their time.
+    launched: Vec<Process>,
+}
+
+/// A generation that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    pub generation: u32,
+    pub pid: i32,
+}
+
+impl Descendants {
+    /// `has_children`: whoever executed us left some.
+    pub fn new(own_pid: i32, has_children: bool) -> Descendants {
+        let all = if has_children { processes::list().unwrap_or_default() } else { Vec::new() };
+        let foreign = all.into_iter().filter(|process| process.parent == own_pid).map(|process| process.pid).collect();
+        Descendants { own_pid, foreign, ..Descendants::default() }
+    }
+
+    /// A child was reaped: its pid is nobody's.
+    pub fn reaped(&mut self, pid: i32) {
+        self.foreign.retain(|foreign| *foreign != pid);
+    }
+
+    /// How many leftovers that may not be signalled are there.
+    pub fn count_left(&mut self) -> usize {
+        self.left.retain(|process| processes::one(process.pid).is_some_and(|now| now.is(process) && !now.ended));
+        self.left.len()
+    }
+
+    /// A command is asked to stop.
+    pub fn note_family(&mut self, generation: u32, command: i32) {
+        let Ok(mut all) = processes::list() else { return };
+        let noted = descendants(&mut all, command, &[]);
+        if let Some(known) = self.families.iter_mut().find(|family| family.generation == generation) {
+            // What was there at an earlier stop may have lost its parent since.
+            let is_new = |process: &Process| known.noted.iter().all(|other| !other.is(process));
+            let new: Vec<Process> = noted.into_iter().filter(is_new).collect();
+            return known.noted.extend(new);
+        }
+        if !noted.is_empty() || terminal::has_own_group(self.own_pid) {
+            self.families.truncate(MOST_FAMILIES - 1);
+            self.families.insert(0, Family { generation, command, noted, launched: Vec::new() });
+        }
+    }
+
+    /// SIGKILL for all.
+    pub fn kill_all(&self) {
+        let Ok(mut all) = processes::list() else { return };
+        for process in descendants(&mut all, self.own_pid, &self.foreign) {
+            processes::send(&process, Signal::KILL, self.own_pid);
+        }
+    }
+
+    /// Does this to what generations that have ended have left behind; tells how many there are, if that can be known.
+    pub fn end_leftovers(&mut self, generation: u32, order: Order, running: &[Running]) -> Option<Found> {
+        let mut all = match processes::list() {
+            Ok(all) => all,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                warn_once!("cannot look for leftovers in /proc now ({error}): trying again");
+                return None;
+            }
+            Err(error) => {
+                warn_once!("cannot look for leftovers: {}: they are left alone", why(&error));
+                return Some(Found { launched: 0, others: 0, refused: 0 });
+            }
+        };
+        let spared: Vec<i32> = running.iter().map(|running| running.pid).chain(self.foreign.iter().copied()).collect();
+        let mut leftovers = descendants(&mut all, self.own_pid, &spared);
+        if !running.is_empty() {
+            // An orphan may be one of a generation that runs. Whose it is, its environment tells; where that cannot be read it is left
+            // alone until no generation runs.
+            let generation = |process: &Process| processes::environ(process.pid).and_then(|environ| process_tree::generation_of(&environ));
+            let has_ended = |number: u32| running.iter().all(|running| running.generation != number);
+            leftovers.retain(|process| generation(process).is_some_and(has_ended));
+        }
+        let mut found = Found { launched: 0, others: 0, refused: 0 };
+        let signal = match order {
+            Order::Nothing => None,
+            Order::All(signal) => Some(signal),
+            Order::Apart { signal, others, admit } => {
+                let launched = self.launched(generation, signal, admit, &leftovers);
+                found.launched = launched.len();
+                // What they started is theirs.
+                let spared: Vec<i32> = spared.iter().copied().chain(launched).collect();
+                let rest = descendants(&mut all, self.own_pid, &spared);
+                leftovers.retain(|process| rest.iter().any(|other| other.is(process)));
+                others
+            }
+        };
+        for process in leftovers {
+            let is_left = self.left.iter().any(|left| left.is(&process));
+            match signal.map(|signal| self.send(&process, signal)) {
+                None if is_left => {}
+                Some(Delivery::Gone) => {}
+                Some(Delivery::Refused) if is_left || process.ended => {}
+                Some(Delivery::Refused) => {
+                    found.refused += 1;
+                    self.left.truncate(MOST_LEFT - 1);
+                    self.left.insert(0, process);
+                }
+                None | Some(Delivery::Sent | Delivery::Unknown) => found.others += 1,
+            }
+        }
+        if (found.launched, found.others) == (0, 0) {
+            self.families.retain(|family| family.generation != generation);
+        }
+        Some(found)
+    }
+
+    /// The pids of those that a launcher started and that do something about its stop signal; whoever comes to light now is sent it.
+    fn launched(&mut self, generation: u32, signal: Signal, admit: Admit, leftovers: &[Process]) -> Vec<i32> {
+        let own_pid = self.own_pid;
+        let Some(family) = self.families.iter_mut().find(|family| family.generation == generation) else { return Vec::new() };
+        family.launched.retain(|process| leftovers.iter().any(|now| now.is(process) && !now.ended));
+        let mut started = if admit == Admit::Known { Vec::new() } else { started_by(family.command, &family.noted, leftovers) };
+        if admit == Admit::NewByTerminal {
+            // The terminal may have ended the launcher before anybody could look: whoever shares its process group was sent the signal.
+            let has_signal = |process: &&Process| !process.ended && terminal::has_own_group(process.pid);
+            started.extend(leftovers.iter().filter(has_signal));
+        }
+        for process in started {
+            let is_known = family.launched.iter().any(|known| known.is(&process));
+            if !is_known && processes::signal_status(process.pid).is_some_and(|status| status.answers(signal)) {
+                family.launched.push(process);
+                if admit == Admit::New {
+                    send(&process, signal, own_pid);
+                }
+            }
+        }
+        family.launched.iter().map(|process| process.pid).collect()
+    }
+
+    fn send(&self, process: &Process, signal: Signal) -> Delivery {
+        send(process, signal, self.own_pid)
+    }
+}
+
+/// A stopped process would have SIGTERM wait until somebody continues it.
+fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
+    let delivery = processes::send(process, signal, own_pid);
+    if process.stopped && signal != Signal::KILL && delivery == Delivery::Sent {
+        processes::send(process, Signal::CONT, own_pid);
+    }
+    delivery
+}
+
+/// What is wrong with /proc.
+fn why(error: &io::Error) -> String {
+    if processes::proc_is_mounted() { format!("/proc: {error}") } else { "/proc is not mounted".to_owned() }
+}

@@ -1,0 +1,101 @@
+//! Commands that restartinit may not signal: they have changed their user, and it lacks CAP_KILL. Nothing is told of them that is not so;
+//! where one is due to be killed, PID 1 ends, and the kernel ends the rest. Pure.
+
+use super::Supervisor;
+use super::event::{Action, Actions, Next, Phase};
+use super::exit::{Exit, Outcome, Reason};
+use super::generation::{Duty, Generation};
+use super::policy;
+use super::report::{Cause, Ending, Report};
+use super::time::Moment;
+
+impl Supervisor {
+    /// A generation may not be signalled; told once.
+    fn out_of_reach(&mut self, pid: i32, actions: &mut Actions) -> Option<u32> {
+        let generation = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid)?;
+        let number = generation.number;
+        if !std::mem::replace(&mut generation.out_of_reach, true) {
+            actions.push_back(Action::Report(Report::OutOfReach { generation: number, pid }));
+        }
+        Some(number)
+    }
+
+    /// A signal could not be sent; it is tried again, since a command may change its user back.
+    pub(super) fn signal_refused(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
+        let Some(number) = self.out_of_reach(pid, actions) else { return };
+        let serves_alone = self.active().is_none() && self.phase == Phase::Supervising(Next::Undecided);
+        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
+        if generation.is_retiring() && serves_alone {
+            // It was to make room and cannot be asked to: it goes on.
+            generation.duty = Duty::Active;
+            generation.stop = None;
+            self.plan_failed(&cannot_be_signalled(number, pid), actions);
+            self.advance_planned_restart(now, actions);
+        }
+    }
+
+    /// SIGKILL was sent to a generation, or may not be.
+    pub(super) fn kill_sent(&mut self, pid: i32, allowed: bool, actions: &mut Actions) {
+        let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
+        let Generation { number, duty, kill_reason, .. } = *generation;
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        if allowed {
+            let grace = if stopping { self.config.grace_period } else { self.planned_grace() };
+            if kill_reason.is_none() && matches!(duty, Duty::Active | Duty::Retiring { .. }) {
+                actions.push_back(Action::Report(Report::GraceExpired { generation: number, pid, grace }));
+            }
+            return;
+        }
+        self.out_of_reach(pid, actions);
+        let is_due = duty == Duty::Active || (stopping && matches!(duty, Duty::Retiring { .. }));
+        if is_due && self.is_init {
+            return self.end_without_it(number, pid, kill_reason, actions);
+        }
+        actions.push_back(Action::Report(Report::CannotKill { generation: number, pid, reason: kill_reason }));
+        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
+        match duty {
+            Duty::Successor => {
+                generation.duty = Duty::Dismissed { kill_at: None };
+                self.plan_failed(&cannot_be_signalled(number, pid), actions);
+            }
+            Duty::Standby => generation.duty = Duty::Dismissed { kill_at: None },
+            Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
+        }
+    }
+
+    /// The one means that PID 1 has.
+    fn end_without_it(&mut self, generation: u32, pid: i32, reason: Option<Reason>, actions: &mut Actions) {
+        let code = match self.phase {
+            Phase::Stopping { signal, .. } => {
+                policy::exit_code(&self.config, Outcome::Stopped, Exit::Signal { signal, core_dumped: false })
+            }
+            Phase::Supervising(_) | Phase::Draining { .. } | Phase::Ended => 1,
+        };
+        let ending = Ending { outcome: Outcome::CannotSignal, code, cause: Cause::OutOfReach { generation, pid, reason } };
+        self.end(ending, false, actions);
+    }
+
+    /// Whether a generation that is not needed, and that cannot be ended, may be left behind.
+    pub(super) fn is_left_behind(generation: &Generation) -> bool {
+        generation.out_of_reach && matches!(generation.duty, Duty::Dismissed { kill_at: None })
+    }
+
+    /// Why an active generation that runs is not well, though nothing ends it.
+    pub(super) fn why_doomed(active: &Generation) -> Option<String> {
+        let reason = active.kill_reason.filter(|_| active.out_of_reach)?;
+        Some(format!(
+            "{} is due to be killed ({}), and restartinit may not signal it: CAP_KILL is missing",
+            named(active.number, active.pid),
+            reason.text()
+        ))
+    }
+}
+
+/// Why a planned restart is not begun.
+pub(super) fn cannot_be_signalled(generation: u32, pid: i32) -> String {
+    format!("{} may not be signalled: it runs as another user, and restartinit lacks CAP_KILL", named(generation, pid))
+}
+
+fn named(generation: u32, pid: i32) -> String {
+    format!("generation {generation} (pid {pid})")
+}
