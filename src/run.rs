@@ -7,6 +7,7 @@ mod descendants;
 mod memory;
 mod observing;
 mod preparing;
+mod reaping;
 mod retrying;
 pub mod server;
 mod sockets;
@@ -22,9 +23,7 @@ use std::time::{Duration, Instant};
 use crate::config::values::RestartPolicy;
 use crate::config::{Config, TERMINATION_LOG};
 use crate::logger;
-use crate::signal::Signal;
 use crate::supervisor::event::{Actions, Event, News};
-use crate::supervisor::exit::Exit;
 use crate::supervisor::flood::Flood;
 use crate::supervisor::report::{Ending, Report};
 use crate::supervisor::time::Moment;
@@ -34,7 +33,7 @@ use crate::sys::signals::{self, Arrival, SignalReader};
 use crate::sys::spawn::{ChildSetup, Launcher};
 use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::{self, Terminal};
-use crate::sys::wait::{self, Waited};
+use crate::sys::wait;
 use crate::sys::{environment, processes, stderr};
 use channels::Channels;
 use descendants::Descendants;
@@ -45,9 +44,6 @@ use retrying::Retrying;
 use server::Server;
 use sockets::Sockets;
 
-/// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked at.
-const REAPING: Duration = Duration::from_millis(10);
-const REAPED_A_LOOK: usize = 64;
 /// Signals of one turn, unless very many are sent.
 const MOST_ARRIVALS: usize = 32;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
@@ -180,10 +176,6 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
     Ok(ending.code)
 }
 
-fn is_kill(exit: Exit) -> bool {
-    matches!(exit, Exit::Signal { signal: Signal::KILL, .. })
-}
-
 impl Hall {
     /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
@@ -243,46 +235,6 @@ impl Hall {
             self.tell(Event::Signal { signal, command_has_it });
         }
         self.arrivals = arrivals;
-    }
-
-    fn reap(&mut self, since: Moment) {
-        self.more_to_reap = false;
-        let (mut orphan_was_killed, reaped_before) = (false, self.orphans_reaped);
-        for count in 1.. {
-            let children = match wait::next() {
-                Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
-                    let reason = if is_kill(exit) { self.memory.reason_of_kill(peak) } else { None };
-                    self.channels.exited(pid);
-                    self.retrying.forget(pid);
-                    self.tell(Event::Exited { pid, exit, reason });
-                    continue;
-                }
-                // An orphan: there may be thousands at once.
-                Waited::Exited { pid, exit, .. } => {
-                    (self.orphans_reaped, orphan_was_killed) = (self.orphans_reaped + 1, orphan_was_killed || is_kill(exit));
-                    self.descendants.reaped(pid);
-                    if count % REAPED_A_LOOK == 0 && self.now() >= since.saturating_add(REAPING) {
-                        self.more_to_reap = true;
-                        return;
-                    }
-                    continue;
-                }
-                Waited::Stopped { pid, signal } => {
-                    self.tell(Event::ChildStopped { pid, signal });
-                    continue;
-                }
-                Waited::Continued { .. } => continue,
-                Waited::Unknown => return self.retrying.reap_again(self.now()),
-                Waited::NoNews => true,
-                Waited::NoChildren => false,
-            };
-            if orphan_was_killed {
-                // So that its end is not taken for the reason of a command's later one.
-                self.memory.forget_kills();
-            }
-            self.flood.looked(since, self.now(), self.orphans_reaped - reaped_before);
-            return self.tell(Event::Reaped { children });
-        }
     }
 
     /// Tells the supervisor, and does what it answers, in that order.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Bench, RTMIN, Running, children, status_field};
+use support::{Bench, GROW_UP, RTMIN, Running, children, status_field};
 
 #[test]
 fn a_stop_signal_can_be_rewritten_and_is_still_a_stop() {
@@ -18,8 +18,9 @@ fn a_stop_signal_can_be_rewritten_and_is_still_a_stop() {
 
 #[test]
 fn a_signal_rewritten_to_a_stop_signal_is_no_stop() {
-    let mut init = Bench::new(&["--rewrite", "USR1:TERM"]).run(&["up", "show last-exit", "from 2 exit 0", "pause"]);
+    let mut init = Bench::new(&["--rewrite", "USR1:TERM"]).run(&["up", "show last-exit", "from 2 exit 0", GROW_UP, "say grown", "pause"]);
     init.out("up 1");
+    init.out("grown");
     init.signal(libc::SIGUSR1);
     init.out("up 2");
     assert_eq!(init.out("last-exit:"), "last-exit: SIGTERM");

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Bench, Place, RTMAX, RTMIN, Running, name, plain};
+use support::{Bench, GROW_UP, Place, RTMAX, RTMIN, Running, name, plain};
 
 const FAULTS: [i32; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBUS];
 
@@ -140,8 +140,9 @@ fn a_healthy_run_gets_no_signal_at_all() {
 #[test]
 fn a_signal_that_is_no_stop_and_kills_is_a_crash() {
     for signal in [libc::SIGHUP, libc::SIGUSR1, RTMIN + 5] {
-        let mut init = Bench::new(&[]).run(&["up", "show last-exit", "from 2 exit 0", "pause"]);
+        let mut init = Bench::new(&[]).run(&["up", "show last-exit", "from 2 exit 0", GROW_UP, "say grown", "pause"]);
         init.out("up 1");
+        init.out("grown");
         init.signal(signal);
         init.out("up 2");
         let last = init.out("last-exit:");

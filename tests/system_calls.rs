@@ -6,23 +6,23 @@ mod support;
 use support::strace::{Trace, asleep};
 use support::{Bench, FREELY, Running};
 
-/// A forwarded signal: the ppoll that sleeps for the next one, rt_sigreturn from the handler (which runs inside ppoll), kill. The
-/// floor is as high: an init must sleep, learn the number and send it. tini has sigtimedwait, kill and a waitpid.
+/// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
+/// learn the number and send it. tini has sigtimedwait, kill and a waitpid.
 const FORWARDED_SIGNAL: usize = 3;
-/// An orphan that ends alone: ppoll, rt_sigreturn, the wait4 that reaps it, and the wait4 that finds no more. The last is needed as
+/// An orphan that ends alone: ppoll, the read of its CHLD, the wait4 that reaps it, and the wait4 that finds no more. The last is needed as
 /// CHLD coalesces: without another look a second orphan could be missed.
 const ORPHAN: usize = 4;
 /// An orphan among many: the wait4 that reaps it, which is the floor. All else is for each wake-up.
 const ORPHAN_IN_A_FLOOD: usize = 1;
-/// A restart: ppoll, rt_sigreturn, the wait4 that reaps the command, the wait4 that says that there is no other child (so no
+/// A restart: ppoll, the read of its CHLD, the wait4 that reaps the command, the wait4 that says that there is no other child (so no
 /// leftovers to look for), rt_sigpending (a signal that waits goes first), clone, and, where there is a memory cgroup, pread of its
 /// count of out-of-memory kills. The floor, a loop that knows nothing of signals, leftovers and memory, has wait4 and vfork.
 const RESTART: usize = 7;
-/// Its line in the log, where stderr is a pipe: write into the queue, splice from there. That is how no reader can block it.
-const LOG_LINE: usize = 2;
-/// What the new process does before it is the command: setpgid; rt_sigaction for each of the 64 signals, as an inherited ignore and
-/// our handlers must go; rt_sigprocmask; execve, which is the floor.
-const BEFORE_THE_COMMAND: usize = 67;
+/// Its line in the log, where stderr is a pipe: a write to the pipe, opened anew so that it can be told not to wait.
+const LOG_LINE: usize = 1;
+/// What the new process does before it is the command: setpgid; fcntl for each of descriptors 0 to 2, which the one before may have left
+/// non-blocking; rt_sigprocmask; execve, which is the floor.
+const BEFORE_THE_COMMAND: usize = 6;
 /// Asleep, nothing at all.
 const IDLE: usize = 0;
 

@@ -1,5 +1,6 @@
 //! The state machine without a process: every event in every state that can be reached, the clock among them.
 
+mod promises;
 mod world;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};

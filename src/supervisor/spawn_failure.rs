@@ -78,6 +78,7 @@ fn interpreter(beginning: &[u8]) -> Option<&[u8]> {
 
 /// The ELF numbers of the architectures that restartinit runs on, see elf(5).
 const OWN_MACHINE: u16 = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+const OWN_ARCHITECTURE: &str = if cfg!(target_arch = "x86_64") { "x86_64" } else { "aarch64" };
 
 /// The architecture that a program is built for, off its ELF header; little-endian, as both of ours are.
 fn machine(beginning: &[u8]) -> Option<u16> {
@@ -129,7 +130,7 @@ impl SpawnFailure {
                 "the file is there, but its dynamic loader is not (a dynamically linked program needs its libraries in the image)"
                     .to_owned()
             }
-            Problem::OtherArchitecture => format!("{errno}: it is built for another architecture than {}", std::env::consts::ARCH),
+            Problem::OtherArchitecture => format!("{errno}: it is built for another architecture than {OWN_ARCHITECTURE}"),
         }
     }
 }

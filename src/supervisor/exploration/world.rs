@@ -1,4 +1,4 @@
-//! The world of the exploration: a supervisor, what may happen to it next, and what must hold whatever does. Moments are taken relative
+//! The world of the exploration: a supervisor, and what may happen to it next. Moments are taken relative
 //! to now and pids by their order, so that what differs by a shift is one state.
 
 use std::collections::VecDeque;
@@ -9,11 +9,11 @@ use crate::config::Config;
 use crate::config::values::StopBy;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::event::{Action, Actions, Event, News, Next, Phase, Role};
-use crate::supervisor::exit::{Exit, Outcome};
+use crate::supervisor::event::{Actions, Event, News, Next, Phase};
+use crate::supervisor::exit::Exit;
 use crate::supervisor::generation::{Duty, Generation, Life};
-use crate::supervisor::leftovers::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Sweep};
-use crate::supervisor::report::{Ending, Report, Run};
+use crate::supervisor::leftovers::{Found, LAUNCHER_DIES_WITHIN, Sweep};
+use crate::supervisor::report::{Ending, Run};
 use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use crate::supervisor::tests::{HUP, INT, TERM, ms, signal};
 use crate::supervisor::time::Moment;
@@ -22,39 +22,39 @@ use crate::supervisor::{Supervisor, Surroundings};
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]
 pub struct World {
-    supervisor: Supervisor,
+    pub(super) supervisor: Supervisor,
     pub now: Moment,
-    next_pid: i32,
-    alive: Vec<i32>,
+    pub(super) next_pid: i32,
+    pub(super) alive: Vec<i32>,
     pub spawn_asked: bool,
     /// Generations whose leftovers are to be counted.
-    asked: Vec<u32>,
+    pub(super) asked: Vec<u32>,
     /// What else is asked about commands, in order.
-    questions: VecDeque<Question>,
+    pub(super) questions: VecDeque<Question>,
     /// The kernel may refuse to let us signal a command, and the commands may be launchers.
-    harsh: bool,
+    pub(super) harsh: bool,
     /// Commands that are prepared for HUP, as far as anybody has looked.
-    prepared: Vec<i32>,
+    pub(super) prepared: Vec<i32>,
     pub stopped: bool,
     pub finished: Option<Ending>,
     /// The generations that served, or made room for another, when they ended.
-    served: Vec<u32>,
+    pub(super) served: Vec<u32>,
     /// Those that have ended and may have left something behind.
-    unswept: Vec<u32>,
+    pub(super) unswept: Vec<u32>,
     /// Somebody waits for the outcome of a planned restart.
-    restart_awaited: bool,
+    pub(super) restart_awaited: bool,
 }
 
 /// What is asked about a command, by its pid. It is answered before anything else is told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Question {
+pub(super) enum Question {
     MayKill(i32),
     MaySignal(i32),
     Prepared(i32),
 }
 
 /// A second after a spawn and after a stop another rule holds.
-const SECOND: Duration = LAUNCHER_DIES_WITHIN;
+pub(super) const SECOND: Duration = LAUNCHER_DIES_WITHIN;
 
 impl World {
     pub fn new(config: Config, harsh: bool) -> World {
@@ -209,7 +209,7 @@ impl World {
         events
     }
 
-    fn answers(&self, question: Question) -> Vec<Event> {
+    pub(super) fn answers(&self, question: Question) -> Vec<Event> {
         let ways: &[bool] = if self.harsh { &[true, false] } else { &[true] };
         let answer = |way: &bool| match question {
             Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
@@ -226,7 +226,7 @@ impl World {
     }
 
     /// Whether what a launcher started is being told apart.
-    fn is_apart(&self, generation: u32) -> bool {
+    pub(super) fn is_apart(&self, generation: u32) -> bool {
         let is_apart = |g: &Generation| matches!(g.life, Life::Ended { sweep: Sweep::AskedApart { .. }, .. });
         self.supervisor.generations.iter().any(|g| g.number == generation && is_apart(g))
     }
@@ -249,7 +249,7 @@ impl World {
         world
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: Event) {
         let mut actions = Actions::new();
         match &event {
             Event::Signal { signal, .. } if self.supervisor.config.stop_signals.contains(*signal) => self.stopped = true,
@@ -307,109 +307,5 @@ impl World {
             is_tick && is_due(&again).then(|| again.handle(self.now, Event::Tick { signals_pending: true }, &mut Actions::new())).is_some()
         });
         assert!(ticks.count() < 8, "a tick that is never done: {}", self.key());
-    }
-
-    fn check(&mut self, action: Action) {
-        assert!(self.finished.is_none(), "an action after the end: {action:?}");
-        match action {
-            Action::Spawn { role, .. } => {
-                assert!(!self.stopped, "a spawn after a stop");
-                assert!(!self.spawn_asked, "two spawns at once");
-                assert!(self.unswept.is_empty(), "a spawn beside the leftovers of {:?}", self.unswept);
-                let plain = !self.supervisor.config.holds_ports();
-                assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held: {:?}", self.supervisor);
-                assert!(role == Role::Active || self.supervisor.config.standby);
-                self.spawn_asked = true;
-            }
-            Action::Forward { pid, .. }
-            | Action::Say { pid, .. }
-            | Action::Promote { pid }
-            | Action::LookAtMemory { pid }
-            | Action::Kill { pid }
-            | Action::Probe { pid }
-            | Action::LookAtSignals { pid }
-            | Action::NoteFamily { pid, .. } => {
-                assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");
-                match action {
-                    Action::Kill { .. } => self.questions.push_back(Question::MayKill(pid)),
-                    Action::Probe { .. } => self.questions.push_back(Question::MaySignal(pid)),
-                    Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
-                    Action::Forward { signal, .. } => self.check_unprepared(pid, signal),
-                    _ => {}
-                }
-            }
-            Action::EndLeftovers { generation, .. } => self.asked.push(generation),
-            Action::Finish(ending) => {
-                let gives_up = ending.outcome == Outcome::CannotSignal;
-                assert!(!gives_up || self.harsh, "a command that may be signalled is given up");
-                let is_left = |pid: &i32| self.supervisor.running().any(|g| g.pid == *pid && Supervisor::is_left_behind(g));
-                assert!(gives_up || self.alive.iter().all(is_left), "the end while a command runs");
-                assert!(gives_up || self.unswept.is_empty(), "the end beside the leftovers of {:?}", self.unswept);
-                assert!(![Outcome::RestartsExhausted, Outcome::CannotSignal].contains(&ending.outcome) || ending.code != 0);
-                assert!(gives_up || (ending.outcome == Outcome::Stopped) == self.stopped, "{ending:?}");
-                assert!(self.supervisor.planned.is_none(), "somebody still waits for a planned restart");
-                self.finished = Some(ending);
-            }
-            Action::Report(Report::LeftoversRemain { generation, .. }) => self.unswept.retain(|unswept| *unswept != generation),
-            Action::RestartDone(_) => self.restart_awaited = false,
-            Action::KillAll | Action::Suspend | Action::Report(_) => {}
-        }
-    }
-
-    /// A signal that would end a command just after its spawn is not sent before it is prepared for it.
-    fn check_unprepared(&self, pid: i32, signal: Signal) {
-        let is_young = |g: &Generation| g.pid == pid && g.duty == Duty::Active && self.now.saturating_sub(g.started) < SECOND;
-        let is_hup = Signal::new(HUP) == Some(signal) && !self.stopped;
-        let young = is_hup && self.supervisor.running().any(is_young);
-        assert!(!young || self.prepared.contains(&pid), "{signal} ends a command that has just begun");
-    }
-
-    /// A stop from here comes to its end, whatever the commands do, within drain, grace and leftover time; where no grace period is set,
-    /// once they end. In a storm of signals, and where the leftovers do not end.
-    pub fn a_stop_ends(&self, stubborn: bool) {
-        let mut world = self.clone();
-        let begun = world.now;
-        world.tell(signal(TERM));
-        for _ in 0..2000 {
-            if world.finished.is_some() {
-                break;
-            }
-            if let Some(question) = world.questions.front().copied() {
-                let answer = world.answers(question).swap_remove(0);
-                world.tell(answer);
-                if let Question::MayKill(pid) = question
-                    && world.alive.contains(&pid)
-                    && world.finished.is_none()
-                {
-                    world.tell(Event::Exited { pid, exit: Exit::Code(137), reason: None });
-                    world.tell(Event::Reaped { children: stubborn });
-                }
-            } else if let Some(generation) = world.asked.first().copied() {
-                let launched = usize::from(stubborn && world.is_apart(generation));
-                let found = Some(Found { launched, others: usize::from(stubborn), refused: 0 });
-                world.tell(Event::Leftovers { generation, found });
-            } else if world.supervisor.next_deadline().is_some() {
-                world.now = world.supervisor.next_deadline().unwrap_or(world.now).max(world.now);
-                world.tell(Event::Tick { signals_pending: true });
-            } else if let Some(pid) = world.alive.first().copied() {
-                assert!(world.supervisor.config.grace_period.is_zero(), "the grace period ends nothing: {}", self.key());
-                world.tell(Event::Exited { pid, exit: Exit::Code(128 + TERM as u8), reason: None });
-                world.tell(Event::Reaped { children: stubborn });
-            } else {
-                world.tell(Event::Reaped { children: stubborn });
-            }
-        }
-        assert!(
-            world.finished.is_some(),
-            "a stop does not end: {}: {:?} {:?}\nbegan as {:?}",
-            self.key(),
-            world.now,
-            world.supervisor,
-            self.supervisor
-        );
-        let config = &world.supervisor.config;
-        let launched = if stubborn && config.grace_period.is_zero() { LAUNCHED_GRACE } else { Duration::ZERO };
-        let most = config.drain_delay + config.grace_period + launched + config.leftover_timeout + GIVE_UP_AFTER + ms(100);
-        assert!(config.grace_period.is_zero() || world.now - begun <= most, "a stop takes too long: {}", self.key());
     }
 }
