@@ -4,7 +4,7 @@
 mod support;
 
 use support::strace::{Trace, asleep};
-use support::{Bench, FREELY, Running};
+use support::{Bench, FREELY, GROW_UP, Running};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
 /// learn the number and send it. tini has sigtimedwait, kill and a waitpid.
@@ -72,8 +72,9 @@ fn assert_within(calls: &[&Call], times: usize, limit: usize) {
 
 #[test]
 fn a_forwarded_signal() {
-    let mut init = Bench::new(&[]).run(&["catch USR1", "up", "obey"]);
-    init.out("up");
+    // Before that, it is looked whether the command has a handler already.
+    let mut init = Bench::new(&[]).run(&["catch USR1", "up", GROW_UP, "say grown", "obey"]);
+    init.out("grown");
     init.signal(libc::SIGUSR1);
     init.out("got SIGUSR1 1");
     let trace = trace(&mut init);

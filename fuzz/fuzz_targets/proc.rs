@@ -2,22 +2,34 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use restartinit::supervisor::cgroup::{Place, Version, limit, oom_kills, resident};
-use restartinit::supervisor::family::{descendants, generation_of, read_stat};
+use restartinit::node::permission::Credentials;
+use restartinit::procfs::cgroup::{Place, Version, limit, made_room, oom_kills};
+use restartinit::procfs::process_tree::{descendants, generation_of, read_stat, started_by};
+use restartinit::procfs::status::{SignalStatus, resident};
+use restartinit::supervisor::spawn_failure::{FileFacts, Problem};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (one, other) = input;
-    let processes: Vec<_> = one.split(|byte| *byte == b'\n').filter_map(read_stat).collect();
+    let mut processes: Vec<_> = one.split(|byte| *byte == b'\n').filter_map(read_stat).collect();
     let pids: Vec<i32> = processes.iter().map(|process| process.pid).collect();
-    let found = descendants(processes, 1, &pids[..pids.len() / 4]);
-    assert!(found.iter().all(|pid| pids.contains(pid)) && found.len() <= pids.len());
+    let found = descendants(&mut processes, 1, &pids[..pids.len() / 4]);
+    assert!(found.iter().all(|process| pids.contains(&process.pid)) && found.len() <= pids.len());
+    let started = started_by(1, &found, &processes);
+    assert!(started.iter().all(|process| !process.ended) && started.len() <= pids.len());
     let _ = generation_of(other);
-    let (one, other) = (String::from_utf8_lossy(one), String::from_utf8_lossy(other));
-    if let Some(place) = Place::find(&one, &other) {
+    if let Ok(place) = Place::find(one, other) {
         assert!(place.lineage().count() <= 1 + place.folder.components().count());
+        assert!(place.folder.components().all(|part| part != std::path::Component::ParentDir) || other.windows(2).any(|two| two == b".."));
     }
     for version in [Version::V1, Version::V2] {
-        let _ = version.working_set(&one, &other);
+        let (working_set, unreclaimable) = (version.working_set(one, other), version.unreclaimable(one, other));
+        assert_eq!(working_set.is_some(), unreclaimable.is_some());
+        let _ = made_room(limit(one).unwrap_or(u64::MAX), unreclaimable.unwrap_or(u64::MAX), resident(other, 4096).unwrap_or(u64::MAX));
     }
-    let _ = (limit(&one), oom_kills(&one), resident(&other));
+    let _ = (limit(one), oom_kills(one), resident(other, 65536), SignalStatus::parse(other), Credentials::parse(one));
+    // ENOENT, ENOEXEC and EACCES.
+    for errno in [2, 8, 13] {
+        let facts = FileFacts { is_directory: false, has_execute_bit: true, mounted_noexec: false, beginning: Some(one) };
+        let _ = Problem::of(errno, facts);
+    }
 });

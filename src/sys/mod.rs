@@ -1,5 +1,5 @@
 //! Hands: one kernel subject a file. They do what they are told and tell what they saw; they take no decision and do not know of one
-//! another. `unsafe` lives in `allocator`, `environment`, `poll`, `processes`, `signals`, `spawn`, `stderr`, `stdio` and `wait` alone.
+//! another. `unsafe` lives in `allocator`, `environment`, `poll`, `processes`, `signals`, `spawn`, `spawn::child`, `stderr`, `stdio` and `wait` alone.
 
 pub mod allocator;
 pub mod cgroup;

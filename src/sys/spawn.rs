@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+mod child;
 mod path;
 
 use std::cell::UnsafeCell;
@@ -16,6 +17,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::ptr;
 
+use child::ChildArgs;
 use libc::{c_char, c_int, c_void};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
@@ -25,8 +27,6 @@ use crate::supervisor::event::Role;
 use crate::supervisor::exit::Exit;
 use crate::supervisor::spawn_failure::{FileFacts, Problem, SpawnFailure, SpawnStep};
 
-/// In bytes; a page without access lies below.
-const STACK_SIZE: usize = 64 * 1024;
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
 /// Their bytes come to less: no memory is taken between a death and the next spawn.
@@ -88,15 +88,6 @@ pub struct Launcher {
     listen_pid: UnsafeCell<[u8; 32]>,
 }
 
-/// What the child reads, and where it leaves its errno.
-struct ChildArgs<'a> {
-    launcher: &'a Launcher,
-    generation: u32,
-    /// A descriptor that the command keeps, or -1.
-    channel: c_int,
-    errno: c_int,
-}
-
 impl Launcher {
     /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`. Where it says
     /// that sockets were passed on to us, they are the command's.
@@ -129,7 +120,7 @@ impl Launcher {
             env,
             _own: Vec::new(),
             added: String::with_capacity(LONGEST_ADDED),
-            stack: stack()?,
+            stack: child::stack()?,
             sockets: Vec::new(),
             tells_pid,
             listen_pid: UnsafeCell::new([0; 32]),
@@ -157,7 +148,7 @@ impl Launcher {
         let channel = params.channel.map_or(-1, |channel| channel.as_raw_fd());
         self.set_environment(params, channel);
         let mut args = ChildArgs { launcher: self, generation: params.generation, channel, errno: 0 };
-        let started = start(&mut args);
+        let started = child::start(&mut args);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const args.errno) };
         let pid = started.map_err(|error| SpawnFailure::fork(error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
@@ -216,110 +207,5 @@ impl Launcher {
                 beginning: beginning.then_some(buffer.as_slice()),
             },
         )
-    }
-}
-
-/// Memory for the child's stack; gives back its upper end. Whoever used more would run into the page below, and not into other memory.
-fn stack() -> io::Result<*mut c_void> {
-    // SAFETY: a new private mapping, which nothing else refers to; its lowest page is made inaccessible before anybody uses it.
-    unsafe {
-        let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(STACK_SIZE);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-        let bottom = libc::mmap(ptr::null_mut(), page + STACK_SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
-        if bottom == libc::MAP_FAILED || libc::mprotect(bottom, page, libc::PROT_NONE) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(bottom.byte_add(page + STACK_SIZE))
-    }
-}
-
-/// Starts the child with vfork semantics. clone(2) itself, not clone3(2): there are no handlers for the kernel to clear, and it is known to
-/// every kernel and seccomp profile.
-fn start(args: &mut ChildArgs<'_>) -> io::Result<i32> {
-    let stack = args.launcher.stack;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: `child` does not return and makes system calls only; it runs in our memory, on a stack that nobody else uses and that is
-    // aligned to a page, while we are suspended (CLONE_VFORK), and touches nothing but `args` and what that refers to, which live until it
-    // has executed the command or is gone.
-    let pid = unsafe { libc::clone(child, stack, flags, ptr::from_mut(args).cast()) };
-    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
-}
-
-/// The child, between clone and execve: async-signal-safe calls only, all signals blocked.
-extern "C" fn child(args: *mut c_void) -> c_int {
-    // SAFETY: `spawn` passes its ChildArgs, which outlive us; it is suspended, so nobody else uses them.
-    let args = unsafe { &mut *args.cast::<ChildArgs<'_>>() };
-    let Launcher { setup, own_pid, candidates, argv, envp, sockets, tells_pid, listen_pid, .. } = args.launcher;
-    // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive; LISTEN_PID has room for a pid.
-    unsafe {
-        if setup.die_with_us {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // We may have been orphaned before the kernel was told. 0: our parent is of another PID namespace, and there all the same.
-            if ![*own_pid, 0].contains(&libc::getppid()) {
-                libc::_exit(0);
-            }
-        }
-        if setup.own_group {
-            libc::setpgid(0, 0);
-        }
-        // The table of descriptors is a copy: restartinit's own stay as they are.
-        for (to, socket) in (FIRST_SOCKET..).zip(sockets) {
-            libc::dup2(socket.as_raw_fd(), to);
-        }
-        if args.channel >= 0 {
-            libc::fcntl(args.channel, libc::F_SETFD, 0);
-        }
-        if *tells_pid {
-            write_pid(listen_pid.get().cast::<u8>().add(LISTEN_PID.len()));
-        }
-        (setup.prepare)(args.generation);
-        let mut errno = libc::ENOENT;
-        for file in candidates {
-            libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
-            match *libc::__errno_location() {
-                libc::ENOENT | libc::ENOTDIR => {}
-                libc::EACCES => errno = libc::EACCES,
-                failed => {
-                    errno = failed;
-                    break;
-                }
-            }
-        }
-        ptr::write_volatile(&raw mut args.errno, errno);
-        libc::_exit(127)
-    }
-}
-
-/// Writes our pid in decimal, and a NUL.
-///
-/// # Safety
-/// There is room for 11 bytes.
-unsafe fn write_pid(mut to: *mut u8) {
-    // SAFETY: no precondition. A pid has at most ten digits, and the caller has made room for them.
-    unsafe {
-        let pid = libc::getpid().unsigned_abs();
-        let mut place = 1_000_000_000;
-        while place > 0 {
-            if pid >= place || place == 1 {
-                to.write(b'0' + (pid / place % 10) as u8);
-                to = to.add(1);
-            }
-            place /= 10;
-        }
-        to.write(0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pid_is_written_without_a_leading_zero() {
-        let mut text = [b'x'; 12];
-        // SAFETY: twelve bytes of room.
-        unsafe { write_pid(text.as_mut_ptr()) };
-        let end = text.iter().position(|byte| *byte == 0).unwrap();
-        assert_eq!(std::str::from_utf8(&text[..end]).unwrap(), std::process::id().to_string());
     }
 }
