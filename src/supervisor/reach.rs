@@ -1,6 +1,8 @@
 //! Commands that restartinit may not signal: they have changed their user, and it lacks CAP_KILL. Nothing is told of them that is not so;
 //! where one is due to be killed, PID 1 ends, and the kernel ends the rest. Pure.
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, Outcome, Reason};
@@ -10,6 +12,9 @@ use super::report::{Cause, Ending, Report};
 use super::time::Moment;
 
 impl Supervisor {
+    /// After so long it is tried again to end one that is not needed: a command may change its user back.
+    const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
     /// A generation may not be signalled; told once.
     fn out_of_reach(&mut self, pid: i32, actions: &mut Actions) -> Option<u32> {
         let generation = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid)?;
@@ -35,9 +40,9 @@ impl Supervisor {
     }
 
     /// SIGKILL was sent to a generation, or may not be.
-    pub(super) fn kill_sent(&mut self, pid: i32, allowed: bool, actions: &mut Actions) {
+    pub(super) fn kill_sent(&mut self, now: Moment, pid: i32, allowed: bool, actions: &mut Actions) {
         let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
-        let Generation { number, duty, kill_reason, .. } = *generation;
+        let Generation { number, duty, kill_reason, out_of_reach: was_known, .. } = *generation;
         let stopping = matches!(self.phase, Phase::Stopping { .. });
         if allowed {
             let grace = if stopping { self.config.grace_period } else { self.planned_grace() };
@@ -51,15 +56,18 @@ impl Supervisor {
         if is_due && self.is_init {
             return self.end_without_it(number, pid, kill_reason, actions);
         }
-        actions.push_back(Action::Report(Report::CannotKill { generation: number, pid, reason: kill_reason }));
+        if !was_known || duty == Duty::Active {
+            actions.push_back(Action::Report(Report::CannotKill { generation: number, pid, reason: kill_reason }));
+        }
+        let again_at = Some(now.saturating_add(Self::KILL_AGAIN_AFTER));
         let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
-        match duty {
-            Duty::Successor => {
-                generation.duty = Duty::Dismissed { kill_at: None };
-                self.plan_failed(&cannot_be_signalled(number, pid), actions);
-            }
-            Duty::Standby => generation.duty = Duty::Dismissed { kill_at: None },
-            Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
+        match &mut generation.duty {
+            Duty::Active => {}
+            Duty::Retiring { kill_at, .. } => *kill_at = again_at,
+            Duty::Successor | Duty::Standby | Duty::Dismissed { .. } => generation.duty = Duty::Dismissed { kill_at: again_at },
+        }
+        if duty == Duty::Successor {
+            self.plan_failed(&cannot_be_signalled(number, pid), actions);
         }
     }
 
@@ -77,7 +85,7 @@ impl Supervisor {
 
     /// Whether a generation that is not needed, and that cannot be ended, may be left behind.
     pub(super) fn is_left_behind(generation: &Generation) -> bool {
-        generation.out_of_reach && matches!(generation.duty, Duty::Dismissed { kill_at: None })
+        generation.out_of_reach && matches!(generation.duty, Duty::Dismissed { .. })
     }
 
     /// Why an active generation that runs is not well, though nothing ends it.

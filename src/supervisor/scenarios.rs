@@ -287,7 +287,7 @@ fn a_standby_that_cannot_be_ended_holds_nobody_up() {
     let mut bench = Bench::with_standby(Config::default());
     bench.in_reach = false;
     bench.tell(signal(TERM)).tick_at(ms(100)).says(&["SIGTERM to 102", "SIGTERM to 101", "SIGKILL to 102"]);
-    bench.exit(101, Exit::Code(0)).says(&["finish stopped 0"]);
+    bench.exit(101, Exit::Code(0)).says(&["SIGKILL to 102", "finish stopped 0"]);
 }
 
 #[test]

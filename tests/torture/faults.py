@@ -20,8 +20,10 @@ CALLS = {
     "poll": ["EINTR", "ENOMEM"],
     "wait4": ["EINTR"],
     "clone": ["EAGAIN", "ENOMEM", "EPERM", "ENOSPC"],
-    "clone3": ["EAGAIN", "ENOMEM", "EPERM", "ENOSPC", "ENOSYS"],
     "kill": ["EPERM", "EAGAIN"],
+    "pidfd_open": [*FILES, "ENOSYS", "EPERM"],
+    "pidfd_send_signal": ["EPERM", "EAGAIN", "ENOSYS"],
+    "rt_sigtimedwait": ["EINTR", "EAGAIN"],
     "write": ["EINTR", "EAGAIN", "EPERM", "EIO", "ENOSPC"],
     "splice": ["EINTR", "EAGAIN", "ENOMEM"],
     "read": ["EINTR", "EAGAIN", "EIO"],
@@ -248,7 +250,7 @@ def called(late):
 
 # One for each way to be hurt; the short form.
 FEW = [
-    ("clone,clone3", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("splice", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
+    ("clone", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("write", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
     ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open,openat", "ENFILE", "always"),
     ("wait4", "EINTR", "always"), ("kill", "EAGAIN", "always"), ("sendmsg", "ENOMEM", "always"), ("mmap", "ENOMEM", "first"),
 ]
