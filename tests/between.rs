@@ -3,6 +3,7 @@
 
 mod support;
 
+use support::web::free_port;
 use support::{Bench, Place, Running};
 
 const CTRL_C: &str = "\x03";
@@ -30,7 +31,8 @@ fn the_terminals_modes_are_those_of_the_first_generation() {
 
 #[test]
 fn they_are_also_after_a_planned_restart() {
-    let mut init = Bench::new(&[]).place(Place::Terminal).run(&["on TERM exit 0", "show modes", "at 1 raw", "up", "pause"]);
+    let listen = format!("listen {}", free_port());
+    let mut init = Bench::new(&[]).place(Place::Terminal).run(&["on TERM exit 0", "show modes", "at 1 raw", &listen, "up", "pause"]);
     init.screen("up 1");
     assert_eq!(init.verb(&["restart"]).code, Some(0));
     init.screen("up 2");

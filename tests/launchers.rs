@@ -6,7 +6,7 @@ mod support;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use support::web::free_port;
-use support::{Bench, Place, Running, Scratch, fixture};
+use support::{Bench, Place, Running, Scratch, Stream, fixture};
 
 /// Lines of a shell around a command. Without something to do after it, a shell becomes the command.
 const SHELL: &str = r#""$0" "$@"; true"#;
@@ -172,17 +172,17 @@ fn without_a_grace_period_it_is_killed_after_ten_seconds() {
     assert!(end.code == Some(143) && end.said("eight seconds"), "{end:?}");
 }
 
+/// The app's port is free by then.
 #[test]
 fn a_planned_restart_waits_for_the_app_too() {
     for line in [SHELL, NESTED] {
-        let statements = ["catch TERM", "up", "wait TERM", "sleep 600", "say finished", "exit 0"];
-        let mut init = behind(line, Bench::new(&HURRIED), &statements);
+        let listen = format!("listen {}", free_port());
+        let mut init = behind(line, Bench::new(&HURRIED), &[&[listen.as_str()], &SLOW[..]].concat());
         init.out("up 1");
-        let asked = init.ask(&["restart"]);
-        init.out("up 2");
-        assert!(init.lines(support::Stream::Out).contains(&"finished".to_owned()), "{line}: before the next generation");
-        let said = asked.end();
+        let said = init.verb(&["restart"]);
         assert!(said.code == Some(0) && said.out.contains("generation 2"), "{line}: {said:?}");
+        init.out("up 2");
+        assert!(init.lines(Stream::Out).contains(&"finished".to_owned()), "{line}: before the next generation");
         let restarts = &init.status()["restarts"];
         assert_eq!(restarts["used"], 0, "{line}: no crash: {restarts}");
     }
@@ -191,12 +191,14 @@ fn a_planned_restart_waits_for_the_app_too() {
 #[test]
 fn a_planned_restart_kills_an_app_that_does_not_end() {
     let options = ["--leftover-timeout", "50ms", "--grace-period", "600ms"];
-    let mut init = behind(SHELL, Bench::new(&options), &["catch TERM", "up", "wait TERM", "sleep 300", "say still here", "pause"]);
+    let listen = format!("listen {}", free_port());
+    let statements = [listen.as_str(), "catch TERM", "up", "wait TERM", "sleep 300", "say still here", "pause"];
+    let mut init = behind(SHELL, Bench::new(&options), &statements);
     init.out("up 1");
     let said = init.verb(&["restart"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     init.out("up 2");
-    assert!(init.lines(support::Stream::Out).contains(&"still here".to_owned()));
+    assert!(init.lines(Stream::Out).contains(&"still here".to_owned()));
 }
 
 /// Those that crash, handle the stop, or take longer over it than any launcher: with an hour of grace, who is taken for an app is seen.

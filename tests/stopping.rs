@@ -163,7 +163,8 @@ fn stop_signals_can_be_chosen() {
         assert_eq!(end.generations(), 1);
     }
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
-        let mut init = Bench::new(&options).run(&["up", "show last-exit", "from 2 obey", "pause"]);
+        // In its first second the command is spared what is no stop.
+        let mut init = Bench::new(&options).run(&["sleep 1200", "up", "show last-exit", "from 2 obey", "pause"]);
         init.out("up 1");
         init.signal(signal);
         init.out("up 2");

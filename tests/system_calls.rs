@@ -70,9 +70,10 @@ fn assert_within(calls: &[&Call], times: usize, limit: usize) {
     assert!(taken.is_none(), "in the steady state it takes no memory from the kernel and gives none back: {}", names(calls));
 }
 
+/// After the command's first second, in which it is looked at before each.
 #[test]
 fn a_forwarded_signal() {
-    let mut init = Bench::new(&[]).run(&["catch USR1", "up", "obey"]);
+    let mut init = Bench::new(&[]).run(&["catch USR1", "sleep 1200", "up", "obey"]);
     init.out("up");
     init.signal(libc::SIGUSR1);
     init.out("got SIGUSR1 1");
