@@ -249,10 +249,10 @@ fn a_stop_does_not_wait_for_what_is_held() {
 #[test]
 fn after_the_first_second_it_is_forwarded_as_ever() {
     for signal in [libc::SIGHUP, libc::SIGUSR1, RTMIN + 5] {
-        let mut init = Bench::new(&[]).run(&["sleep 1200", "up", "show last-exit", "from 2 exit 0", "pause"]);
+        let mut init = Bench::new(&[]).run(&["sleep 1200", "show last-exit", "up", "from 2 exit 0", "pause"]);
+        init.out("last-exit: unset");
         init.out("up 1");
         init.signal(signal);
-        init.out("last-exit: unset");
         let last = init.out("last-exit:");
         assert!(signal > RTMIN || last.ends_with(&name(signal)), "{last}");
         assert_eq!(init.exit_code(), 0);

@@ -164,7 +164,7 @@ fn stop_signals_can_be_chosen() {
     }
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         // In its first second the command is spared what is no stop.
-        let mut init = Bench::new(&options).run(&["sleep 1200", "up", "show last-exit", "from 2 obey", "pause"]);
+        let mut init = Bench::new(&options).run(&["at 1 sleep 1200", "up", "show last-exit", "from 2 obey", "pause"]);
         init.out("up 1");
         init.signal(signal);
         init.out("up 2");
