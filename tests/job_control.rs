@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Bench, Running, fixture, init};
+use support::{Bench, Running, Scratch, fixture, init};
 
 /// A shell on a terminal that knows the init as `$INIT` and the fixture as `$FIXTURE`, at its prompt.
 fn shell() -> Running {
@@ -83,6 +83,26 @@ fn in_the_background_it_leaves_the_terminal_alone() {
     }
     shell.tell("echo \"shell $((40 + 2))\"");
     shell.screen("shell 42");
+    shell.tell("kill %1; wait %1; echo \"status $?\"");
+    shell.screen("status 143");
+}
+
+/// The shell edits its own line meanwhile: what restartinit puts right between two generations in front is not its to touch here.
+#[test]
+fn in_the_background_it_leaves_the_terminals_modes_alone() {
+    let mut shell = shell();
+    let scratch = Scratch::new();
+    let begun = scratch.path("begun");
+    // Other modes at the start than later.
+    shell.tell(&format!(
+        "stty -isig; $INIT -- $FIXTURE up 'touch {begun}' 'at 1 sleep 1000' 'at 1 exit 1' 'wait TERM' & until [ -e {begun} ]; do :; done; stty isig"
+    ));
+    let shows = |line: &str| shell.screen_lines().iter().any(|shown| shown.contains(line));
+    shell.until("the command runs", || shows("up 1"));
+    shell.screen("prompt> ");
+    let before = shell.modes();
+    shell.until("it is restarted", || shows("up 2"));
+    assert_eq!(shell.modes(), before);
     shell.tell("kill %1; wait %1; echo \"status $?\"");
     shell.screen("status 143");
 }

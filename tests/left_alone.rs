@@ -109,4 +109,5 @@ fn what_a_foreign_proc_shows_is_left_alone() {
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{log}");
     assert!(log.contains("it shows another PID namespace") && !log.contains("SIGTERM sent"), "{log}");
+    assert!(!log.contains("mounted"), "it is: {log}");
 }

@@ -58,29 +58,51 @@ fn they_have_time_by_default() {
     assert_eq!(init.exit_code(), 0);
 }
 
-/// A stopped process keeps TERM pending; KILL reaches it all the same. Nobody may send it CONT.
+/// A stopped process keeps TERM pending: with CONT it can end by it in time.
 #[test]
-fn a_stopped_one_is_killed() {
-    let mut init = Bench::new(&["--leftover-timeout", "100ms"]).run(&["up", "at 1 obey", "show processes", "exit 0"]);
+fn a_stopped_one_can_end_by_it() {
+    let mut init = crash(&["--leftover-timeout", "1h"], "session on TERM exit 0 / say ready / pause");
     init.out("up 1");
-    init.tell("child session say ready / raise STOP / say continued / pause");
-    init.out("ready");
-    let command = children(init.init_pid())[0];
-    // The command waits for its child to settle, which it never does: it is stopped.
-    init.until("the child stops", || {
-        children(command).iter().any(|pid| status_field(*pid, "State").is_some_and(|state| state.starts_with('T')))
-    });
-    kill(command, libc::SIGKILL);
+    stop_the_child(&mut init);
+    init.tell("exit 3");
+    init.out("got SIGTERM 1 from pid 1");
     init.out("up 2");
     assert_eq!(init.out("processes:"), "processes: none");
-    let end = init.end();
-    assert!(!end.said("continued"), "{end:?}");
+    assert_eq!(init.exit_code(), 0);
 }
 
-fn kill(pid: i32, signal: i32) {
+#[test]
+fn a_stopped_one_that_does_not_end_is_killed() {
+    let mut init = crash(&["--leftover-timeout", "100ms"], "session ignore TERM / pause");
+    init.out("up 1");
+    stop_the_child(&mut init);
+    init.tell("exit 3");
+    init.out("up 2");
+    assert_eq!(init.out("processes:"), "processes: none");
+    assert_eq!(init.exit_code(), 0);
+}
+
+/// The command's only child.
+fn stop_the_child(init: &mut Running) {
+    let command = children(init.init_pid())[0];
+    let child = children(command)[0];
     // SAFETY: no precondition; the pid is a child that its parent has not collected.
-    let result = unsafe { libc::kill(pid, signal) };
+    let result = unsafe { libc::kill(child, libc::SIGSTOP) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    init.until("the child stops", || status_field(child, "State").is_some_and(|state| state.starts_with('T')));
+}
+
+/// /proc calls it a zombie, but it runs and holds what it has open.
+#[test]
+fn one_whose_main_thread_has_ended_is_ended_too() {
+    for (child, timeout) in [("session lose-main-thread", "1h"), ("daemon ignore TERM / lose-main-thread", "100ms")] {
+        let mut init = crash(&["--leftover-timeout", timeout], child);
+        init.out("up 1");
+        init.tell("exit 3");
+        init.out("up 2");
+        assert_eq!(init.out("processes:"), "processes: none", "{child}");
+        assert_eq!(init.exit_code(), 0);
+    }
 }
 
 /// One that forks when it is asked to end, again and again, is ended in bounded time.
@@ -155,6 +177,28 @@ fn none_is_left_at_the_exit() {
             init.out("init exited with");
             assert_eq!(init.out("left behind:"), "left behind: none", "{kind}");
             assert_eq!(init.exit_code(), code);
+        }
+    }
+}
+
+/// Whoever is the parent then may never collect what it has not started itself.
+#[test]
+fn none_is_left_uncollected_at_the_exit() {
+    let sleeping = ["child plain pause", "child session pause", "child daemon pause"];
+    let deaf = ["child plain ignore TERM / pause", "child session ignore TERM / pause", "child daemon ignore TERM / pause"];
+    for (tries, children) in [(20, sleeping), (5, deaf)] {
+        for ending in ["exit 3", "pause"] {
+            for _ in 0..tries {
+                let options = ["--restart", "never", "--leftover-timeout", "50ms", "--grace-period", "200ms"];
+                let mut init = Bench::new(&options).place(Place::Hosted).run(&[&children[..], &["up", ending]].concat());
+                init.out("up 1");
+                if ending == "pause" {
+                    init.signal(libc::SIGTERM);
+                }
+                init.out("init exited with");
+                assert_eq!(init.out("not collected:"), "not collected: none");
+                assert_eq!(init.out("left behind:"), "left behind: none");
+            }
         }
     }
 }

@@ -148,3 +148,35 @@ fn a_long_line_is_cut_and_stays_json() {
         assert!(line.len() < 4096 && serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line:?}");
     }
 }
+
+/// A warning that holds for every generation is said once, not with each.
+fn told_once(bench: Bench, statements: &[&str], warning: &str) -> String {
+    let end = bench.run(&[statements, &["up", "until 3 exit 3", "exit 0"]].concat()).end();
+    assert_eq!((end.code, end.generations()), (Some(0), 4), "{end:?}");
+    let told = end.logged(warning);
+    assert_eq!(told.len(), 1, "{end:?}");
+    told[0].to_owned()
+}
+
+const FOUR_TIMES: [&str; 2] = ["--backoff", "0"];
+
+/// And names the cause.
+#[test]
+fn without_proc_each_warning_is_said_once() {
+    for warning in ["leftovers", "are not answered"] {
+        let told = told_once(Bench::new(&FOUR_TIMES).scene(&["empty /proc"]), &["child session pause"], warning);
+        assert!(told.contains("/proc is not mounted"), "{told}");
+    }
+}
+
+/// A guess that is none of the reasons sends people the wrong way.
+#[test]
+fn where_proc_is_mounted_nothing_else_is_said() {
+    let told = told_once(Bench::new(&FOUR_TIMES).scene(&["deny socket EPERM"]), &[], "are not answered");
+    assert!(!told.contains("mounted") && !told.contains('?'), "{told}");
+}
+
+#[test]
+fn a_malformed_line_on_the_channel_is_told_of_once() {
+    told_once(Bench::new(&FOUR_TIMES).option("--ipc"), &["wire say {", "sleep 100"], "no JSON");
+}

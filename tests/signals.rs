@@ -1,9 +1,9 @@
-//! Signals: everything that can be caught is forwarded, once, as it came or rewritten; nothing is invented, nothing is lost
-//! between two generations.
+//! Signals: everything that can be caught is forwarded, once, as it came or rewritten; nothing is invented. What comes
+//! between two generations or right after a spawn is in held_signals.rs.
 
 mod support;
 
-use support::{Bench, GROW_UP, Place, RTMAX, RTMIN, Running, name, plain};
+use support::{Bench, Place, RTMAX, RTMIN, Running, name, plain};
 
 const FAULTS: [i32; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBUS];
 
@@ -135,57 +135,4 @@ fn a_healthy_run_gets_no_signal_at_all() {
     let end = init.end();
     assert_eq!(end.code, Some(0));
     assert_eq!(end.signals(), Vec::<&str>::new());
-}
-
-#[test]
-fn a_signal_that_is_no_stop_and_kills_is_a_crash() {
-    for signal in [libc::SIGHUP, libc::SIGUSR1, RTMIN + 5] {
-        let mut init = Bench::new(&[]).run(&["up", "show last-exit", "from 2 exit 0", GROW_UP, "say grown", "pause"]);
-        init.out("up 1");
-        init.out("grown");
-        init.signal(signal);
-        init.out("up 2");
-        let last = init.out("last-exit:");
-        assert!(signal > RTMIN || last.ends_with(&name(signal)), "{last}");
-        assert_eq!(init.exit_code(), 0);
-    }
-}
-
-/// The next generation gets it before it could install a handler, or after: it is told, or dies of it. Not lost, not twice.
-#[test]
-fn a_signal_between_two_generations_is_held_for_the_next() {
-    for signal in [libc::SIGUSR1, libc::SIGHUP, RTMIN + 2] {
-        let mut init = Bench::new(&["--backoff", "300ms"]).run(&[
-            &format!("catch {}", name(signal)),
-            "up",
-            "show last-exit",
-            "until 2 exit 1",
-            &format!("at 3 wait {}", name(signal)),
-            "exit 0",
-        ]);
-        init.log("restart 2 of 5 in 300 ms");
-        init.signal(signal);
-        let end = init.end();
-        assert_eq!(end.code, Some(0));
-        let told = end.signals().len();
-        let ends = ["last-exit: unset", "last-exit: 1"];
-        let died = |line: &&String| line.starts_with("last-exit: ") && !ends.contains(&line.as_str());
-        let died = end.out.iter().filter(died).count();
-        assert_eq!(told + died, 1, "{end:?}");
-    }
-}
-
-/// What arrives before restartinit has done anything at all waits in the mask that it inherited.
-#[test]
-fn a_signal_from_before_the_start_reaches_the_command() {
-    let mut init = Bench::new(&[]).scene(&["block USR1", "child plain signal-parent USR1"]).run(&[
-        "catch USR1",
-        "up",
-        "show last-exit",
-        "at 1 wait USR1",
-        "exit 0",
-    ]);
-    let end = init.end();
-    assert_eq!(end.code, Some(0));
-    assert!(end.said("got SIGUSR1") || end.said("last-exit: SIGUSR1"), "{end:?}");
 }

@@ -7,7 +7,8 @@ use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use support::Bench;
+use support::strace::Trace;
+use support::{Bench, End, Scratch, fixture, init};
 
 /// A pipe that nobody reads, full to the last byte. Filled through an open file of its own, since blocking or not is a
 /// property of that.
@@ -71,5 +72,89 @@ fn a_closed_a_broken_or_a_full_stderr_stops_nothing() {
         let mut init = bench.run(&["up", "until 3 exit 3", "exit 0"]);
         init.out("up 4");
         assert_eq!(init.exit_code(), 0);
+    }
+}
+
+/// Where splice(2) is denied, by each of the two errors that profiles have for it.
+const DENIALS: [&str; 2] = ["deny splice EPERM", "deny splice ENOSYS"];
+
+/// restartinit in that scene, and a fixture for its command: as itself, and as a user to whom the pipe does not belong, so that it
+/// cannot be opened anew. Only root has such another user.
+fn as_owner_and_as_stranger(options: &[&str], run: impl Fn(Bench, &str)) {
+    // SAFETY: no precondition.
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this needs root: nobody else can become another user");
+    let scratch = Scratch::new();
+    let (program, command) = (scratch.copy(&init(), "restartinit"), scratch.copy(&fixture(), "fixture"));
+    for denial in DENIALS {
+        for scene in [&[denial][..], &[denial, "user 54321"]] {
+            println!("{scene:?}");
+            run(Bench::new(options).program(&program).scene(scene), &command);
+        }
+    }
+}
+
+const COUNT: usize = 100;
+/// A hundred restarts at once, each line told.
+const TALKATIVE: [&str; 7] = ["-v", "--max-restarts", "100", "--restart-window", "0", "--backoff", "0"];
+
+/// A line for each start and each end, and nothing that is no line.
+fn every_line_is_there(end: &End) {
+    let ours: Vec<&String> = end.log.iter().filter(|line| line.starts_with("restartinit: ")).collect();
+    for what in [" started", " exited with code 3 "] {
+        assert_eq!(ours.iter().filter(|line| line.contains(what)).count(), COUNT + 1, "{what}: {ours:?}");
+    }
+    let torn = end.log.iter().filter(|line| line.matches("restartinit: ").count() > 1 || line.ends_with("restartinit:"));
+    assert_eq!(torn.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn without_splice_no_line_is_lost() {
+    as_owner_and_as_stranger(&TALKATIVE, |bench, command| {
+        let end = bench.command([command, "exit 3"]).end();
+        assert_eq!(end.code, Some(3), "{end:?}");
+        every_line_is_there(&end);
+    });
+}
+
+/// What the command writes as well leaves less room in the pipe, from one moment to the next.
+#[test]
+fn without_splice_no_line_is_lost_beside_another_writer() {
+    as_owner_and_as_stranger(&TALKATIVE, |bench, _| {
+        let chatter = "i=0; while [ $i -lt 300 ]; do echo some-line-of-the-app-$i >&2; i=$((i+1)); done; exit 3";
+        let end = bench.command(["/bin/sh", "-c", chatter]).end();
+        assert_eq!(end.code, Some(3), "{:?}", end.log.last());
+        every_line_is_there(&end);
+    });
+}
+
+#[test]
+fn without_splice_a_stalled_stderr_stops_nothing() {
+    as_owner_and_as_stranger(&["-vv", "--backoff", "1ms", "--max-restarts", "9"], |bench, command| {
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        fill(&writer);
+        let mut init = bench.errors(OwnedFd::from(writer)).command([command, "up", "until 4 exit 3", "show blocking", "pause"]);
+        init.out("up 5");
+        assert_eq!(init.out("blocking:"), "blocking: yes yes yes", "the flags are the command's too");
+        init.signal(libc::SIGTERM);
+        assert_eq!(init.exit_code(), 143);
+    });
+}
+
+/// Who looks for room and then writes may find it gone: strace holds the init between the two, while somebody else fills the pipe that
+/// nobody reads. It would sleep for ever.
+#[test]
+fn without_splice_a_pipe_that_fills_up_meanwhile_stops_nothing() {
+    let options = ["-v", "--max-restarts", "100000", "--restart-window", "0", "--backoff", "0"];
+    for _ in 0..3 {
+        as_owner_and_as_stranger(&options, |bench, command| {
+            let (_reader, writer) = std::io::pipe().expect("a pipe");
+            let other = writer.try_clone().expect("a duplicate");
+            let mut init = bench.errors(OwnedFd::from(writer)).command([command, "up", "exit 3"]);
+            let _held = Trace::attach(&mut init, &["-e", "trace=poll,ppoll", "-e", "inject=poll,ppoll:delay_exit=20000"]);
+            init.out("up 3");
+            fill(&other);
+            init.signal(libc::SIGTERM);
+            assert!([3, 143].contains(&init.exit_code()));
+        });
     }
 }

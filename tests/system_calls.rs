@@ -4,7 +4,7 @@
 mod support;
 
 use support::strace::{Trace, asleep};
-use support::{Bench, FREELY, GROW_UP, Running};
+use support::{Bench, FREELY, Running};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
 /// learn the number and send it. tini has sigtimedwait, kill and a waitpid.
@@ -70,11 +70,11 @@ fn assert_within(calls: &[&Call], times: usize, limit: usize) {
     assert!(taken.is_none(), "in the steady state it takes no memory from the kernel and gives none back: {}", names(calls));
 }
 
+/// After the command's first second, in which it is looked at before each.
 #[test]
 fn a_forwarded_signal() {
-    // Before that, it is looked whether the command has a handler already.
-    let mut init = Bench::new(&[]).run(&["catch USR1", "up", GROW_UP, "say grown", "obey"]);
-    init.out("grown");
+    let mut init = Bench::new(&[]).run(&["catch USR1", "sleep 1200", "up", "obey"]);
+    init.out("up");
     init.signal(libc::SIGUSR1);
     init.out("got SIGUSR1 1");
     let trace = trace(&mut init);

@@ -213,3 +213,22 @@ fn the_terminal_may_be_the_input_only() {
     assert_eq!(end.code, Some(130));
     assert_eq!(end.generations(), 2);
 }
+
+/// Two others fill it all the time, and somebody reads: a terminal that is full now takes a line a moment later.
+#[test]
+fn no_line_of_restartinits_is_lost_beside_other_writers() {
+    const RESTARTS: usize = 100;
+    let count = RESTARTS.to_string();
+    let options = ["-v", "--max-restarts", &count, "--backoff", "1ms", "--backoff-max", "1ms", "--leftovers", "keep"];
+    let line = "some-line-of-the-app-".repeat(19);
+    let chatter = format!("chatter() {{ i=0; while [ $i -lt 100 ]; do echo {line}; i=$((i+1)); done; }}; chatter & chatter; exit 3");
+    let mut init = on_terminal(&options).command(["/bin/sh", "-c", &chatter]);
+    assert_eq!(init.exit_code(), 3);
+    let screen = init.screen_lines();
+    let missing = |what: &str| -> Vec<usize> {
+        let told: Vec<&String> = screen.iter().filter(|line| line.contains("restartinit: ") && line.contains(what)).collect();
+        (1..=RESTARTS + 1).filter(|generation| !told.iter().any(|line| line.contains(&format!("generation {generation} (")))).collect()
+    };
+    assert_eq!(missing(" started"), [0; 0], "of {}", RESTARTS + 1);
+    assert_eq!(missing(" exited with code 3 "), [0; 0], "of {}", RESTARTS + 1);
+}

@@ -218,7 +218,7 @@ fn without_proc_it_works_and_a_verb_says_why_it_does_not() {
     init.out("up 2");
     for verb in ["status", "health", "restart"] {
         let said = init.ask_anyway(&[verb]).end();
-        assert!(said.complaint(1).contains("/proc"), "{said:?}");
+        assert!(said.complaint(1).contains("/proc is not mounted"), "{said:?}");
     }
     init.tell("exit 0");
     let end = init.end();

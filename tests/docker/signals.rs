@@ -31,6 +31,8 @@ fn the_next_generation_gets_them_too() {
 fn a_reload_signal_that_ends_the_server_is_a_crash() {
     // Node has no handler for HUP in the example: it dies of it, and nobody asked for a stop.
     let container = crate::container::Container::serving(Spec::example());
+    // In its first second it is spared.
+    container.exec(&["sleep", "2"]);
     container.kill("HUP");
     container.wait_for_server(2);
     container.log.wait_for("was killed by SIGHUP");

@@ -30,10 +30,6 @@ pub const KINDS: [&str; 6] = ["plain", "group", "session", "orphan", "daemon", "
 /// Restarts at once and without an end.
 pub const FREELY: [&str; 6] = ["--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
 
-/// A statement for a command that is to be signalled as one that has had the time to install its handlers: a second after its spawn, signals
-/// that would end it are no longer held.
-pub const GROW_UP: &str = "sleep 1100";
-
 pub struct Bench {
     program: PathBuf,
     arguments: Vec<OsString>,

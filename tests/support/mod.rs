@@ -17,7 +17,7 @@ mod terminal;
 mod transcript;
 pub mod web;
 
-pub use bench::{Bench, FREELY, GROW_UP, KINDS, Place, plain};
+pub use bench::{Bench, FREELY, KINDS, Place, plain};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};

@@ -113,6 +113,12 @@ impl Running {
         assert_eq!(result, 0, "TIOCSWINSZ");
     }
 
+    /// The modes of the terminal, as the programs have set them.
+    pub fn modes(&self) -> String {
+        let person = self.person.as_ref().expect("a terminal");
+        format!("{:?}", nix::sys::termios::tcgetattr(person).expect("tcgetattr"))
+    }
+
     /// The init's pid outside its namespace; waits until the init itself runs there.
     pub fn init_pid(&mut self) -> i32 {
         self.locate().0
