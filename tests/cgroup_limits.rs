@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Bench, MemoryCgroup, Running, Scratch};
+use support::{Bench, MemoryCgroup, Running, Scratch, Stream};
 
 const PERCENT: [&str; 2] = ["--max-memory", "80%"];
 
@@ -66,9 +66,10 @@ fn a_limit_that_falls_is_seen_at_the_next_look() {
 }
 
 /// One line at the start that says what has no effect yet, and why.
-fn warned(lines: &[String]) {
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("80%") && lines[0].contains("limit"), "{lines:?}");
+fn is_warned_of(init: &Running) {
+    let line = init.log("80%");
+    assert!(line.contains("--max-memory") && line.contains("limit"), "{line}");
+    assert_eq!(init.lines(Stream::Log), [line]);
 }
 
 fn is_off(init: &mut Running) {
@@ -82,7 +83,7 @@ fn is_off(init: &mut Running) {
 fn a_percentage_of_no_limit_is_a_warning_until_there_is_one() {
     let cgroup = MemoryCgroup::new();
     let mut init = start(&[&cgroup.enter()]);
-    warned(&init.lines(support::Stream::Log));
+    is_warned_of(&init);
     is_off(&mut init);
     grows(&mut init);
     cgroup.limit(WIDE);
@@ -97,7 +98,7 @@ fn a_percentage_of_no_limit_is_a_warning_until_there_is_one() {
 #[test]
 fn where_no_cgroup_is_seen_it_is_a_warning_too() {
     let mut init = start(&["empty /sys/fs/cgroup"]);
-    warned(&init.lines(support::Stream::Log));
+    is_warned_of(&init);
     is_off(&mut init);
     init.tell("exit 3");
     init.out("up 2");
@@ -111,9 +112,7 @@ fn where_no_cgroup_is_seen_it_is_a_warning_too() {
 fn the_warning_names_the_variable_too() {
     let bench = Bench::new(&[]).variable("RESTARTINIT_MAX_MEMORY", "80%").scene(&["empty /sys/fs/cgroup"]);
     let end = bench.run(&["up", "exit 0"]).end();
-    assert_eq!(end.code, Some(0), "{end:?}");
-    warned(&end.log);
-    assert!(end.log[0].contains("RESTARTINIT_MAX_MEMORY"), "{end:?}");
+    assert_eq!((end.code, end.logged("RESTARTINIT_MAX_MEMORY").len(), end.log.len()), (Some(0), 1, 1), "{end:?}");
 }
 
 /// As Docker mounts it on cgroup v1: the container's own folder over the whole hierarchy.
@@ -158,7 +157,7 @@ fn a_hidden_mount_does_not_count_where_another_is_seen() {
 fn a_hidden_mount_is_no_mount() {
     let cgroup = MemoryCgroup::limited(TIGHT);
     let mut init = start(&[&cgroup.enter(), &format!("empty {}", cgroup.mount())]);
-    warned(&init.lines(support::Stream::Log));
+    is_warned_of(&init);
     is_off(&mut init);
     init.tell("exit 0");
     assert_eq!(init.exit_code(), 0);

@@ -20,7 +20,8 @@ fn is_restarted(mut init: Running) {
     assert!(line.contains("generation 1"), "{line}");
     init.out("up 2");
     init.tell("exit 0");
-    assert_eq!(init.end().signals(), ["SIGTERM"]);
+    let end = init.end();
+    assert_eq!((end.code, end.signals()), (Some(0), vec!["SIGTERM"]), "{end:?}");
 }
 
 #[test]
@@ -35,8 +36,8 @@ fn the_memory_of_a_command_is_known_whatever_its_name() {
 #[test]
 fn the_memory_of_a_node_app_is_known_whatever_its_title() {
     let script = format!(
-        "process.title = '{}'; caught('SIGTERM', 0); const kept = generation == 1 ? Buffer.alloc(200 << 20, 1) : 0;
-        up(); told(() => process.exit(kept.length));",
+        "process.title = '{}'; caught('SIGTERM', 3); globalThis.kept = generation == 1 && Buffer.alloc(200 << 20, 1);
+        up(); told(() => process.exit(0));",
         TITLES[0]
     );
     is_restarted(Bench::new(&["--max-memory", "150M"]).node(newest_node(), &script));
@@ -60,13 +61,17 @@ fn a_path_is_held_for_an_app_whatever_its_name() {
 #[test]
 fn a_path_is_held_for_a_node_app_whatever_its_title() {
     let scratch = Scratch::new();
-    let path = scratch.path("app.sock");
-    let script = format!(
-        "process.title = '{}'; const server = require('node:http').createServer((q, a) => a.end(String(generation)));
-        server.on('error', (error) => say('error', error.code)); server.listen('{path}', () => say('listening')); told(() => process.exit(0));",
+    let (path, script) = (scratch.path("app.sock"), scratch.path("app.js"));
+    let text = format!(
+        "process.title = '{}';
+        const server = require('node:http').createServer((request, answer) => answer.end(process.env.RESTARTINIT_GENERATION));
+        server.on('error', (error) => console.log('error', error.code));
+        server.listen(process.argv[2], () => console.log('listening'));
+        process.stdin.once('data', () => process.exit(0));",
         TITLES[0]
     );
-    let mut init = Bench::new(&["--hold-port"]).node(newest_node(), &script);
+    std::fs::write(&script, text).expect("a file");
+    let mut init = Bench::new(&["--hold-port"]).command([newest_node().as_os_str(), script.as_ref(), path.as_ref()]);
     assert_eq!(init.either("listening", "error"), "listening");
     assert_eq!(get_unix(&path, "/"), "1");
     init.tell("end");

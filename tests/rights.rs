@@ -109,7 +109,7 @@ fn too_much_memory_disturbs_nobody_and_is_told_once() {
     let up = init.out("up 1");
     let line = init.log("CAP_KILL");
     says_why(&line, last_word(&up));
-    assert!(line.contains("memory") && line.contains("MiB"), "it says what for: {line}");
+    assert!(line.contains("memory"), "it says what for: {line}");
     init.tell("sleep 40000");
     init.tell("say rested");
     init.out("rested");
@@ -130,13 +130,13 @@ impl Story {
         confined(options).option("--termination-log").option(self.0.path("termination"))
     }
 
-    fn check(&self, end: &End, code: i32, pid: &str, reason: &str) {
+    fn check(&self, end: &End, code: i32, pid: &str, reasons: &[&str]) {
         assert_eq!(end.code, Some(code), "{end:?}");
         let last = end.log.last().expect("a last line");
         assert!(last.starts_with("restartinit: cannot-signal: "), "{last}");
         assert!(last.ends_with(&format!("; exiting with code {code}")), "{last}");
         says_why(last, pid);
-        assert!(end.log.iter().any(|line| line.contains(reason)), "it says what for, {reason}: {end:?}");
+        assert!(reasons.iter().any(|reason| last.contains(reason)), "it says what for, {reasons:?}: {last}");
         nothing_untrue(&end.log);
         let written = self.0.read("termination");
         let written: Value = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {written:?}"));
@@ -155,7 +155,7 @@ fn where_a_blocked_loop_cannot_be_killed_pid_1_exits() {
     init.out("up 1");
     becomes_healthy(&mut init);
     init.tell("hang");
-    story.check(&init.end(), 1, last_word(&pid), "event loop blocked for 1 s");
+    story.check(&init.end(), 1, last_word(&pid), &["event loop blocked for 1 s"]);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn where_what_is_never_ready_cannot_be_killed_pid_1_exits() {
     let story = Story(Scratch::new());
     let mut init = story.bench(&["--wait-ready", "500ms"]).run(&["user 1000", "up", "pause"]);
     let up = init.out("up 1");
-    story.check(&init.end(), 1, last_word(&up), "not ready in time");
+    story.check(&init.end(), 1, last_word(&up), &["not ready in time"]);
 }
 
 /// The code is that of a command that the stop has ended.
@@ -174,7 +174,7 @@ fn where_the_grace_period_ends_nobody_pid_1_exits() {
         let mut init = story.bench(&["--grace-period", "300ms"]).run(&["user 1000", "up", "pause"]);
         let up = init.out("up 1");
         init.signal(signal);
-        story.check(&init.end(), code, last_word(&up), "grace period");
+        story.check(&init.end(), code, last_word(&up), &["grace period", "did not stop in time"]);
     }
 }
 

@@ -37,7 +37,7 @@ fn a_script_without_a_first_line() {
 #[test]
 fn a_script_with_the_line_ends_of_windows() {
     let scratch = Scratch::new();
-    for (name, first) in [("shell", "#!/bin/sh\r\n"), ("node", "#!/usr/bin/env node\r\n"), ("blanks", "#! /bin/sh -e \r\n")] {
+    for (name, first) in [("shell", "#!/bin/sh\r\n"), ("node", "#!/usr/local/bin/node\r\n"), ("blank", "#! /bin/sh\r\n")] {
         told(&script(&scratch, name, &format!("{first}exit 3\r\n")), &[126, 127], &["Windows"]);
     }
 }
