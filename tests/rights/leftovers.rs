@@ -1,7 +1,7 @@
 //! Leftovers that restartinit may not signal: left, told once and counted. They delay nothing, and never end the container.
 
-use crate::last_word;
-use crate::support::{Bench, FREELY, Place, Running, Scratch, Stream, children, fixture, init, status_field};
+use crate::support::{Bench, End, FREELY, Place, Running, Scratch, Stream, children, fixture, init, status_field};
+use crate::{confined, last_word, says_why};
 use std::os::unix::fs::PermissionsExt;
 
 /// A wait for leftovers of an hour would be noticed.
@@ -29,10 +29,10 @@ fn leave_a_stranger(init: &mut Running) -> (i32, String) {
     (outside, last_word(pids.replace('\t', " ").trim()).to_owned())
 }
 
-/// The lines of the log that name this pid or speak of leftovers: all there is to say of them.
-fn told(log: &[String], pid: &str) -> usize {
-    let names = |line: &str| line.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == pid);
-    log.iter().filter(|line| names(line) && line.contains("leftover")).count()
+/// The lines that say that leftovers are left, and nothing untrue beside them.
+fn told(end: &End) -> Vec<&str> {
+    assert!(end.logged("cannot-signal").is_empty() && end.logged("SIGKILL sent").is_empty(), "{end:?}");
+    end.log.iter().map(String::as_str).filter(|line| line.contains("leftover") && line.contains("CAP_KILL")).collect()
 }
 
 /// `status` has a line about leftovers, with their number; and so has its JSON.
@@ -52,7 +52,7 @@ fn one_of_another_user_is_left_and_delays_nothing() {
     let (bench, command) = unprivileged(&scratch, &[]);
     let mut init = bench.command([&command, "up", "obey"]);
     init.out("up 1");
-    let (stranger, inside) = leave_a_stranger(&mut init);
+    let (stranger, _) = leave_a_stranger(&mut init);
     for generation in 2..=4 {
         init.tell("exit 3");
         init.out(&format!("up {generation}"));
@@ -63,8 +63,20 @@ fn one_of_another_user_is_left_and_delays_nothing() {
     init.tell("exit 0");
     let end = init.end();
     assert_eq!(end.code, Some(0), "{end:?}");
-    assert_eq!(told(&end.log, &inside), 1, "once: {end:?}");
-    assert!(end.logged("cannot-signal").is_empty() && end.logged("SIGKILL sent").is_empty(), "{end:?}");
+    assert_eq!(told(&end).len(), 1, "once: {end:?}");
+}
+
+/// Whoever reads it has to find it.
+#[test]
+fn its_pid_is_told() {
+    let scratch = Scratch::new();
+    let (bench, command) = unprivileged(&scratch, &[]);
+    let mut init = bench.command([&command, "up", "at 1 obey", "exit 0"]);
+    init.out("up 1");
+    let (_, pid) = leave_a_stranger(&mut init);
+    init.tell("exit 3");
+    says_why(&init.log("leftover"), &pid);
+    assert_eq!(init.exit_code(), 0);
 }
 
 #[test]
@@ -73,18 +85,17 @@ fn several_are_each_told_once() {
     let (bench, command) = unprivileged(&scratch, &[]);
     let mut init = bench.command([&command, "up", "obey"]);
     init.out("up 1");
-    let mut strangers = vec![leave_a_stranger(&mut init).1];
-    init.tell("exit 3");
-    init.out("up 2");
-    strangers.push(leave_a_stranger(&mut init).1);
-    for generation in 3..=4 {
+    for generation in 2..=4 {
+        if generation < 4 {
+            leave_a_stranger(&mut init);
+        }
         init.tell("exit 3");
         init.out(&format!("up {generation}"));
     }
     counted(&mut init, 2);
     init.tell("exit 0");
     let end = init.end();
-    assert!(strangers.iter().all(|pid| told(&end.log, pid) == 1), "{strangers:?}: {end:?}");
+    assert_eq!(told(&end).len(), 2, "{end:?}");
 }
 
 /// Those beside it have their signal and their time as ever.
@@ -103,6 +114,31 @@ fn the_others_are_ended_as_ever() {
     assert_eq!(init.out("processes:"), format!("processes: {stranger}(S)"));
     init.tell("exit 0");
     assert_eq!(init.exit_code(), 0);
+}
+
+/// The command's own descendants too, where those have changed their user and it has not.
+#[test]
+fn a_descendant_of_another_user_is_left() {
+    let mut init =
+        confined(&PATIENT).run(&["at 1 child daemon user 1000 / say in / pause", "up", "at 1 exit 3", "show processes", "exit 0"]);
+    init.out("up 2");
+    assert_ne!(init.out("processes:"), "processes: none");
+    let end = init.end();
+    assert_eq!((end.code, told(&end).len()), (Some(0), 1), "{end:?}");
+}
+
+/// With the grace period all descendants are due to be killed: it is the command's end that counts.
+#[test]
+fn a_grace_period_that_is_over_is_no_reason_to_give_up() {
+    let scratch = Scratch::new();
+    let (bench, command) = unprivileged(&scratch, &["--grace-period", "200ms"]);
+    let mut init = bench.command([&command, "ignore TERM", "up", "pause"]);
+    init.out("up 1");
+    leave_a_stranger(&mut init);
+    init.signal(libc::SIGTERM);
+    let end = init.end();
+    assert_eq!((end.code, end.logged("restartinit: stopped: ").len()), (Some(137), 1), "{end:?}");
+    told(&end);
 }
 
 #[test]
