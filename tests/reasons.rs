@@ -119,10 +119,15 @@ fn another_is_killed(init: &mut Running, cgroup: &MemoryCgroup, whose: &str) {
 }
 
 /// Some time later the command is killed by whoever may. Both were killed in one life of it: only one for want of memory.
-fn a_kill_that_anothers_preceded_is_a_kill(whose: &str) {
+fn a_kill_that_anothers_preceded_is_a_kill(whose: &str, then: &[&str]) {
     let cgroup = MemoryCgroup::limited(LIMIT);
     let mut init = start(&cgroup, &[], &["up", "obey"]);
     another_is_killed(&mut init, &cgroup, whose);
+    for statement in then {
+        init.tell(statement);
+    }
+    init.tell("say killable");
+    init.out("killable");
     let command = commands(&mut init)[0];
     // SAFETY: no pointer is passed; the pid is a child that the init has not collected.
     assert_eq!(unsafe { libc::kill(command, libc::SIGKILL) }, 0);
@@ -140,17 +145,23 @@ fn a_kill_that_anothers_preceded_is_a_kill(whose: &str) {
 
 #[test]
 fn a_kill_that_a_sessions_preceded_is_not_out_of_memory() {
-    a_kill_that_anothers_preceded_is_a_kill("a session's");
+    a_kill_that_anothers_preceded_is_a_kill("a session's", &[]);
 }
 
 #[test]
 fn a_kill_that_a_childs_preceded_is_not_out_of_memory() {
-    a_kill_that_anothers_preceded_is_a_kill("plain");
+    a_kill_that_anothers_preceded_is_a_kill("plain", &[]);
 }
 
 #[test]
 fn a_kill_that_an_orphans_preceded_is_not_out_of_memory() {
-    a_kill_that_anothers_preceded_is_a_kill("daemon");
+    a_kill_that_anothers_preceded_is_a_kill("daemon", &[]);
+}
+
+/// Nor does it matter how much the command had taken by then.
+#[test]
+fn a_kill_of_a_large_command_that_a_sessions_preceded_is_not_out_of_memory() {
+    a_kill_that_anothers_preceded_is_a_kill("a session's", &["allocate 68"]);
 }
 
 /// And the other way about: the next one is the command's, and is told.

@@ -195,28 +195,35 @@ fn a_stop_that_cannot_be_passed_on_is_told() {
 }
 
 /// Its end would end nobody else: it goes on, and says that it does not do what it was told to do.
-#[test]
-fn an_ordinary_process_says_so_and_goes_on() {
-    for (options, is_stopped, code) in [(["--wait-ready", "500ms"], false, 0), (["--grace-period", "300ms"], true, 4)] {
-        let mut init = confined(&options).place(Place::Hosted).run(&["user 1000", "up", "obey"]);
-        let up = init.out("up 1");
-        if is_stopped {
-            init.signal(libc::SIGTERM);
-        }
-        says_why(&init.log("CAP_KILL"), last_word(&up));
-        while !init.verb(&["health"]).complaint(1).contains("CAP_KILL") {
-            assert!(!init.late(), "the deadline passed: health has another reason");
-        }
-        // By now whatever was due is over, also where the line came with the signal that could not be passed on.
-        init.tell("sleep 1000");
-        init.tell("say rested");
-        init.out("rested");
-        let status = init.status();
-        assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &false.into()), "{options:?}: {status}");
-        nothing_untrue(&init.lines(Stream::Log));
-        init.tell(&format!("exit {code}"));
-        init.out(&format!("init exited with {code}"));
-        let end = init.end();
-        assert_eq!((end.code, end.generations()), (Some(code), 1), "{options:?}: {end:?}");
+fn an_ordinary_process_goes_on(options: &[&str], is_stopped: bool, code: i32) {
+    let mut init = confined(options).place(Place::Hosted).run(&["user 1000", "up", "obey"]);
+    let up = init.out("up 1");
+    if is_stopped {
+        init.signal(libc::SIGTERM);
     }
+    says_why(&init.log("CAP_KILL"), last_word(&up));
+    while !init.verb(&["health"]).complaint(1).contains("CAP_KILL") {
+        assert!(!init.late(), "the deadline passed: health has another reason");
+    }
+    // By now whatever was due is over, also where the line came with the signal that could not be passed on.
+    init.tell("sleep 1000");
+    init.tell("say rested");
+    init.out("rested");
+    let status = init.status();
+    assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &false.into()), "{status}");
+    nothing_untrue(&init.lines(Stream::Log));
+    init.tell(&format!("exit {code}"));
+    init.out(&format!("init exited with {code}"));
+    let end = init.end();
+    assert_eq!((end.code, end.generations()), (Some(code), 1), "{end:?}");
+}
+
+#[test]
+fn an_ordinary_process_says_so_of_what_is_never_ready_and_goes_on() {
+    an_ordinary_process_goes_on(&["--wait-ready", "500ms"], false, 0);
+}
+
+#[test]
+fn an_ordinary_process_says_so_of_what_does_not_stop_and_goes_on() {
+    an_ordinary_process_goes_on(&["--grace-period", "300ms"], true, 4);
 }
