@@ -29,6 +29,8 @@ mod leftovers;
 mod memory;
 #[path = "docker/restarting.rs"]
 mod restarting;
+#[path = "docker/rights.rs"]
+mod rights;
 #[path = "docker/scratch.rs"]
 mod scratch;
 #[path = "docker/signals.rs"]

@@ -1,6 +1,7 @@
 //! What the files in /proc and the cgroup say. They are bytes: processes choose their names, containers their paths. Pure: `sys` reads them.
 
 pub mod cgroup;
+pub mod listeners;
 pub mod process_tree;
 pub mod status;
 

@@ -30,9 +30,8 @@ impl SignalStatus {
         self.caught.union(self.blocked).union(self.ignored)
     }
 
-    /// Whether it does something about the signal: handles it, or waits for it where it blocks it.
-    pub fn answers(self, signal: Signal) -> bool {
-        (self.caught.contains(signal) || self.blocked.contains(signal)) && !self.ignored.contains(signal)
+    pub fn ignores(self, signal: Signal) -> bool {
+        self.ignored.contains(signal)
     }
 }
 
@@ -48,8 +47,8 @@ mod tests {
     fn a_broken_name_does_not_hide_the_rest() {
         let status = SignalStatus::parse(STATUS).unwrap();
         assert_eq!(status.survived().iter().map(Signal::number).collect::<Vec<_>>(), [1, 2, 13, 15]);
-        let answers = |number| status.answers(Signal::new(number).unwrap());
-        assert_eq!((answers(1), answers(2), answers(13), answers(9)), (true, true, false, false));
+        let ignores = |number| status.ignores(Signal::new(number).unwrap());
+        assert_eq!((ignores(1), ignores(2), ignores(13)), (false, false, true));
         assert_eq!((SignalStatus::parse(b"Name:\tx\n"), SignalStatus::parse(b"")), (None, None));
     }
 

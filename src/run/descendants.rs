@@ -7,7 +7,6 @@ use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
 use crate::supervisor::leftovers::{Admit, Found, Order};
 use crate::sys::processes::{self, Delivery};
-use crate::sys::terminal;
 
 /// So many generations' families are kept.
 const MOST_FAMILIES: usize = 4;
@@ -30,6 +29,8 @@ pub struct Descendants {
 struct Family {
     generation: u32,
     command: i32,
+    /// The command's process group.
+    group: i32,
     /// Its descendants at that time.
     noted: Vec<Process>,
     /// Those that a launcher started, which have their time.
@@ -72,10 +73,10 @@ impl Descendants {
             let new: Vec<Process> = noted.into_iter().filter(is_new).collect();
             return known.noted.extend(new);
         }
-        if !noted.is_empty() || terminal::has_own_group(self.own_pid) {
-            self.families.truncate(MOST_FAMILIES - 1);
-            self.families.insert(0, Family { generation, command, noted, launched: Vec::new() });
-        }
+        // One that the terminal's signal has ended already is still there, as nobody has reaped it.
+        let group = all.iter().find(|process| process.pid == command).map_or(0, |process| process.group);
+        self.families.truncate(MOST_FAMILIES - 1);
+        self.families.insert(0, Family { generation, command, group, noted, launched: Vec::new() });
     }
 
     /// SIGKILL for all.
@@ -121,6 +122,15 @@ impl Descendants {
                 leftovers.retain(|process| rest.iter().any(|other| other.is(process)));
                 others
             }
+            Order::Forward(signal) => {
+                let family = self.families.iter().find(|family| family.generation == generation);
+                let launched = family.map(|family| family.launched.as_slice()).unwrap_or_default();
+                for process in launched {
+                    self.send(process, signal);
+                }
+                // Nobody was counted.
+                return None;
+            }
         };
         for process in leftovers {
             let is_left = self.left.iter().any(|left| left.is(&process));
@@ -142,22 +152,28 @@ impl Descendants {
         Some(found)
     }
 
-    /// The pids of those that a launcher started and that do something about its stop signal; whoever comes to light now is sent it.
+    /// The pids of those that a launcher started, and of those that are listened at; whoever comes to light now is sent the signal.
     fn launched(&mut self, generation: u32, signal: Signal, admit: Admit, leftovers: &[Process]) -> Vec<i32> {
         let own_pid = self.own_pid;
         let Some(family) = self.families.iter_mut().find(|family| family.generation == generation) else { return Vec::new() };
         family.launched.retain(|process| leftovers.iter().any(|now| now.is(process) && !now.ended));
-        let mut started = if admit == Admit::Known { Vec::new() } else { started_by(family.command, &family.noted, leftovers) };
-        if admit == Admit::NewByTerminal {
-            // The terminal may have ended the launcher before anybody could look: whoever shares its process group was sent the signal.
-            let has_signal = |process: &&Process| !process.ended && terminal::has_own_group(process.pid);
-            started.extend(leftovers.iter().filter(has_signal));
-        }
-        for process in started {
-            let is_known = family.launched.iter().any(|known| known.is(&process));
-            if !is_known && processes::signal_status(process.pid).is_some_and(|status| status.answers(signal)) {
+        if let Admit::New { group_has_it } = admit {
+            let mut started = started_by(family.command, &family.noted, leftovers);
+            let is_of_group = |process: &Process| process.group == family.group;
+            if group_has_it && family.noted.is_empty() {
+                // The terminal has ended the launcher before anybody could look.
+                started.extend(leftovers.iter().filter(|process| !process.ended && is_of_group(process)));
+            }
+            // Whoever ignores the signal has nothing to finish.
+            started.retain(|process| !processes::signal_status(process.pid).is_some_and(|status| status.ignores(signal)));
+            let sockets = processes::listening_sockets(own_pid);
+            started.extend(leftovers.iter().filter(|process| processes::has_socket(process.pid, &sockets)));
+            for process in started {
+                if family.launched.iter().any(|known| known.is(&process)) {
+                    continue;
+                }
                 family.launched.push(process);
-                if admit == Admit::New {
+                if !(group_has_it && is_of_group(&process)) {
                     send(&process, signal, own_pid);
                 }
             }

@@ -109,7 +109,7 @@ impl Supervisor {
 
 /// Whether a command that was asked to stop was a launcher in front of the app, which dies of the stop and leaves the app behind.
 fn launched(now: Moment, phase: Phase, duty: Duty, stop: StopSent, exit: Exit) -> Option<Launched> {
-    let StopSent { at, signal, by_terminal } = stop;
+    let StopSent { at, signal, group_has_it } = stop;
     let died_of_it = exit.code() == Exit::Signal { signal, core_dumped: false }.code();
     let until = match (phase, duty) {
         (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => kill_at,
@@ -117,5 +117,5 @@ fn launched(now: Moment, phase: Phase, duty: Duty, stop: StopSent, exit: Exit) -
         _ => return None,
     };
     let admit_until = at.saturating_add(LAUNCHER_DIES_WITHIN);
-    (died_of_it && now <= admit_until).then_some(Launched { signal, by_terminal, admit_until, until })
+    (died_of_it && now <= admit_until).then_some(Launched { signal, group_has_it, admit_until, until })
 }

@@ -36,8 +36,8 @@ pub struct Generation {
 pub struct StopSent {
     pub at: Moment,
     pub signal: Signal,
-    /// The terminal sent it, to the whole process group.
-    pub by_terminal: bool,
+    /// It was sent to the command's whole process group: by the terminal, or by `--group`.
+    pub group_has_it: bool,
 }
 
 /// What a generation is for.

@@ -16,7 +16,7 @@ impl Bench {
     }
 }
 
-const FIRST: &str = "leftovers 1 SIGTERM Some(SIGTERM) New";
+const FIRST: &str = "leftovers 1 SIGTERM Some(SIGTERM) New { group_has_it: false }";
 
 #[test]
 fn what_a_launcher_started_has_its_time_and_the_rest_has_not() {
@@ -41,7 +41,7 @@ fn a_launcher_may_have_started_another() {
     bench.tell(signal(TERM)).launcher_dies(killed_by(TERM)).found_apart(1, 0);
     bench.now = ms(900);
     bench.tell(Event::Reaped { children: true }).found_apart(1, 0);
-    assert_eq!(bench.take_log().last().unwrap(), "leftovers 1 SIGTERM None New");
+    assert_eq!(bench.take_log().last().unwrap(), "leftovers 1 SIGTERM None New { group_has_it: false }");
     bench.now = ms(1100);
     bench.tell(Event::Reaped { children: true });
     assert_eq!(bench.take_log().last().unwrap(), "leftovers 1 SIGTERM None Known");
@@ -91,4 +91,12 @@ fn whoever_ends_otherwise_was_no_launcher() {
     let mut crash = Bench::running(Config::default());
     crash.launcher_dies(Exit::Code(143));
     assert_eq!(crash.take_log(), ["leftovers 1 SIGTERM"]);
+}
+
+#[test]
+fn a_second_stop_reaches_the_app_too() {
+    let mut bench = Bench::running(Config::default());
+    bench.tell(signal(TERM)).launcher_dies(killed_by(TERM)).found_apart(1, 0).tell(signal(super::tests::INT)).found_apart(1, 0);
+    assert_eq!(bench.take_log(), ["SIGTERM to 101", FIRST, "leftovers 1 forward SIGINT"]);
+    assert_eq!(bench.supervisor.next_deadline(), Some(ms(10_000)));
 }

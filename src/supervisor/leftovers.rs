@@ -21,12 +21,14 @@ pub enum Order {
     Nothing,
     /// All of them get this.
     All(Signal),
-    /// Those that the launcher started, and that handle its stop signal, are `signal`led; all others get `others`.
+    /// Those that the launcher started are `signal`led; all others get `others`.
     Apart {
         signal: Signal,
         others: Option<Signal>,
         admit: Admit,
     },
+    /// Those that the launcher started get one more signal.
+    Forward(Signal),
 }
 
 /// Who counts as started by the launcher.
@@ -34,10 +36,8 @@ pub enum Order {
 pub enum Admit {
     /// Those known already.
     Known,
-    /// Whoever comes to light now as well; they get the signal.
-    New,
-    /// The same; the terminal has sent them the signal.
-    NewByTerminal,
+    /// Whoever comes to light now as well; they get the signal, unless the launcher's process group has it already.
+    New { group_has_it: bool },
 }
 
 /// How many leftovers there are that may be signalled.
@@ -54,7 +54,8 @@ pub struct Found {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Launched {
     pub signal: Signal,
-    pub by_terminal: bool,
+    /// It was sent to the launcher's whole process group.
+    pub group_has_it: bool,
     /// Until when others may come to light.
     pub admit_until: Moment,
     /// When they are killed.
@@ -63,11 +64,8 @@ pub struct Launched {
 
 impl Launched {
     fn order(&self, now: Moment, others: Option<Signal>) -> Order {
-        let admit = match (now <= self.admit_until, self.by_terminal) {
-            (false, _) => Admit::Known,
-            (true, false) => Admit::New,
-            (true, true) => Admit::NewByTerminal,
-        };
+        let is_early = now <= self.admit_until;
+        let admit = if is_early { Admit::New { group_has_it: self.group_has_it } } else { Admit::Known };
         Order::Apart { signal: self.signal, others, admit }
     }
 }
@@ -190,6 +188,11 @@ impl Sweep {
             }
             (Sweep::Unknown { .. } | Sweep::Awaiting { .. } | Sweep::Terminating { .. } | Sweep::Killing { .. }, _) => Told::Nothing,
         }
+    }
+
+    /// What a launcher started is waited for.
+    pub fn is_awaiting(&self) -> bool {
+        matches!(self, Sweep::Awaiting { .. })
     }
 
     /// The time that leftovers have is over.

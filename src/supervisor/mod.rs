@@ -199,6 +199,7 @@ impl Supervisor {
                 }
                 if !command_has_it {
                     self.forward(forwarded, actions);
+                    self.forward_to_launched(forwarded, actions);
                 }
             }
 

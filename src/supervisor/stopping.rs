@@ -44,8 +44,9 @@ impl Supervisor {
     /// Notes that a stop signal goes to whom signals are for, or has gone: whom it finds in front of the app is a launcher.
     pub(super) fn stop_sent(&mut self, now: Moment, signal: Signal, by_terminal: bool, actions: &mut Actions) {
         let pids: Vec<i32> = self.addressees().map(|generation| generation.pid).collect();
+        let group_has_it = by_terminal || self.config.group;
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running() && pids.contains(&generation.pid)) {
-            Self::note_stop(generation, StopSent { at: now, signal, by_terminal }, self.config.leftovers, actions);
+            Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, self.config.leftovers, actions);
         }
     }
 
@@ -116,7 +117,8 @@ impl Supervisor {
 
     /// Those that retire are asked to, and later killed, when that is due.
     pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
-        let (grace, signal, leftovers) = (self.planned_grace(), self.planned_signal(), self.config.leftovers);
+        let (grace, signal) = (self.planned_grace(), self.planned_signal());
+        let (leftovers, group_has_it) = (self.config.leftovers, self.config.group);
         let mut asked = Vec::new();
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
             let pid = generation.pid;
@@ -126,7 +128,7 @@ impl Supervisor {
                         *ask_at = None;
                         *kill_at = Some(now.saturating_add(grace));
                         asked.push(generation.number);
-                        Self::note_stop(generation, StopSent { at: now, signal, by_terminal: false }, leftovers, actions);
+                        Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, leftovers, actions);
                     }
                 }
                 Duty::Retiring { ask_at: None, kill_at, .. } | Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {

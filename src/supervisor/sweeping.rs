@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::event::{Action, Actions, Phase};
 use super::generation::Generation;
-use super::leftovers::{Due, Found, Told};
+use super::leftovers::{Due, Found, Order, Told};
 use super::report::Report;
 use super::time::Moment;
 use crate::signal::Signal;
@@ -35,6 +35,16 @@ impl Supervisor {
             Told::Launched { signal, count } => Some(Action::Report(Report::Launched { generation: number, count, signal })),
             Told::Ask(order) => Some(Action::EndLeftovers { generation: number, order }),
         });
+    }
+
+    /// The app behind a launcher that has ended gets what the command would have got.
+    pub(super) fn forward_to_launched(&mut self, signal: Signal, actions: &mut Actions) {
+        for generation in &mut self.generations {
+            let number = generation.number;
+            if generation.sweep().is_some_and(|sweep| sweep.is_awaiting()) {
+                actions.push_back(Action::EndLeftovers { generation: number, order: Order::Forward(signal) });
+            }
+        }
     }
 
     /// Time has passed for the generations: leftovers, those that retire, those that should be ready.

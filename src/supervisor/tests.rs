@@ -96,6 +96,7 @@ impl Bench {
                     let order = match order {
                         Order::Nothing => "count".to_owned(),
                         Order::All(signal) => signal.to_string(),
+                        Order::Forward(signal) => format!("forward {signal}"),
                         Order::Apart { signal, others, admit } => format!("{signal} {others:?} {admit:?}"),
                     };
                     self.log.push(format!("leftovers {generation} {order}"));

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use crate::procfs::process_tree::{Process, read_stat};
 use crate::procfs::status::{self, SignalStatus};
+use crate::procfs::{listeners, number};
 use crate::signal::Signal;
 
 /// Every process that `/proc` shows.
@@ -20,29 +21,47 @@ pub fn list() -> io::Result<Vec<Process>> {
         return Err(io::Error::other("it shows another PID namespace"));
     }
     let mut processes = Vec::new();
-    let folder = std::fs::File::open("/proc")?;
-    let mut buffer = [0; 8192];
+    for pid in numbers("/proc")? {
+        // A process that ends between the listing and the reading is no error.
+        match std::fs::read(format!("/proc/{pid}/stat")) {
+            Ok(stat) => processes.extend(read_stat(&stat)),
+            Err(error) if is_short(&error) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(processes)
+}
+
+/// The names in a folder that are numbers.
+fn numbers(folder: &str) -> io::Result<Vec<i32>> {
+    let folder = std::fs::File::open(folder)?;
+    let (mut found, mut buffer) = (Vec::new(), [0; 8192]);
     loop {
         let length = entries(&folder, &mut buffer)?;
         let mut left = buffer.get(..length).unwrap_or_default();
         if left.is_empty() {
-            break;
+            return Ok(found);
         }
         while let Some((name, rest)) = first_entry(left) {
             left = rest;
-            if name.is_empty() || !name.iter().all(u8::is_ascii_digit) {
-                continue;
-            }
-            let name = String::from_utf8_lossy(name);
-            // A process that ends between the listing and the reading is no error.
-            match std::fs::read(format!("/proc/{name}/stat")) {
-                Ok(stat) => processes.extend(read_stat(&stat)),
-                Err(error) if is_short(&error) => return Err(error),
-                Err(_) => {}
-            }
+            found.extend(number::<i32>(name));
         }
     }
-    Ok(processes)
+}
+
+/// The inodes of all sockets that are listened on in the network namespace of a process.
+pub fn listening_sockets(pid: i32) -> Vec<u64> {
+    let read = |name| std::fs::read(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+    listeners::tcp(&read("tcp")).chain(listeners::tcp(&read("tcp6"))).chain(listeners::unix(&read("unix"))).collect()
+}
+
+/// Whether a process has one of these sockets; false where its descriptors cannot be seen.
+pub fn has_socket(pid: i32, inodes: &[u64]) -> bool {
+    let is_one = |name: std::path::PathBuf| {
+        listeners::of_descriptor(name.as_os_str().as_encoded_bytes()).is_some_and(|inode| inodes.contains(&inode))
+    };
+    let descriptors = numbers(&format!("/proc/{pid}/fd")).unwrap_or_default();
+    descriptors.into_iter().any(|descriptor| std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).is_ok_and(is_one))
 }
 
 /// getdents64(2) itself: std panics where closedir(3) fails, and others leak.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::container::{Container, Spec};
+use crate::engine::docker;
 
 const LIMITS: &str = "--memory 128m --memory-swap 128m -e RESTARTINIT_HTTP=127.0.0.1:9000";
 
@@ -86,10 +87,37 @@ fn leak_until_over(container: &Container, generation: u64) {
     });
 }
 
-/// Without a limit in the container there is nothing to take a percentage of. (The machine's own limit, if any, is not the container's.)
+/// What 80 % come to, in MiB, but for rounding; none where it is off.
+fn allowed(container: &Container) -> Option<u64> {
+    container.status()["memory"]["limit_bytes"].as_u64().map(|bytes| bytes.div_ceil(1 << 20))
+}
+
+/// `docker update`, as Kubernetes' in-place resize does it.
+fn update(container: &Container, limit: &str) {
+    docker(["update", "--memory", limit, "--memory-swap", limit, container.name()]);
+}
+
 #[test]
-fn a_percentage_without_a_limit_is_refused() {
-    let (code, said) = Spec::probe("exit 0").options("-e RESTARTINIT_MAX_MEMORY=80%").run_to_end();
-    assert_eq!(code, 125, "{said}");
-    assert!(said.lines().count() == 1 && said.contains("80%") && said.contains("--memory"), "{said}");
+fn a_changed_limit_holds() {
+    let container = Container::serving(Spec::example().options(LIMITS).options("-e RESTARTINIT_MAX_MEMORY=80%"));
+    assert_eq!(allowed(&container), Some(103));
+    update(&container, "256m");
+    container.wait_until("the raised limit holds", || allowed(&container) == Some(205));
+    update(&container, "160m");
+    container.wait_until("the lowered limit holds", || allowed(&container) == Some(128));
+    assert_eq!(container.stop(), 0);
+}
+
+/// Without a limit in the container there is nothing to take a percentage of, until there is. (The machine's own limit, if any, is not
+/// the container's.)
+#[test]
+fn a_percentage_without_a_limit_is_a_warning_until_there_is_one() {
+    let container = Container::serving(Spec::example().options("-e RESTARTINIT_MAX_MEMORY=80%"));
+    let is_warned_of = |line: &str| ["80%", "RESTARTINIT_MAX_MEMORY", "--memory"].iter().all(|word| line.contains(word));
+    container.log.wait_until("it is warned of", |said| said.lines().any(is_warned_of));
+    let status = container.exec(&["/restartinit", "status"]);
+    assert!(status.contains("off: no limit"), "{status}");
+    update(&container, "256m");
+    container.wait_until("the limit holds", || allowed(&container) == Some(205));
+    assert_eq!(container.stop(), 0);
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
 
 mod bench;
+mod cgroup;
 mod inside;
 mod names;
 mod nodes;
@@ -18,6 +19,7 @@ mod transcript;
 pub mod web;
 
 pub use bench::{Bench, FREELY, KINDS, Place, plain};
+pub use cgroup::MemoryCgroup;
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
