@@ -5,7 +5,7 @@ use std::io;
 use crate::logger::warn_once;
 use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
-use crate::supervisor::leftovers::{Admit, Found, Order};
+use crate::supervisor::leftovers::{Admit, Found, Order, Refused};
 use crate::sys::processes::{self, Delivery};
 
 /// So many generations' families are kept.
@@ -97,7 +97,7 @@ impl Descendants {
             }
             Err(error) => {
                 warn_once!("cannot look for leftovers: {}: they are left alone", why(&error));
-                return Some(Found { launched: 0, others: 0, refused: 0 });
+                return Some(Found { launched: 0, others: 0, refused: None });
             }
         };
         let spared: Vec<i32> = running.iter().map(|running| running.pid).chain(self.foreign.iter().copied()).collect();
@@ -109,7 +109,7 @@ impl Descendants {
             let has_ended = |number: u32| running.iter().all(|running| running.generation != number);
             leftovers.retain(|process| generation(process).is_some_and(has_ended));
         }
-        let mut found = Found { launched: 0, others: 0, refused: 0 };
+        let mut found = Found { launched: 0, others: 0, refused: None };
         let signal = match order {
             Order::Nothing => None,
             Order::All(signal) => Some(signal),
@@ -139,7 +139,8 @@ impl Descendants {
                 Some(Delivery::Gone) => {}
                 Some(Delivery::Refused) if is_left || process.ended => {}
                 Some(Delivery::Refused) => {
-                    found.refused += 1;
+                    let known = found.refused.get_or_insert(Refused { count: 0, pid: process.pid });
+                    known.count += 1;
                     self.left.truncate(MOST_LEFT - 1);
                     self.left.insert(0, process);
                 }
@@ -161,8 +162,8 @@ impl Descendants {
             let mut started = started_by(family.command, &family.noted, leftovers);
             let is_of_group = |process: &Process| process.group == family.group;
             if group_has_it && family.noted.is_empty() {
-                // The terminal has ended the launcher before anybody could look.
-                started.extend(leftovers.iter().filter(|process| !process.ended && is_of_group(process)));
+                // The terminal has ended the launcher before anybody could look: whoever has lost its parent may be its child.
+                started.extend(leftovers.iter().filter(|process| !process.ended && process.parent == own_pid));
             }
             // Whoever ignores the signal has nothing to finish.
             started.retain(|process| !processes::signal_status(process.pid).is_some_and(|status| status.ignores(signal)));

@@ -12,7 +12,7 @@ impl Bench {
     }
 
     fn found_apart(&mut self, launched: usize, others: usize) -> &mut Bench {
-        self.tell(Event::Leftovers { generation: 1, found: Some(Found { launched, others, refused: 0 }) })
+        self.tell(Event::Leftovers { generation: 1, found: Some(Found { launched, others, refused: None }) })
     }
 }
 

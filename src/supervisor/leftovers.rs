@@ -47,7 +47,15 @@ pub struct Found {
     pub launched: usize,
     pub others: usize,
     /// Those that may not be signalled and were not known yet: they are left alone.
-    pub refused: usize,
+    pub refused: Option<Refused>,
+}
+
+/// Leftovers that may not be signalled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Refused {
+    pub count: usize,
+    /// Of one of them.
+    pub pid: i32,
 }
 
 /// A command that died of the stop was a launcher (npm, a shell): what it started has the time that the command would have had.

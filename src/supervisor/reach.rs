@@ -90,7 +90,7 @@ impl Supervisor {
 
     /// Why an active generation that runs is not well, though nothing ends it.
     pub(super) fn why_doomed(active: &Generation) -> Option<String> {
-        let reason = active.kill_reason.filter(|_| active.out_of_reach)?;
+        let reason = active.kill_reason?;
         Some(format!(
             "{} is due to be killed ({}), and restartinit may not signal it: CAP_KILL is missing",
             named(active.number, active.pid),

@@ -26,8 +26,8 @@ impl Supervisor {
         let generation = self.generations.iter_mut().find(|generation| generation.number == number);
         let Some(sweep) = generation.and_then(Generation::sweep) else { return };
         let told = sweep.found(now, found, timeout);
-        if let Some(Found { refused: count @ 1.., .. }) = found {
-            actions.push_back(Action::Report(Report::LeftoversRefused { generation: number, count }));
+        if let Some(refused) = found.and_then(|found| found.refused) {
+            actions.push_back(Action::Report(Report::LeftoversRefused { generation: number, refused }));
         }
         actions.extend(match told {
             Told::Nothing => None,

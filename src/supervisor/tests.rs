@@ -29,7 +29,7 @@ pub(super) fn used(bytes: u64) -> Event {
 
 /// So many leftovers, none of a launcher's.
 pub(super) fn found(generation: u32, others: usize) -> Event {
-    Event::Leftovers { generation, found: Some(Found { launched: 0, others, refused: 0 }) }
+    Event::Leftovers { generation, found: Some(Found { launched: 0, others, refused: None }) }
 }
 
 pub(super) const TERM: i32 = 15;

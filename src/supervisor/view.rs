@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Next, Phase};
 use super::generation::{Duty, Generation};
+use super::reach::cannot_be_signalled;
 use super::time::{Moment, human};
 use crate::observe::snapshot::{Counters, GenerationView, Memory, Role, Snapshot, State};
 
@@ -72,7 +73,8 @@ impl Supervisor {
     fn why_not_ready(&self, now: Moment) -> Option<String> {
         match self.phase {
             Phase::Supervising(Next::Undecided) => match self.active() {
-                Some(active) if active.is_ready(self.config.wait_ready) => Self::why_doomed(active),
+                Some(active) if active.out_of_reach && active.kill_reason.is_some() => Self::why_doomed(active),
+                Some(active) if active.is_ready(self.config.wait_ready) => None,
                 Some(active) => Some(format!("generation {} (pid {}) has not said that it is ready", active.number, active.pid)),
                 None => Some("a planned restart is under way".to_owned()),
             },
@@ -87,7 +89,10 @@ impl Supervisor {
             Phase::Draining { forward_at, .. } => {
                 Some(format!("draining: the stop is forwarded in {}", human(forward_at.saturating_sub(now))))
             }
-            Phase::Stopping { .. } => Some("stopping".to_owned()),
+            Phase::Stopping { .. } => match self.running().find(|generation| generation.out_of_reach) {
+                Some(generation) => Some(format!("stopping: {}", cannot_be_signalled(generation.number, generation.pid))),
+                None => Some("stopping".to_owned()),
+            },
             Phase::Ended => Some("ended".to_owned()),
         }
     }

@@ -90,7 +90,7 @@ impl World {
                 }
             } else if let Some(generation) = world.asked.first().copied() {
                 let launched = usize::from(stubborn && world.is_apart(generation));
-                let found = Some(Found { launched, others: usize::from(stubborn), refused: 0 });
+                let found = Some(Found { launched, others: usize::from(stubborn), refused: None });
                 world.tell(Event::Leftovers { generation, found });
             } else if world.supervisor.next_deadline().is_some() {
                 world.now = world.supervisor.next_deadline().unwrap_or(world.now).max(world.now);

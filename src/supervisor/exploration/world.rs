@@ -162,7 +162,7 @@ impl World {
             return self.answers(*question);
         }
         if let Some(generation) = self.asked.first() {
-            let found = |launched, others| Some(Found { launched, others, refused: 0 });
+            let found = |launched, others| Some(Found { launched, others, refused: None });
             let mut answers = vec![found(0, 0), found(0, 2), None];
             if self.is_apart(*generation) {
                 answers.extend([found(1, 0), found(1, 1)]);

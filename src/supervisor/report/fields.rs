@@ -56,7 +56,9 @@ impl Report {
                 vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
             }
             Report::LeftoversRemain { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
-            Report::LeftoversRefused { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
+            Report::LeftoversRefused { generation, refused } => {
+                vec![("generation", (*generation).into()), ("count", refused.count.into()), ("pid", refused.pid.into())]
+            }
             Report::Launched { generation, count, signal } => {
                 vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
             }

@@ -12,6 +12,7 @@ pub use text::at_most;
 
 use super::exit::{Exit, Outcome, Reason};
 use super::generation::Duty;
+use super::leftovers::Refused;
 use super::spawn_failure::SpawnFailure;
 use super::time::Moment;
 use crate::signal::Signal;
@@ -140,7 +141,7 @@ pub enum Report {
     /// Leftovers that may not be signalled, and are left alone.
     LeftoversRefused {
         generation: u32,
-        count: usize,
+        refused: Refused,
     },
     /// A command died of the stop: what it started has been sent the signal, and has its time.
     Launched {

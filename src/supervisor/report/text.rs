@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Cause, Ending, Report, Run};
 use crate::supervisor::generation::Duty;
+use crate::supervisor::leftovers::Refused;
 use crate::supervisor::spawn_failure::SpawnStep;
 use crate::supervisor::time::human;
 
@@ -61,9 +62,11 @@ impl Report {
             Report::LeftoversRemain { generation, count } => {
                 format!("{} of generation {generation} did not end within 2 s of SIGKILL: going on without", leftovers(*count))
             }
-            Report::LeftoversRefused { generation, count } => {
+            Report::LeftoversRefused { generation, refused: Refused { count, pid } } => {
+                let others = if *count == 1 { "" } else { " and others" };
                 format!(
-                    "{} of generation {generation} may not be signalled: another user's, and restartinit lacks CAP_KILL: left alone",
+                    "{} of generation {generation} (pid {pid}{others}) may not be signalled: another user's, and restartinit lacks CAP_KILL: \
+                     left alone",
                     leftovers(*count)
                 )
             }
