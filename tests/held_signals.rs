@@ -5,7 +5,8 @@
 mod support;
 
 use serde_json::Value;
-use support::{Bench, Place, RTMAX, RTMIN, Running, Stream, children, name, status_field};
+use std::ffi::OsString;
+use support::{Bench, Place, RTMAX, RTMIN, Running, Stream, children, fixture, name, status_field};
 
 /// What ends a process that has not asked for it, without the stops, the faults, and ABRT.
 fn deadly() -> Vec<String> {
@@ -257,4 +258,16 @@ fn after_the_first_second_it_is_forwarded_as_ever() {
         assert!(signal > RTMIN || last.ends_with(&name(signal)), "{last}");
         assert_eq!(init.exit_code(), 0);
     }
+}
+
+/// While it waits in sigtimedwait(2), the kernel shows it as one that neither handles nor blocks the signal. tini is such a one.
+#[test]
+fn who_waits_for_signals_gets_it_at_once() {
+    let app = ["catch HUP", "up", "wait HUP", "exit 3"].map(OsString::from);
+    let tini = ["tini", "-s", "--"].map(OsString::from).into_iter().chain([fixture().into_os_string()]).chain(app);
+    let mut init = Bench::new(&["--restart", "never"]).command(tini);
+    init.out("up 1");
+    init.signal(libc::SIGHUP);
+    init.out("got SIGHUP 1");
+    assert_eq!(init.exit_code(), 3);
 }

@@ -25,6 +25,12 @@ impl SignalStatus {
         Some(SignalStatus { caught: set("SigCgt:")?, blocked: set("SigBlk:")?, ignored: set("SigIgn:")? })
     }
 
+    /// The same of a process that waits for signals in `sigwait(3)` or the like: while it does, those that it blocks show as not blocked, and
+    /// which ones cannot be seen. It has set itself up.
+    pub fn waiting(self) -> SignalStatus {
+        SignalStatus { blocked: SignalSet::of_bits(u64::MAX), ..self }
+    }
+
     /// Those that do not end it.
     pub fn survived(self) -> SignalSet {
         self.caught.union(self.blocked).union(self.ignored)
@@ -33,6 +39,11 @@ impl SignalStatus {
     pub fn ignores(self, signal: Signal) -> bool {
         self.ignored.contains(signal)
     }
+}
+
+/// Whether a process is in that system call, off `/proc/PID/syscall`.
+pub fn is_in_call(text: &[u8], call: i64) -> bool {
+    words(text).next().and_then(number) == Some(call)
 }
 
 #[cfg(test)]
@@ -50,6 +61,16 @@ mod tests {
         let ignores = |number| status.ignores(Signal::new(number).unwrap());
         assert_eq!((ignores(1), ignores(2), ignores(13)), (false, false, true));
         assert_eq!((SignalStatus::parse(b"Name:\tx\n"), SignalStatus::parse(b"")), (None, None));
+    }
+
+    #[test]
+    fn whoever_waits_for_signals_is_prepared_for_them() {
+        let status = SignalStatus::parse(STATUS).unwrap().waiting();
+        assert!(status.survived().contains(Signal::new(34).unwrap()) && status.ignores(Signal::new(13).unwrap()));
+        assert!(is_in_call(b"128 0x7ffd 0x0 0x0 0x8 0x0 0x0 0x7ffd 0x7f01\n", 128));
+        for other in [&b""[..], b"running\n", b"-1 0x7ffd 0x7f01\n", b"271 0x0\n"] {
+            assert!(!is_in_call(other, 128));
+        }
     }
 
     #[test]

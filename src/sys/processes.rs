@@ -159,7 +159,10 @@ pub fn environ(pid: i32) -> Option<Vec<u8>> {
 
 /// What becomes of signals that a process gets; `None`: it cannot be read.
 pub fn signal_status(pid: i32) -> Option<SignalStatus> {
-    SignalStatus::parse(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
+    let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).ok();
+    let waits = read("syscall").is_some_and(|text| status::is_in_call(&text, libc::SYS_rt_sigtimedwait));
+    let status = SignalStatus::parse(&read("status")?)?;
+    Some(if waits { status.waiting() } else { status })
 }
 
 /// The resident memory of a process, in bytes.
