@@ -1,4 +1,4 @@
-//! The short form of `make torture`: a few faults, surroundings, stops and signals, and a hundredth of the long run. The whole is in tests/torture.
+//! The short form of `make torture`: a few faults, surroundings, stops, signals and storms, and a hundredth of the long run. The whole is in tests/torture.
 
 mod support;
 
@@ -32,6 +32,11 @@ fn no_stop_is_lost_nor_followed_by_a_spawn() {
 #[test]
 fn no_kind_of_signal_goes_unseen() {
     holds("signals");
+}
+
+#[test]
+fn no_storm_delays_what_is_due() {
+    holds("storms");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod paths;
 mod procfs;
 mod running;
 pub mod settings;
+pub mod storm;
 pub mod strace;
 mod terminal;
 mod transcript;

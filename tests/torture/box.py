@@ -14,7 +14,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILT = ROOT / "target" / "torture"
 INIT = os.environ.get("INIT_UNDER_TEST", str(ROOT / "target" / "static" / "restartinit"))
-APP, DRIVER = str(BUILT / "app"), str(BUILT / "driver")
+APP, DRIVER, STORM = (str(BUILT / name) for name in ("app", "driver", "storm"))
 PATIENCE = 30
 # Any number of restarts, soon: what is tested is not the policy.
 FREELY = ["--max-restarts", "1000000", "--restart-window", "0", "--backoff", "1ms", "--backoff-max", "20ms"]
@@ -26,13 +26,13 @@ class Fell(Exception):
 
 
 def install():
-    """Compiles app.c and driver.c, unless they are there; checks what else is needed."""
+    """Compiles app.c, driver.c and storm.c, unless they are there; checks what else is needed."""
     missing = {"strace": "strace", "gcc": "gcc", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
     missing = sorted({package for program, package in missing.items() if not shutil.which(program)})
     if missing:
         raise SystemExit(f"torture: not installed: {' '.join(missing)} (tests/packages installs them)")
     BUILT.mkdir(parents=True, exist_ok=True)
-    for name in ("app", "driver"):
+    for name in ("app", "driver", "storm"):
         source, program = pathlib.Path(__file__).parent / f"{name}.c", BUILT / name
         if not program.exists() or source.stat().st_mtime > program.stat().st_mtime:
             # Aside first: other tests may be running what is there.
@@ -100,10 +100,11 @@ def await_true(what, happened, told=str):
 class Box:
     """`with Box(options, command) as box:`"""
 
-    def __init__(self, options, command, variables=None, before=(), inside=(), host=None):
+    def __init__(self, options, command, variables=None, before=(), inside=(), host=None, init=INIT):
         own = {name: value for name, value in os.environ.items() if not name.startswith("RESTARTINIT_")}
         self.lines, self.news, self.at = [], threading.Condition(), 0
-        line = [*before, *(host or namespace()), *inside, INIT, *options, "--", *command]
+        self.init = init
+        line = [*before, *(host or namespace()), *inside, init, *options, "--", *command]
         self.host = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**own, **(variables or {})},
         )
@@ -127,6 +128,8 @@ class Box:
         self.host.kill()  # and with it, by --kill-child, PID 1 and so all the others
         self.host.wait()
         self.reader.join(PATIENCE)
+        if self.known:
+            os.close(self.handle)
         for stream in (self.host.stdin, self.host.stdout):
             try:
                 stream.close()
@@ -170,7 +173,7 @@ class Box:
     def pid(self):
         """PID 1, as it is called out here."""
         if self.known is None:
-            wanted = os.stat(INIT).st_ino
+            wanted = os.stat(self.init).st_ino
 
             def found():
                 for child in children(self.host.pid):
@@ -215,9 +218,13 @@ class Box:
     def has_ended(self):
         return bool(select.select([self.handle], [], [], 0)[0])
 
+    def entering(self, *line):
+        """The command line that runs that inside, as an exec session does."""
+        return ["nsenter", "-t", str(self.pid), "-p", "-m", *([] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]), "--", *line]
+
     def verb(self, *words, wait=True):
         """A verb of restartinit's, inside."""
-        line = ["nsenter", "-t", str(self.pid), "-p", "-m", *([] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]), "--", INIT, *words]
+        line = self.entering(self.init, *words)
         process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return process.wait(PATIENCE) if wait else process
 

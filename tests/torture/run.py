@@ -18,6 +18,7 @@ import box
 import faults
 import long
 import races
+import storms
 import surroundings
 from box import Fell
 
@@ -29,7 +30,7 @@ class Report:
     """One row for each thing that was tried."""
 
     def __init__(self):
-        self.rows, self.fell = [], []
+        self.rows, self.fell, self.more = [], [], []
 
     def add(self, section, what, tried, fell, seen):
         """`fell` is a list of (name, reason)."""
@@ -40,9 +41,10 @@ class Report:
             print(f"torture:   {name}: {reason[:1500]}", file=sys.stderr, flush=True)
 
     def table(self):
+        """The table, and what belongs below it."""
         heads = ("", "what", "tried", "fell over", "seen")
         lines = [heads, ("---",) * 5, *self.rows]
-        return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+        return "\n\n".join(["\n".join("| " + " | ".join(row) + " |" for row in lines), *self.more])
 
 
 def attempt(function, *arguments):
@@ -98,6 +100,17 @@ def run_signals(report, short):
     report.add("race", what, count * kinds, [("signals", reason)] if reason else [], seen or "")
 
 
+def run_storms(report, short):
+    done, reason = attempt(storms.run, short)
+    if not done:
+        report.add("storm", "all of them", 0, [("storms", reason)], "")
+        return
+    rows, table = done
+    for what, tried, fell, seen in rows:
+        report.add("storm", what, tried, fell, seen)
+    report.more.append(table)
+
+
 def run_long(report, short):
     share = 100 if short else 1
     counts = {"restarts": 100_000, "orphans": 1_000_000, "HTTP clients": 100_000, "control clients": 100_000, "IPC messages": 100_000}
@@ -119,7 +132,9 @@ def run_long(report, short):
     report.add("long", what, sum(counts.values()), [("long", reason)] if reason else [], seen)
 
 
-SECTIONS = {"faults": run_faults, "surroundings": run_surroundings, "races": run_races, "signals": run_signals, "long": run_long}
+SECTIONS = {
+    "faults": run_faults, "surroundings": run_surroundings, "races": run_races, "signals": run_signals, "storms": run_storms, "long": run_long,
+}
 
 
 def write_down(table, summary):
