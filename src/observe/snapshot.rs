@@ -1,10 +1,10 @@
-//! Everything that an observer may see, as plain data that the hall fills in. No argument of the command and nothing of its environment
+//! Everything that an observer may see, as plain data that the event loop fills in. No argument of the command and nothing of its environment
 //! is ever in here: both hold secrets.
 
 use std::time::Duration;
 
 use crate::supervisor::report::LastExit;
-use crate::supervisor::time::Moment;
+use crate::time::Moment;
 
 /// restartinit at one moment.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,7 +41,7 @@ pub struct Snapshot {
     /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
     pub restarts_total: Vec<(&'static str, u64)>,
     pub counters: Counters,
-    pub memory: Memory,
+    pub memory: MemoryView,
     /// `None`: no watchdog measures it.
     pub event_loop: Option<EventLoop>,
 }
@@ -72,7 +72,7 @@ impl State {
 
 /// What a generation is there for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub enum GenerationRole {
     /// It serves.
     Active,
     /// It is to take over from the active one as soon as it is ready.
@@ -83,13 +83,13 @@ pub enum Role {
     Retiring,
 }
 
-impl Role {
+impl GenerationRole {
     pub fn name(self) -> &'static str {
         match self {
-            Role::Active => "active",
-            Role::Successor => "successor",
-            Role::Standby => "standby",
-            Role::Retiring => "retiring",
+            GenerationRole::Active => "active",
+            GenerationRole::Successor => "successor",
+            GenerationRole::Standby => "standby",
+            GenerationRole::Retiring => "retiring",
         }
     }
 }
@@ -99,7 +99,7 @@ impl Role {
 pub struct GenerationView {
     pub number: u32,
     pub pid: i32,
-    pub role: Role,
+    pub role: GenerationRole,
     pub started: Moment,
     pub ready: bool,
 }
@@ -115,7 +115,7 @@ pub struct Counters {
 
 /// In bytes.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Memory {
+pub struct MemoryView {
     /// Of the active generation's process.
     pub resident: Option<u64>,
     pub limit: Option<MemoryLimit>,
@@ -142,7 +142,7 @@ pub struct EventLoop {
 
 impl Snapshot {
     pub fn active(&self) -> Option<&GenerationView> {
-        self.generations.iter().find(|generation| generation.role == Role::Active)
+        self.generations.iter().find(|generation| generation.role == GenerationRole::Active)
     }
 
     pub fn restarts_remaining(&self) -> u32 {
@@ -190,7 +190,7 @@ mod tests {
                 state: State::Running,
                 ready: true,
                 not_ready: None,
-                generations: vec![GenerationView { number: 3, pid: 31, role: Role::Active, started: second(3003), ready: true }],
+                generations: vec![GenerationView { number: 3, pid: 31, role: GenerationRole::Active, started: second(3003), ready: true }],
                 latest_generation: 3,
                 restarts_used: 1,
                 restarts_allowed: 5,
@@ -201,7 +201,7 @@ mod tests {
                 leftovers_left: 0,
                 restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],
                 counters: Counters { orphans_reaped: 4, ..Counters::default() },
-                memory: Memory {
+                memory: MemoryView {
                     resident: Some(222_744_576),
                     limit: Some(MemoryLimit { bytes: Some(429_496_729), shown: "80%".to_owned() }),
                     cgroup_working_set: Some(230_000_000),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::snapshot::{GenerationView, Snapshot};
 use crate::supervisor::report::{LastExit, json_object, run_fields, seconds};
-use crate::supervisor::time::{Moment, human};
+use crate::time::{Moment, human};
 
 /// For somebody who was just woken up: what runs, whether it is well, what went wrong before.
 pub fn text(snapshot: &Snapshot) -> String {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::time::human;
 use crate::signal::Signal;
+use crate::time::human;
 
 /// The exit code of a usage or configuration error.
 pub const USAGE: u8 = 125;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::time::Moment;
 use crate::signal::Signal;
+use crate::time::Moment;
 
 /// How long leftovers are killed again and again before restartinit goes on without: a process stuck in the kernel never ends.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@ use super::event::{Action, Actions, Next, Phase};
 use super::generation::{Duty, Generation, Port};
 use super::policy::doubled;
 use super::report::{Report, Run};
-use super::time::Moment;
+use crate::time::Moment;
 
 /// When the next standby may be spawned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

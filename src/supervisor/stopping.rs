@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Actions, Phase, Word};
+use super::event::{Action, Actions, AppRequest, Phase};
 use super::exit::{Exit, Outcome, Reason};
-use super::generation::{Channel, Duty, Generation, Port, StopSent};
+use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
 use super::report::{Cause, Ending, Report};
-use super::time::Moment;
 use super::{Supervisor, policy};
 use crate::config::values::{Leftovers, StopBy};
 use crate::signal::Signal;
+use crate::time::Moment;
 
 impl Supervisor {
     /// A stop signal, and what is forwarded in its place: nothing is spawned from here on.
@@ -71,16 +71,16 @@ impl Supervisor {
     /// How a generation is asked to stop: by the signal, or by what the settings have in its place where the channel allows for it.
     fn ask_to_stop(&self, generation: &Generation, signal: Signal) -> Action {
         let pid = generation.pid;
-        let answers = generation.channel == Channel::Answered;
+        let answers = generation.channel == ChannelState::Answered;
         match self.config.stop_by {
-            StopBy::Message if answers => Action::Say { pid, word: Word::Shutdown },
-            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Say { pid, word: Word::Disconnect },
+            StopBy::Message if answers => Action::Request { pid, request: AppRequest::Shutdown },
+            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Request { pid, request: AppRequest::Disconnect },
             StopBy::Signal | StopBy::Message | StopBy::Drain => Action::Forward { pid, signal, group: self.config.group },
         }
     }
 
     /// A generation could not be told to stop over its channel: the signal takes over.
-    pub(super) fn not_said(&self, pid: i32, actions: &mut Actions) {
+    pub(super) fn request_not_sent(&self, pid: i32, actions: &mut Actions) {
         let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
         let signal = match (self.phase, generation.duty) {
             (Phase::Stopping { signal, .. }, _) => signal,

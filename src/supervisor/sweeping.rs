@@ -5,8 +5,8 @@ use super::event::{Action, Actions, Phase};
 use super::generation::Generation;
 use super::leftovers::{Due, Found, Order, Told};
 use super::report::Report;
-use super::time::Moment;
 use crate::signal::Signal;
+use crate::time::Moment;
 
 impl Supervisor {
     pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {

@@ -6,11 +6,11 @@ use super::Supervisor;
 use super::event::{Next, Phase};
 use super::generation::{Duty, Generation};
 use super::reach::cannot_be_signalled;
-use super::time::{Moment, human};
-use crate::observe::snapshot::{Counters, GenerationView, Memory, Role, Snapshot, State};
+use crate::observe::snapshot::{Counters, GenerationRole, GenerationView, MemoryView, Snapshot, State};
+use crate::time::{Moment, human};
 
 impl Supervisor {
-    /// The supervisor's part of a snapshot; what only the hands can see is left empty.
+    /// The supervisor's part of a snapshot; what takes system calls to see is left empty.
     pub fn view(&self, now: Moment) -> Snapshot {
         let not_ready = self.why_not_ready(now);
         let next_restart_in = match self.phase {
@@ -37,24 +37,24 @@ impl Supervisor {
             leftovers_left: 0,
             restarts_total: self.tally.each().collect(),
             counters: Counters { spawn_failures: self.spawning.total_failures, ..Counters::default() },
-            memory: Memory::default(),
+            memory: MemoryView::default(),
             event_loop: None,
         }
     }
 
     fn generation_view(&self, generation: &Generation) -> Option<GenerationView> {
         let role = match generation.duty {
-            Duty::Active => Role::Active,
-            Duty::Successor => Role::Successor,
-            Duty::Standby => Role::Standby,
-            Duty::Retiring { .. } => Role::Retiring,
+            Duty::Active => GenerationRole::Active,
+            Duty::Successor => GenerationRole::Successor,
+            Duty::Standby => GenerationRole::Standby,
+            Duty::Retiring { .. } => GenerationRole::Retiring,
             Duty::Dismissed { .. } => return None,
         };
         let Generation { number, pid, started, .. } = *generation;
         let ready = match role {
-            Role::Standby => self.standby_waits(),
-            Role::Successor => false,
-            Role::Active | Role::Retiring => generation.is_ready(self.config.wait_ready),
+            GenerationRole::Standby => self.standby_waits(),
+            GenerationRole::Successor => false,
+            GenerationRole::Active | GenerationRole::Retiring => generation.is_ready(self.config.wait_ready),
         };
         Some(GenerationView { number, pid, role, started, ready })
     }

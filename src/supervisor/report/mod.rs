@@ -14,8 +14,8 @@ use super::exit::{Exit, Outcome, Reason};
 use super::generation::Duty;
 use super::leftovers::Refused;
 use super::spawn_failure::SpawnFailure;
-use super::time::Moment;
 use crate::signal::Signal;
+use crate::time::Moment;
 
 /// One finished run of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

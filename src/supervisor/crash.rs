@@ -7,8 +7,8 @@ use super::generation::{Duty, Life, StopSent};
 use super::leftovers::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use super::policy::{self, Verdict};
 use super::report::{Cause, Ending, LastExit, Report, Run};
-use super::time::Moment;
 use crate::config::values::Leftovers;
+use crate::time::Moment;
 
 impl Supervisor {
     pub(super) fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {

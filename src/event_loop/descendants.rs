@@ -1,4 +1,4 @@
-//! The hall's part in the ending of leftovers: who they are, and what they are sent. What is done to whom, and when, the supervisor says.
+//! Leftovers in the process table: who they are, and what they are sent. What is done to whom, and when, the supervisor says.
 
 use std::io;
 

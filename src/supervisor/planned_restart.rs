@@ -9,8 +9,8 @@ use super::exit::Reason;
 use super::generation::{Duty, Generation, Port};
 use super::reach::cannot_be_signalled;
 use super::report::{Report, Run};
-use super::time::{Moment, human};
 use crate::signal::Signal;
+use crate::time::{Moment, human};
 
 /// A planned restart that is under way: until its new generation is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
