@@ -80,6 +80,32 @@ fn who_blocks_it_has_it_pending() {
     assert!(end.said("pending SIGUSR1"), "{end:?}");
 }
 
+/// As tini does, and many a daemon: it blocks the signal and sleeps in sigwait(2).
+#[test]
+fn who_waits_for_it_without_a_handler_gets_it() {
+    for before in ["sleep 300", "say at once"] {
+        let mut init = Bench::new(&[]).run(&["signal-parent USR1", "up", before, "sigwait USR1", "exit 0"]);
+        let end = init.end();
+        assert_eq!((end.code, end.generations(), end.signals()), (Some(0), 1, vec!["SIGUSR1"]), "{end:?}");
+    }
+}
+
+/// It sleeps by the time that the signal comes.
+#[test]
+fn who_waits_for_it_already_gets_it_at_once() {
+    let mut init = Bench::new(&[]).run(&["up", "sigwait USR1", "exit 0"]);
+    init.out("up 1");
+    let command = children(init.init_pid())[0];
+    init.until("it waits", || std::fs::read_to_string(format!("/proc/{command}/syscall")).is_ok_and(|call| is_sigwait(&call)));
+    init.signal(libc::SIGUSR1);
+    let end = init.end();
+    assert_eq!((end.code, end.generations(), end.signals()), (Some(0), 1, vec!["SIGUSR1"]), "{end:?}");
+}
+
+fn is_sigwait(call: &str) -> bool {
+    call.split(' ').next().is_some_and(|number| number == libc::SYS_rt_sigtimedwait.to_string())
+}
+
 /// In the mask that restartinit inherited, before it has done anything.
 #[test]
 fn one_from_before_the_start_is_held_for_the_first_generation() {

@@ -62,7 +62,6 @@ fn it_gets_the_signal_that_the_launcher_got() {
         (&[][..], libc::SIGINT, "INT", 130),
         (&["--rewrite", "TERM:QUIT"], libc::SIGTERM, "QUIT", 131),
         (&["--stop-signals", "HUP"], libc::SIGHUP, "HUP", 129),
-        (&["--group"], libc::SIGTERM, "TERM", 143),
     ] {
         let mut init = launcher(Bench::new(&[options, &HURRIED].concat()), "plain", got);
         init.out("up 1");
@@ -93,16 +92,37 @@ fn told_once(init: &Running, sender: &str) {
     assert_eq!(signals, [&format!("got SIGINT 1 from {sender}")], "{lines:?}");
 }
 
-/// The terminal has sent it to both already. One that left its group has it from restartinit.
+/// With `--group` both have it already.
+#[test]
+fn with_group_the_app_gets_it_once_too() {
+    let mut init = launcher(Bench::new(&HURRIED).option("--group"), "plain", "TERM");
+    init.out("up 1");
+    init.signal(libc::SIGTERM);
+    let end = init.end();
+    assert!(end.code == Some(143) && end.said("finished"), "{end:?}");
+    assert_eq!(end.signals(), ["SIGTERM"], "{end:?}");
+}
+
+/// The terminal has sent it to both already.
 #[test]
 fn ctrl_c_reaches_the_app_once() {
-    for (kind, sender) in [("plain", "the kernel"), ("group", "pid 1"), ("session", "pid 1")] {
-        let mut init = launcher(Bench::new(&HURRIED).place(Place::Terminal), kind, "INT");
-        init.screen("up 1");
-        init.keys("\x03");
-        assert_eq!(init.exit_code(), 130, "{kind}");
-        told_once(&init, sender);
+    ctrl_c("plain", "the kernel");
+}
+
+/// One that left the launcher's group has had nothing from the terminal.
+#[test]
+fn ctrl_c_reaches_an_app_in_a_group_of_its_own_once() {
+    for kind in ["group", "session"] {
+        ctrl_c(kind, "pid 1");
     }
+}
+
+fn ctrl_c(kind: &str, sender: &str) {
+    let mut init = launcher(Bench::new(&HURRIED).place(Place::Terminal), kind, "INT");
+    init.screen("up 1");
+    init.keys("\x03");
+    assert_eq!(init.exit_code(), 130, "{kind}");
+    told_once(&init, sender);
 }
 
 #[test]

@@ -50,6 +50,12 @@ impl Spec {
         self
     }
 
+    /// The arguments after the image, each as it is.
+    pub fn words(mut self, words: &[&str]) -> Self {
+        self.command.extend(words.iter().map(|&word| word.to_owned()));
+        self
+    }
+
     /// `docker run` with `mode` (such as `-d`), and the name of the container to come.
     pub fn arguments(&self, mode: &str) -> (String, Vec<String>) {
         static COUNT: AtomicUsize = AtomicUsize::new(1);

@@ -6,11 +6,12 @@ use crate::images;
 use crate::transcript::Transcript;
 use std::process::{Command, Stdio};
 
-#[test]
-fn what_is_in_flight_is_answered_first() {
-    let server = Container::serving(Spec::example().options("-e RESTARTINIT_LOG=info"));
+/// Stops a server that answers a request of this path: the code, the answer, and all that was said.
+fn stop_in_flight(spec: Spec, path: &str) -> (i32, String, String) {
+    let server = Container::serving(spec);
     // In a container of its own that shares nothing but the network: the end of the server's container would take an exec along.
-    let (name, mut arguments) = Spec::image(images::base()).command("wget -q -O - http://127.0.0.1:3000/slow").arguments("--attach=STDOUT");
+    let request = format!("wget -q -O - http://127.0.0.1:3000{path}");
+    let (name, mut arguments) = Spec::image(images::base()).command(&request).arguments("--attach=STDOUT");
     let network = arguments.iter().position(|part| part == "none").expect("the network of every container");
     arguments[network] = format!("container:{}", server.name());
     let client = Removal { name };
@@ -19,15 +20,29 @@ fn what_is_in_flight_is_answered_first() {
     answer.follow(docker_run.stdout.take().expect("piped"));
     answer.wait_for("started");
 
-    // The answer ends only once the server was asked to stop.
-    assert_eq!(server.stop(), 0);
+    let code = server.stop();
 
-    assert_eq!(answer.wait_for_end(), "started\nfinished\n");
+    let answer = answer.wait_for_end();
     docker_run.wait().expect("a child of ours");
     assert_eq!(docker(["inspect", "--format", "{{.State.ExitCode}}", &client.name]), "0");
-    let said = server.everything_said();
+    (code, answer, server.everything_said())
+}
+
+/// The answer ends only once the server was asked to stop.
+#[test]
+fn what_is_in_flight_is_answered_first() {
+    let (code, answer, said) = stop_in_flight(Spec::example().options("-e RESTARTINIT_LOG=info"), "/slow");
+    assert_eq!((code, answer.as_str()), (0, "started\nfinished\n"));
     assert!(said.contains("restartinit: stop asked by SIGTERM"), "{said}");
     assert!(said.contains("restartinit: stopped: ") && !said.contains("generation 2"), "{said}");
+}
+
+/// The shell dies of the stop: the server behind it is asked, and has longer than leftovers have.
+#[test]
+fn what_is_in_flight_behind_a_shell_is_answered_too() {
+    let (code, answer, said) = stop_in_flight(Spec::example().words(&["sh", "-c", "node server.js; true"]), "/slow?ms=4000");
+    assert_eq!((code, answer.as_str()), (143, "started\nfinished\n"), "{said}");
+    assert!(said.contains("stopped\n") && !said.contains("SIGKILL"), "{said}");
 }
 
 #[test]
