@@ -5,7 +5,7 @@ use std::io;
 use crate::logger::warn_once;
 use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
-use crate::supervisor::leftovers::{Admit, Found, Order, Refused};
+use crate::supervisor::sweep::{Admit, Found, Order, Refused};
 use crate::sys::processes::{self, Delivery};
 
 /// So many generations' families are kept.

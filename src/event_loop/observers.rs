@@ -61,8 +61,9 @@ impl EventLoop {
 
     /// `is_scrape`: what is told as the largest since the last scrape begins anew.
     fn snapshot(&mut self, now: Moment, is_scrape: bool) -> Snapshot {
-        let view = self.supervisor.view(now);
+        let mut view = self.supervisor.view(now);
         let active = view.active().map(|generation| generation.pid);
+        view.cannot_signal = view.cannot_signal.or(active.filter(|pid| !signals::may_send(*pid)));
         let usage = self.memory.usage();
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Snapshot {
@@ -75,10 +76,9 @@ impl EventLoop {
                 orphans_reaped: self.orphans_reaped,
                 log_lines_dropped: stderr::dropped() as u64,
                 channel_messages_dropped: self.links.messages_dropped(),
-                ..view.counters
+                spawn_failures: view.spawn_failures,
             },
             event_loop: active.and_then(|pid| self.links.event_loop(pid, is_scrape)),
-            cannot_signal: view.cannot_signal.or(active.filter(|pid| !signals::may_send(*pid))),
             leftovers_left: self.descendants.count_left(),
             memory: MemoryView {
                 resident: active.and_then(processes::resident),
@@ -86,7 +86,7 @@ impl EventLoop {
                 cgroup_working_set: usage.working_set,
                 cgroup_limit: usage.limit,
             },
-            ..view
+            view,
         }
     }
 }

@@ -15,7 +15,7 @@ use snapshot::Snapshot;
 pub fn answer(route: Route, snapshot: &Snapshot) -> Response {
     match route {
         Route::Livez => Response::text(200, "alive".to_owned()),
-        Route::Readyz => match snapshot.why_not_ready() {
+        Route::Readyz => match snapshot.view.why_not_ready() {
             None => Response::text(200, "ready".to_owned()),
             Some(why) => Response::text(503, format!("not ready: {why}")),
         },
@@ -34,12 +34,12 @@ mod tests {
     fn readiness_is_told_with_its_reason() {
         let mut snapshot = Snapshot::example();
         assert_eq!((answer(Route::Readyz, &snapshot).status, answer(Route::Livez, &snapshot).status), (200, 200));
-        snapshot.ready = false;
-        snapshot.not_ready = Some("draining".to_owned());
+        snapshot.view.ready = false;
+        snapshot.view.not_ready = Some("draining".to_owned());
         let refused = answer(Route::Readyz, &snapshot);
         assert_eq!((refused.status, refused.body.as_str()), (503, "not ready: draining\n"));
         assert_eq!(answer(Route::Livez, &snapshot).status, 200);
-        snapshot.not_ready = None;
+        snapshot.view.not_ready = None;
         assert_eq!(answer(Route::Readyz, &snapshot).body, "not ready: no reason is known\n");
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::exit::{Exit, Reason};
-use super::leftovers::{Found, Order};
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
+use super::sweep::{Found, Order};
 use crate::signal::{Signal, SignalSet};
 use crate::time::Moment;
 

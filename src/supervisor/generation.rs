@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use super::exit::Reason;
-use super::leftovers::Sweep;
-use super::report::Run;
+use super::exit::{Reason, Run};
+use super::sweep::Sweep;
 use crate::signal::Signal;
 use crate::time::Moment;
 

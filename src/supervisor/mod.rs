@@ -6,7 +6,7 @@ pub mod event;
 pub mod exit;
 pub mod generation;
 mod held_signals;
-pub mod leftovers;
+mod leftovers;
 mod memory;
 mod planned_restart;
 pub mod policy;
@@ -17,8 +17,8 @@ pub mod spawn_failure;
 mod spawning;
 mod standby;
 mod stopping;
-mod sweeping;
-mod view;
+pub mod sweep;
+pub mod view;
 
 #[cfg(test)]
 mod exploration;
@@ -35,13 +35,13 @@ use crate::config::Config;
 use crate::signal::Signal;
 use crate::time::Moment;
 use event::{Action, Actions, Event, Next, Phase};
-use exit::{Outcome, Tally};
+use exit::{LastExit, Outcome, Run, Tally};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use memory::MemoryWatch;
 use planned_restart::{Planned, Wanted};
 use policy::Restarts;
-use report::{Ending, LastExit, Report, Run};
+use report::{Ending, Report};
 use spawning::Spawning;
 use standby::StandbyPlan;
 

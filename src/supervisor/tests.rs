@@ -6,8 +6,8 @@ use crate::config::values::RestartPolicy;
 use crate::signal::SignalSet;
 use event::StartRole;
 use exit::Exit;
-use leftovers::{Found, GIVE_UP_AFTER, Order};
 use spawn_failure::{Problem, SpawnFailure, SpawnStep};
+use sweep::{Found, GIVE_UP_AFTER, Order};
 
 pub(super) const HUP: i32 = 1;
 

@@ -8,8 +8,8 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::event::{Action, Event, StartRole};
 use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation};
-use crate::supervisor::leftovers::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
 use crate::supervisor::report::Report;
+use crate::supervisor::sweep::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
 use crate::supervisor::tests::{HUP, TERM, ms, signal};
 
 impl World {
