@@ -42,7 +42,7 @@ static: ## target/static/restartinit: one file, no libraries
 packages: ## what the tests need beyond Rust and Node
 	tests/packages
 
-test: packages static ## everything: the thought, the processes (as built here and static), real containers
+test: packages static ## everything: the core, the processes (as built here and static), real containers
 	tests/all
 
 bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 20 minutes on a quiet machine: bench/results.md, bench/plots/
@@ -75,7 +75,7 @@ referees: packages ## who keeps which promise: restartinit, tini, dumb-init and 
 reproducible: ## two static builds, in different places, give the same bytes
 	tests/torture/reproducible
 
-miri: ## the pure rooms under Miri, which sees undefined behaviour and overflows; the first time it fetches Miri for the nightly toolchain
+miri: ## the pure core under Miri, which sees undefined behaviour and overflows; the first time it fetches Miri for the nightly toolchain
 	tests/miri
 
 clean:

@@ -1,5 +1,5 @@
-//! restartinit's rooms. `run` and `verbs` are the halls, the only places that know both thought and hands. Thought (`config`, `node`, `observe`,
-//! `procfs`, `signal`, `supervisor`) makes no system call and reads no clock; hands (`sys`) take no decision. ARCHITECTURE.md has the floor plan.
+//! restartinit's modules. The pure core (`config`, `node`, `observe`, `procfs`, `signal`, `supervisor`, `time`) makes no system call and reads no
+//! clock; `sys` takes no decision; `event_loop` and `control` know both. ARCHITECTURE.md has the plan.
 
 #![deny(unsafe_code)]
 #![deny(
@@ -15,14 +15,15 @@
 )]
 #![cfg_attr(test, allow(clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod cli;
 pub mod config;
+pub mod control;
+pub mod event_loop;
 pub mod logger;
 pub mod node;
 pub mod observe;
-pub mod porch;
 pub mod procfs;
-pub mod run;
 pub mod signal;
 pub mod supervisor;
 pub mod sys;
-pub mod verbs;
+pub mod time;

@@ -45,28 +45,28 @@ macro_rules! warn_once {
 }
 pub(crate) use warn_once;
 
-/// Whether anybody wants to be told of it.
+/// Whether its level is logged at all.
 pub fn is_told(report: &Report) -> bool {
     log::log_enabled!(report.level())
 }
 
 /// Tells people and programs of an event.
-pub fn tell(report: &Report) {
+pub fn log_report(report: &Report) {
     let message = report.message();
-    log::logger().log(&record(report, format_args!("{message}"), &Event { report, fields: OnceCell::new() }));
+    log::logger().log(&record(report, format_args!("{message}"), &EventFields { report, fields: OnceCell::new() }));
 }
 
-fn record<'a>(report: &Report, message: fmt::Arguments<'a>, event: &'a Event<'_>) -> Record<'a> {
+fn record<'a>(report: &Report, message: fmt::Arguments<'a>, event: &'a EventFields<'_>) -> Record<'a> {
     Record::builder().level(report.level()).target(module_path!()).key_values(event).args(message).build()
 }
 
 /// Its fields are made only when they are asked for: a line of text has none.
-struct Event<'a> {
+struct EventFields<'a> {
     report: &'a Report,
     fields: OnceCell<Fields>,
 }
 
-impl Source for Event<'_> {
+impl Source for EventFields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
         visitor.visit_pair(Key::from(EVENT), KvValue::from(self.report.event()))?;
         for (key, value) in self.fields.get_or_init(|| self.report.fields()) {
@@ -138,7 +138,7 @@ mod tests {
     use std::time::Duration;
 
     fn line_of(report: &Report) -> Value {
-        let event = Event { report, fields: OnceCell::new() };
+        let event = EventFields { report, fields: OnceCell::new() };
         serde_json::from_str(&json_line(&record(report, format_args!("{}", report.message()), &event))).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! The executable: the porch, and the allocator, which a library must leave to its user. It has a C `main`: Rust's own start ends the
+//! The executable: the command line (`cli`), and the allocator, which a library must leave to its user. It has a C `main`: Rust's own start ends the
 //! process where descriptor 0, 1 or 2 is closed and there is no /dev/null, and sets up what an init has no use for.
 
 #![cfg_attr(not(test), no_main)]
@@ -16,5 +16,5 @@ static ALLOCATOR: Patient = Patient;
 pub unsafe extern "C" fn main(count: libc::c_int, arguments: *const *const libc::c_char) -> libc::c_int {
     // SAFETY: the C runtime passes `count` strings.
     let arguments = unsafe { restartinit::sys::environment::arguments(count, arguments) };
-    restartinit::porch::main(arguments).into()
+    restartinit::cli::main(arguments).into()
 }

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use parent::{App, LIMIT, Parent, on_every_node};
-use restartinit::node::channel::{Event, Options};
+use restartinit::node::channel::{NodeEvent, Options};
 use restartinit::node::message::Listening;
 
 fn ask(mut stream: impl Read + Write) -> String {
@@ -35,8 +35,8 @@ fn free_port() -> u16 {
     TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
 }
 
-fn is_ready(happening: &Event) -> bool {
-    *happening == Event::Ready
+fn is_ready(happening: &NodeEvent) -> bool {
+    *happening == NodeEvent::Ready
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn ready_pings_and_shutdown_reach_an_app_written_for_pm2() {
         let mut parent = Parent::default();
         let watchdog = Some(Duration::from_secs(60));
         let mut app = App::start_plain(node, &["pm2"], Options { watchdog, standby: false });
-        app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: None }));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Answered { lag: None }));
         app.until_event(&mut parent, is_ready);
         assert!(app.channel.shut_down());
         app.until_line(&mut parent, "got shutdown");
@@ -99,7 +99,7 @@ fn pings_tell_a_loop_that_turns_from_one_that_does_not() {
         let watchdog = Some(Duration::from_secs(1));
         let mut app = App::start_plain(node, &["hang"], Options { watchdog, standby: false });
         app.until_event(&mut parent, is_ready);
-        app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Answered { lag: Some(_) }));
         app.go_on();
         app.until_blocked(&mut parent);
         app.kill();
@@ -112,7 +112,7 @@ fn a_ping_is_seen_by_no_app_and_keeps_none_alive() {
         let mut parent = Parent::default();
         let watchdog = Some(Duration::from_millis(400));
         let mut app = App::start_plain(node, &["brief"], Options { watchdog, standby: false });
-        app.until_event(&mut parent, |event| matches!(event, Event::Answered { lag: Some(_) }));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Answered { lag: Some(_) }));
         app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(app.lines(), ["done"]);
@@ -124,12 +124,12 @@ fn a_drain_finishes_what_is_in_flight_and_exits_0() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let mut app = App::start(node, 1, &["slow"], Options::default());
-        app.until_event(&mut parent, |event| matches!(event, Event::Listening(Listening { port: Some(_), .. })));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Listening(Listening { port: Some(_), .. })));
         let mut stream = tcp(app.number("slow"));
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         app.until_line(&mut parent, "request");
         assert!(app.channel.disconnect());
-        app.until_event(&mut parent, |event| matches!(event, Event::Closed { .. }));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Closed { .. }));
         app.go_on();
         assert_eq!(app.ended(&mut parent), Some(0));
         assert_eq!(answer(stream), "slow");
@@ -141,7 +141,7 @@ fn a_worker_that_disconnects_by_itself_exits() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let mut app = App::start(node, 1, &["leave"], Options::default());
-        app.until_event(&mut parent, |event| *event == Event::Disconnecting);
+        app.until_event(&mut parent, |event| *event == NodeEvent::Disconnecting);
         assert_eq!(app.ended(&mut parent), Some(0));
     });
 }
@@ -174,7 +174,7 @@ fn a_server_closed_for_good_lets_its_port_go() {
     on_every_node(|node| {
         let mut parent = Parent::default();
         let mut app = App::start(node, 1, &["close"], Options::default());
-        app.until_event(&mut parent, |event| matches!(event, Event::Closed { .. }));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Closed { .. }));
         app.until_line(&mut parent, "closed");
         assert!(parent.release_later(), "after a delay, and nothing is held then");
     });
@@ -186,14 +186,14 @@ fn a_standby_takes_over_at_once() {
         let mut parent = Parent::default();
         let port = free_port().to_string();
         let mut active = App::start(node, 1, &["slow", &port], Options::default());
-        active.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
+        active.until_event(&mut parent, |event| matches!(event, NodeEvent::Listening(_)));
         let mut standby = App::start(node, 2, &["slow", &port], Options { standby: true, ..Options::default() });
-        standby.until_event(&mut parent, |event| *event == Event::Waiting);
+        standby.until_event(&mut parent, |event| *event == NodeEvent::Waiting);
         active.kill();
         parent.died(1);
         let stream = tcp(port.parse().unwrap());
         standby.activate(&mut parent);
-        standby.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
+        standby.until_event(&mut parent, |event| matches!(event, NodeEvent::Listening(_)));
         standby.go_on();
         assert_eq!(ask(stream), "slow");
     });
@@ -207,7 +207,7 @@ fn a_listening_descriptor_is_adopted() {
         let port = listener.local_addr().unwrap().port();
         parent.inherited = Some(listener);
         let mut app = App::start(node, 1, &["descriptor"], Options::default());
-        app.until_event(&mut parent, |event| matches!(event, Event::Listening(_)));
+        app.until_event(&mut parent, |event| matches!(event, NodeEvent::Listening(_)));
         assert_eq!(ask(tcp(port)), "descriptor");
     });
 }

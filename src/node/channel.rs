@@ -1,4 +1,4 @@
-//! One generation's side of the conversation: what the app says becomes events, what the hall has to say becomes messages. Owns what
+//! One generation's side of the conversation: what the app says becomes events, what the event loop has to say becomes messages. Owns what
 //! came in; the order of what goes out is `outbox`'s, the time that answers take is `watchdog`'s. Pure: bytes and moments come in as
 //! arguments.
 
@@ -11,7 +11,7 @@ use super::outbox::{Acknowledged, Outbox};
 use super::spec::Kind;
 use super::watchdog::{Turn, Watchdog};
 use super::{Errno, SocketId, outgoing};
-use crate::supervisor::time::Moment;
+use crate::time::Moment;
 
 /// Queries of a standby that wait for its turn; one more is answered by ENOBUFS.
 const MOST_WAITING: usize = 64;
@@ -27,7 +27,7 @@ pub struct Options {
 
 /// What the app did.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum NodeEvent {
     /// It says that it is ready; told once.
     Ready,
     /// Its loop has turned; with how late it was, where that can be told.
@@ -94,21 +94,21 @@ impl Channel {
     }
 
     /// Takes in what was read, and adds what it meant to `events`: at most one for each line in `bytes`, or two for the last.
-    pub fn receive(&mut self, now: Moment, bytes: &[u8], events: &mut Vec<Event>) {
+    pub fn receive(&mut self, now: Moment, bytes: &[u8], events: &mut Vec<NodeEvent>) {
         let mut framing = std::mem::take(&mut self.framing);
         framing.feed(bytes, &mut |line| match line {
             Line::Whole(line) => events.extend(self.take(now, line)),
             Line::TooLong => {
                 self.dropped.too_long += 1;
-                events.extend((self.dropped.too_long == 1).then_some(Event::TooLongFirst));
+                events.extend((self.dropped.too_long == 1).then_some(NodeEvent::TooLongFirst));
             }
         });
         self.framing = framing;
     }
 
-    fn take(&mut self, now: Moment, line: &[u8]) -> Option<Event> {
+    fn take(&mut self, now: Moment, line: &[u8]) -> Option<NodeEvent> {
         match message::read(line) {
-            Incoming::Ready => (!std::mem::replace(&mut self.ready, true)).then_some(Event::Ready),
+            Incoming::Ready => (!std::mem::replace(&mut self.ready, true)).then_some(NodeEvent::Ready),
             Incoming::Ack => self.acknowledged(now, true),
             Incoming::Nack => self.acknowledged(now, false),
             Incoming::Handle => {
@@ -122,42 +122,42 @@ impl Channel {
             }
             Incoming::Malformed => {
                 self.dropped.malformed += 1;
-                (self.dropped.malformed == 1).then_some(Event::MalformedFirst)
+                (self.dropped.malformed == 1).then_some(NodeEvent::MalformedFirst)
             }
         }
     }
 
-    fn take_cluster(&mut self, cluster: Cluster<'_>) -> Option<Event> {
+    fn take_cluster(&mut self, cluster: Cluster<'_>) -> Option<NodeEvent> {
         match cluster {
             Cluster::Query(query) => match &mut self.kept {
-                None => Some(Event::Query(query)),
+                None => Some(NodeEvent::Query(query)),
                 Some(kept) if kept.len() < MOST_WAITING => {
                     kept.push_back(query);
-                    (kept.len() == 1).then_some(Event::Waiting)
+                    (kept.len() == 1).then_some(NodeEvent::Waiting)
                 }
                 Some(_) => {
                     self.outbox.queue(outgoing::refusal(&query, libc::ENOBUFS));
                     None
                 }
             },
-            Cluster::Listening(listening) => Some(Event::Listening(listening)),
-            Cluster::Close { key } => Some(Event::Closed { key: key.into_owned() }),
+            Cluster::Listening(listening) => Some(NodeEvent::Listening(listening)),
+            Cluster::Close { key } => Some(NodeEvent::Closed { key: key.into_owned() }),
             Cluster::ExitedAfterDisconnect { seq } => {
                 self.outbox.queue(outgoing::acknowledgement(seq));
-                Some(Event::Disconnecting)
+                Some(NodeEvent::Disconnecting)
             }
             Cluster::Online | Cluster::Other => None,
         }
     }
 
-    fn acknowledged(&mut self, now: Moment, arrived: bool) -> Option<Event> {
+    fn acknowledged(&mut self, now: Moment, arrived: bool) -> Option<NodeEvent> {
         match self.outbox.acknowledged(arrived) {
             Acknowledged::Nothing => return None,
             Acknowledged::Turned => {}
             // The app has no descriptor to spare: that is why handles get lost.
             Acknowledged::Lost(query) => self.outbox.queue(outgoing::refusal(&query, libc::EMFILE)),
         }
-        Some(Event::Answered { lag: self.watchdog.as_mut().and_then(|watchdog| watchdog.answered(now)) })
+        Some(NodeEvent::Answered { lag: self.watchdog.as_mut().and_then(|watchdog| watchdog.answered(now)) })
     }
 
     /// Answers a query by a held socket or an errno.
@@ -203,7 +203,7 @@ impl Channel {
         self.outbox.sent(count);
     }
 
-    /// The kernel, or the hall for want of the socket, refuses to send it: a query gets the errno instead. After a torn message nothing
+    /// The kernel, or the event loop for want of the socket, refuses to send it: a query gets the errno instead. After a torn message nothing
     /// can follow, so the channel is given up.
     pub fn send_failed(&mut self, errno: Errno) {
         if self.outbox.is_torn() {

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use super::Errno;
+use super::json::{self, Object};
 use super::spec::Spec;
-use super::wire::{self, Object};
 
 /// A key is stored for each port, and sent back: an app must not make it large.
 const LONGEST_KEY: usize = 512;
@@ -75,11 +75,11 @@ pub fn read(line: &[u8]) -> Incoming<'_> {
     let line = line.trim_ascii();
     match line.first() {
         _ if line == br#""ready""# => Incoming::Ready,
-        Some(b'{') => match wire::read(line) {
+        Some(b'{') => match json::read(line) {
             Some(object) => of_object(object),
             None => Incoming::Malformed,
         },
-        _ if wire::is_json(line) => Incoming::App,
+        _ if json::is_json(line) => Incoming::App,
         _ => Incoming::Malformed,
     }
 }
@@ -108,7 +108,7 @@ fn of_cluster(object: Object<'_>) -> Cluster<'_> {
             Cluster::Listening(Listening { port, address: address.map(str::to_owned) })
         }
         (Some("close"), _) => match object.key {
-            wire::Field::Text(key) => Cluster::Close { key },
+            json::Field::Text(key) => Cluster::Close { key },
             _ => Cluster::Other,
         },
         _ => Cluster::Other,

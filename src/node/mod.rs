@@ -1,9 +1,10 @@
-//! Thought about Node: what an unmodified app says over its IPC channel, and what to answer. The wire is Node's own and internal
+//! Node's side: what an unmodified app says over its IPC channel, and what to answer. The protocol is Node's own and internal
 //! (`lib/internal/child_process.js`, `lib/internal/cluster`); it is the same from 18 to 26. Knows no socket: a held socket is a number
 //! here, and bytes come in and go out.
 
 pub mod channel;
 pub mod framing;
+pub mod json;
 pub mod message;
 pub mod outbox;
 pub mod outgoing;
@@ -12,7 +13,6 @@ pub mod ports;
 pub mod script;
 pub mod spec;
 pub mod watchdog;
-pub mod wire;
 
 /// Names the descriptor of the channel, to Node.
 pub const CHANNEL_FD: &str = "NODE_CHANNEL_FD";

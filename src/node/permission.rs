@@ -18,7 +18,7 @@ pub struct Sender {
 }
 
 /// Who speaks on a channel. A command may keep its rights and hand the channel to an app that has dropped them, as `su -c` does: what
-/// counts is who asks. Where several speak, nobody is believed, since a line may be of two hands.
+/// counts is who asks. Where several speak, nobody is believed, since a line may come from two of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Speaker {
     #[default]
@@ -102,13 +102,13 @@ pub fn advice(spec: &Spec) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::spec::{Address, Kind};
+    use crate::node::spec::{Host, Kind};
 
     const ROOT: Credentials = Credentials { euid: 0, egid: 0, effective: 0xa804_25fb, same_user_namespace: Some(true) };
     const APP: Credentials = Credentials { euid: 1000, egid: 1000, effective: 0, same_user_namespace: Some(true) };
 
     fn tcp(port: u16) -> Spec {
-        Spec::Tcp { address: Address::Any, port, v6only: false }
+        Spec::Tcp { address: Host::Any, port, v6only: false }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::message::Query;
 use super::spec::{Kind, Spec};
 use super::{Errno, SocketId};
-use crate::supervisor::time::Moment;
+use crate::time::Moment;
 
 /// More sockets than that are refused with ENOBUFS.
 const MOST_PORTS: usize = 128;
@@ -15,7 +15,7 @@ const CLOSING_DELAY: Duration = Duration::from_secs(2);
 
 /// What a query comes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub enum Grant {
     /// This socket is held already.
     Hand {
         id: SocketId,
@@ -33,7 +33,7 @@ pub enum Answer {
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct HeldPort {
     id: SocketId,
     key: String,
     spec: Spec,
@@ -48,7 +48,7 @@ struct Held {
 /// All held sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Ports {
-    held: Vec<Held>,
+    held: Vec<HeldPort>,
     last_id: u32,
     /// Generations that were asked to go: what they close is still wanted.
     leaving: Vec<u32>,
@@ -56,10 +56,10 @@ pub struct Ports {
 
 impl Ports {
     /// A generation asks for a socket. Sets the query's data to what the answer must carry.
-    pub fn query(&mut self, generation: u32, query: &mut Query) -> Answer {
+    pub fn query(&mut self, generation: u32, query: &mut Query) -> Grant {
         let spec = match &query.wanted {
             Ok(spec) => spec.clone(),
-            Err(errno) => return Answer::Refuse { errno: *errno },
+            Err(errno) => return Grant::Refuse { errno: *errno },
         };
         let same_key = self.held.iter().position(|held| held.key == query.key && held.spec == spec);
         // A key differs between generations when servers were opened in another order, or closed and opened again.
@@ -74,21 +74,21 @@ impl Ports {
             if !held.users.contains(&generation) {
                 held.users.push(generation);
             }
-            return Answer::Hand { id: held.id, kind: spec.kind() };
+            return Grant::Hand { id: held.id, kind: spec.kind() };
         }
-        let in_the_way = |held: &Held| held.users.is_empty() && (held.key == query.key || held.spec.may_collide(&spec));
+        let in_the_way = |held: &HeldPort| held.users.is_empty() && (held.key == query.key || held.spec.may_collide(&spec));
         let mut release: Vec<SocketId> = self.held.extract_if(.., |held| in_the_way(held)).map(|held| held.id).collect();
         // What generations that are gone have left makes room for the one that runs, the oldest first.
         let excess = (self.held.len() + 1).saturating_sub(MOST_PORTS);
         release.extend(self.held.extract_if(.., |held| held.users.is_empty()).take(excess).map(|held| held.id));
         if self.held.len() >= MOST_PORTS {
-            return Answer::Refuse { errno: libc::ENOBUFS };
+            return Grant::Refuse { errno: libc::ENOBUFS };
         }
         self.last_id = self.last_id.wrapping_add(1);
         let id = SocketId(self.last_id);
         let (key, data) = (query.key.clone(), query.data.clone());
-        self.held.push(Held { id, key, spec: spec.clone(), data, users: vec![generation], closing: None });
-        Answer::Bind { id, spec, release }
+        self.held.push(HeldPort { id, key, spec: spec.clone(), data, users: vec![generation], closing: None });
+        Grant::Bind { id, spec, release }
     }
 
     /// A socket could not be bound, or is bound no longer: it is forgotten.
@@ -99,7 +99,7 @@ impl Ports {
     /// A generation has closed a socket. Where it was the last user, the socket goes after a delay.
     pub fn closed(&mut self, now: Moment, generation: u32, key: &str) {
         let leaving = self.leaving.contains(&generation);
-        let uses = |held: &&mut Held| held.key == key && held.users.contains(&generation);
+        let uses = |held: &&mut HeldPort| held.key == key && held.users.contains(&generation);
         if let Some(held) = self.held.iter_mut().find(uses) {
             held.users.retain(|user| *user != generation);
             if held.users.is_empty() && !leaving {
@@ -180,19 +180,19 @@ mod tests {
 
     fn bound(ports: &mut Ports, generation: u32, port: u16, index: u8) -> SocketId {
         match ports.query(generation, &mut query(port, index, "null")) {
-            Answer::Bind { id, .. } => id,
+            Grant::Bind { id, .. } => id,
             other => panic!("{other:?}"),
         }
     }
 
-    fn hand(id: SocketId) -> Answer {
-        Answer::Hand { id, kind: Kind::Stream }
+    fn hand(id: SocketId) -> Grant {
+        Grant::Hand { id, kind: Kind::Stream }
     }
 
     #[test]
     fn the_next_generation_gets_the_same_socket_and_the_first_ones_data() {
         let mut ports = Ports::default();
-        let Answer::Bind { id, release, .. } = ports.query(1, &mut query(3000, 0, "[1]")) else { panic!() };
+        let Grant::Bind { id, release, .. } = ports.query(1, &mut query(3000, 0, "[1]")) else { panic!() };
         assert!(release.is_empty() && ports.serves(1) && !ports.serves(2));
         ports.died(1);
         let mut second = query(3000, 0, "[2]");
@@ -243,7 +243,7 @@ mod tests {
         ports.died(1);
         assert_eq!(ports.release_unused(), [id, other]);
         let mut again = query(3000, 0, "null");
-        assert!(matches!(ports.query(1, &mut again), Answer::Bind { .. }));
+        assert!(matches!(ports.query(1, &mut again), Grant::Bind { .. }));
         ports.closed(at(1), 1, &again.key);
         assert_eq!(ports.deadline(), Some(at(3)), "a death ends the leaving");
     }
@@ -264,12 +264,12 @@ mod tests {
         let old = bound(&mut ports, 1, 3000, 0);
         let mut narrow = query(3000, 0, "null");
         narrow.key = "127.0.0.1:3000:4:undefined:0".to_owned();
-        narrow.wanted = Ok(Spec::Tcp { address: super::super::spec::Address::V4([127, 0, 0, 1].into()), port: 3000, v6only: false });
-        let Answer::Bind { id, release, .. } = ports.query(1, &mut narrow.clone()) else { panic!() };
+        narrow.wanted = Ok(Spec::Tcp { address: super::super::spec::Host::V4([127, 0, 0, 1].into()), port: 3000, v6only: false });
+        let Grant::Bind { id, release, .. } = ports.query(1, &mut narrow.clone()) else { panic!() };
         assert_eq!(release, []);
         ports.bind_failed(id);
         ports.died(1);
-        let Answer::Bind { release, .. } = ports.query(2, &mut narrow) else { panic!() };
+        let Grant::Bind { release, .. } = ports.query(2, &mut narrow) else { panic!() };
         assert_eq!(release, [old]);
     }
 
@@ -279,10 +279,10 @@ mod tests {
         for port in 1..=128 {
             bound(&mut ports, 1, port, 0);
         }
-        assert_eq!(ports.query(1, &mut query(999, 0, "null")), Answer::Refuse { errno: libc::ENOBUFS });
+        assert_eq!(ports.query(1, &mut query(999, 0, "null")), Grant::Refuse { errno: libc::ENOBUFS });
         let mut bad = query(999, 0, "null");
         bad.wanted = Err(libc::EINVAL);
-        assert_eq!(ports.query(1, &mut bad), Answer::Refuse { errno: libc::EINVAL });
+        assert_eq!(ports.query(1, &mut bad), Grant::Refuse { errno: libc::EINVAL });
     }
 
     proptest! {
@@ -299,12 +299,12 @@ mod tests {
                 let mut released = Vec::new();
                 match what {
                     0 | 1 => match ports.query(generation, &mut asked) {
-                        Answer::Hand { id, .. } => prop_assert!(open.contains(&id)),
-                        Answer::Bind { id, release, .. } => {
+                        Grant::Hand { id, .. } => prop_assert!(open.contains(&id)),
+                        Grant::Bind { id, release, .. } => {
                             released = release;
                             prop_assert!(open.insert(id));
                         }
-                        Answer::Refuse { .. } => prop_assert!(false),
+                        Grant::Refuse { .. } => prop_assert!(false),
                     },
                     2 => ports.closed(now, generation, &asked.key),
                     3 => ports.died(generation),

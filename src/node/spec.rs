@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Errno;
-use super::wire::Object;
+use super::json::Object;
 
 /// A longer path fits no socket address, not even relative to the working directory.
 const LONGEST_ADDRESS: usize = 400;
@@ -25,7 +25,7 @@ pub enum Kind {
 
 /// An address to bind to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Address {
+pub enum Host {
     /// All of them: dual-stack `::` or, where there is no IPv6, `0.0.0.0`.
     Any,
     V4(Ipv4Addr),
@@ -37,12 +37,12 @@ pub enum Address {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Spec {
     Tcp {
-        address: Address,
+        address: Host,
         port: u16,
         v6only: bool,
     },
     Udp {
-        address: Address,
+        address: Host,
         port: u16,
         v6only: bool,
         reuse_address: bool,
@@ -85,18 +85,18 @@ impl Spec {
         let port = if query.port.is_absent() { Some(0) } else { query.port.number() };
         let port = port.and_then(|port| u16::try_from(port).ok()).ok_or(libc::EINVAL)?;
         let mut address = match query.address.text().filter(|address| !address.is_empty()) {
-            Some(address) => Address::parse(address).ok_or(libc::EINVAL)?,
-            None if query.address.is_absent() || query.address.text().is_some() => Address::Any,
+            Some(address) => Host::parse(address).ok_or(libc::EINVAL)?,
+            None if query.address.is_absent() || query.address.text().is_some() => Host::Any,
             None => return Err(libc::EINVAL),
         };
         if !datagram {
             return Ok(Spec::Tcp { address, port, v6only });
         }
         let four = query.address_type.text() == Some("udp4");
-        if address == Address::Any {
-            address = if four { Address::V4(Ipv4Addr::UNSPECIFIED) } else { Address::V6(Ipv6Addr::UNSPECIFIED, None) };
+        if address == Host::Any {
+            address = if four { Host::V4(Ipv4Addr::UNSPECIFIED) } else { Host::V6(Ipv6Addr::UNSPECIFIED, None) };
         }
-        if matches!(address, Address::V4(_)) != four {
+        if matches!(address, Host::V4(_)) != four {
             return Err(libc::EINVAL);
         }
         Ok(Spec::Udp { address, port, v6only, reuse_address: flags & UDP_REUSEADDR != 0 })
@@ -127,27 +127,27 @@ impl Spec {
     }
 }
 
-impl Address {
-    fn parse(text: &str) -> Option<Address> {
+impl Host {
+    fn parse(text: &str) -> Option<Host> {
         let (bare, zone) = match text.split_once('%') {
             Some((bare, zone)) => (bare, Some(zone.to_owned())),
             None => (text, None),
         };
         match (bare.parse().ok()?, zone) {
-            (IpAddr::V4(address), None) => Some(Address::V4(address)),
+            (IpAddr::V4(address), None) => Some(Host::V4(address)),
             (IpAddr::V4(_), Some(_)) => None,
-            (IpAddr::V6(address), zone) => Some(Address::V6(address, zone)),
+            (IpAddr::V6(address), zone) => Some(Host::V6(address, zone)),
         }
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Host {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Any => out.write_str("*"),
-            Address::V4(address) => write!(out, "{address}"),
-            Address::V6(address, None) => write!(out, "[{address}]"),
-            Address::V6(address, Some(zone)) => write!(out, "[{address}%{zone}]"),
+            Host::Any => out.write_str("*"),
+            Host::V4(address) => write!(out, "{address}"),
+            Host::V6(address, None) => write!(out, "[{address}]"),
+            Host::V6(address, Some(zone)) => write!(out, "[{address}%{zone}]"),
         }
     }
 }
@@ -166,11 +166,11 @@ impl fmt::Display for Spec {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire;
+    use super::super::json;
     use super::*;
 
     fn spec(fields: &str) -> Result<Spec, Errno> {
-        Spec::of(&wire::read(format!("{{{fields}}}").as_bytes()).unwrap())
+        Spec::of(&json::read(format!("{{{fields}}}").as_bytes()).unwrap())
     }
 
     fn shown(fields: &str) -> String {

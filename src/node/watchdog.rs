@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::supervisor::time::Moment;
+use crate::time::Moment;
 
 /// More often would be work for the app without telling more.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, no deadline makes the hall spin: time gets on by an interval in a bounded number of ticks.
+        /// Whatever happens, no deadline makes the event loop spin: time gets on by an interval in a bounded number of ticks.
         #[test]
         fn ticking_at_deadlines_gets_on(stops in proptest::collection::vec(any::<bool>(), 40), limit in 1u64..5000) {
             let mut dog = Watchdog::new(ms(0), ms(limit));

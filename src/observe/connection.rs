@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::http::{self, Answer, Ask, Door, Head, LONGEST_HEAD};
-use crate::supervisor::time::Moment;
+use super::http::{self, Head, Interface, LONGEST_HEAD, Response, Route};
+use crate::time::Moment;
 
 /// How long a client has, from its connection on.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -15,18 +15,18 @@ const DISCARDED: usize = 1 << 20;
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
-    phase: Phase,
+    phase: Stage,
     /// `None` while it waits for the outcome of a restart.
     deadline: Option<Moment>,
 }
 
 #[derive(Debug)]
-enum Phase {
+enum Stage {
     Reading {
-        door: Door,
+        interface: Interface,
         head: Vec<u8>,
     },
-    /// The hall knows what is asked.
+    /// The event loop knows what is asked.
     Asked {
         with_body: bool,
     },
@@ -46,64 +46,64 @@ enum Phase {
 pub enum Wants {
     Read,
     Write,
-    /// The hall's answer, or the client's end.
+    /// The event loop's answer, or the client's end.
     Nothing,
 }
 
 impl Connection {
-    pub fn open(door: Door, now: Moment) -> Connection {
-        Connection { phase: Phase::Reading { door, head: Vec::new() }, deadline: Some(now + PATIENCE) }
+    pub fn open(interface: Interface, now: Moment) -> Connection {
+        Connection { phase: Stage::Reading { interface, head: Vec::new() }, deadline: Some(now + PATIENCE) }
     }
 
     /// One that is answered before it has asked.
-    pub fn refused(answer: &Answer, now: Moment) -> Connection {
-        Connection { phase: Phase::Writing { answer: answer.render(true), sent: 0 }, deadline: Some(now + PATIENCE) }
+    pub fn refused(answer: &Response, now: Moment) -> Connection {
+        Connection { phase: Stage::Writing { answer: answer.render(true), sent: 0 }, deadline: Some(now + PATIENCE) }
     }
 
     pub fn wants(&self) -> Wants {
         match &self.phase {
-            Phase::Reading { .. } | Phase::Lingering { left: 1.. } => Wants::Read,
-            Phase::Writing { .. } => Wants::Write,
-            Phase::Asked { .. } | Phase::Lingering { left: 0 } | Phase::Closed => Wants::Nothing,
+            Stage::Reading { .. } | Stage::Lingering { left: 1.. } => Wants::Read,
+            Stage::Writing { .. } => Wants::Write,
+            Stage::Asked { .. } | Stage::Lingering { left: 0 } | Stage::Closed => Wants::Nothing,
         }
     }
 
-    /// Takes bytes in. An [`Ask`] has to be answered, by [`Connection::answer`] now or after [`Connection::wait`].
+    /// Takes bytes in. An [`Route`] has to be answered, by [`Connection::answer`] now or after [`Connection::wait`].
     #[must_use]
-    pub fn received(&mut self, bytes: &[u8]) -> Option<Ask> {
+    pub fn received(&mut self, bytes: &[u8]) -> Option<Route> {
         match &mut self.phase {
-            Phase::Reading { door, head } => {
+            Stage::Reading { interface, head } => {
                 let room = LONGEST_HEAD.saturating_sub(head.len());
                 head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-                match http::read(*door, head) {
+                match http::read(*interface, head) {
                     Head::Partial => None,
-                    Head::Asks { ask, with_body } => {
-                        self.phase = Phase::Asked { with_body };
-                        Some(ask)
+                    Head::Asks { route, with_body } => {
+                        self.phase = Stage::Asked { with_body };
+                        Some(route)
                     }
                     Head::Refused { answer, with_body } => {
-                        self.phase = Phase::Writing { answer: answer.render(with_body), sent: 0 };
+                        self.phase = Stage::Writing { answer: answer.render(with_body), sent: 0 };
                         None
                     }
                 }
             }
-            Phase::Lingering { left } => {
+            Stage::Lingering { left } => {
                 *left = left.saturating_sub(bytes.len());
                 None
             }
-            Phase::Asked { .. } | Phase::Writing { .. } | Phase::Closed => None,
+            Stage::Asked { .. } | Stage::Writing { .. } | Stage::Closed => None,
         }
     }
 
     /// The client sends nothing more.
     pub fn received_end(&mut self) {
         match &self.phase {
-            Phase::Reading { head, .. } if !head.is_empty() => {
-                let answer = Answer::text(400, "the request ends in its head".to_owned());
-                self.phase = Phase::Writing { answer: answer.render(true), sent: 0 };
+            Stage::Reading { head, .. } if !head.is_empty() => {
+                let answer = Response::text(400, "the request ends in its head".to_owned());
+                self.phase = Stage::Writing { answer: answer.render(true), sent: 0 };
             }
-            Phase::Reading { .. } | Phase::Lingering { .. } => self.close(),
-            Phase::Asked { .. } | Phase::Writing { .. } | Phase::Closed => {}
+            Stage::Reading { .. } | Stage::Lingering { .. } => self.close(),
+            Stage::Asked { .. } | Stage::Writing { .. } | Stage::Closed => {}
         }
     }
 
@@ -117,9 +117,9 @@ impl Connection {
     }
 
     /// Answers what was asked.
-    pub fn answer(&mut self, answer: &Answer, now: Moment) {
-        if let Phase::Asked { with_body } = self.phase {
-            self.phase = Phase::Writing { answer: answer.render(with_body), sent: 0 };
+    pub fn answer(&mut self, answer: &Response, now: Moment) {
+        if let Stage::Asked { with_body } = self.phase {
+            self.phase = Stage::Writing { answer: answer.render(with_body), sent: 0 };
             self.deadline.get_or_insert(now + PATIENCE);
         }
     }
@@ -127,7 +127,7 @@ impl Connection {
     /// What is to go out.
     pub fn unsent(&self) -> &[u8] {
         match &self.phase {
-            Phase::Writing { answer, sent } => answer.get(*sent..).unwrap_or_default(),
+            Stage::Writing { answer, sent } => answer.get(*sent..).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -135,21 +135,21 @@ impl Connection {
     /// So many bytes of it went out. True: that was all of it, and the client is to be told so.
     #[must_use]
     pub fn sent(&mut self, count: usize) -> bool {
-        let Phase::Writing { answer, sent } = &mut self.phase else { return false };
+        let Stage::Writing { answer, sent } = &mut self.phase else { return false };
         *sent = sent.saturating_add(count);
         let done = *sent >= answer.len();
         if done {
-            self.phase = Phase::Lingering { left: DISCARDED };
+            self.phase = Stage::Lingering { left: DISCARDED };
         }
         done
     }
 
     pub fn close(&mut self) {
-        self.phase = Phase::Closed;
+        self.phase = Stage::Closed;
     }
 
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed)
+        matches!(self.phase, Stage::Closed)
     }
 
     /// When it is to be closed, whatever it is at.
@@ -166,8 +166,8 @@ mod tests {
     const REQUEST: &[u8] = b"GET /metrics?x=1 HTTP/1.1\r\nHost: pod:9090\r\nUser-Agent: Prometheus\r\n\r\n";
 
     /// Feeds bytes in pieces of these sizes, over and over, and then the end; gives back what was asked and answered.
-    fn feed(door: Door, bytes: &[u8], sizes: &[usize]) -> (Option<Ask>, Vec<u8>) {
-        let mut connection = Connection::open(door, Moment::ZERO);
+    fn feed(interface: Interface, bytes: &[u8], sizes: &[usize]) -> (Option<Route>, Vec<u8>) {
+        let mut connection = Connection::open(interface, Moment::ZERO);
         let (mut left, mut sizes, mut asked) = (bytes, sizes.iter().cycle(), None);
         while connection.wants() == Wants::Read && !left.is_empty() {
             let (piece, rest) = left.split_at((*sizes.next().unwrap()).clamp(1, left.len()));
@@ -182,10 +182,10 @@ mod tests {
 
     #[test]
     fn an_answer_goes_out_in_any_pieces() {
-        let answer = Answer::text(200, "ready".to_owned());
+        let answer = Response::text(200, "ready".to_owned());
         for size in [1, 7, 1000] {
-            let mut connection = Connection::open(Door::Web, Moment::ZERO);
-            assert_eq!(connection.received(b"GET /readyz HTTP/1.1\r\n\r\n"), Some(Ask::Readyz));
+            let mut connection = Connection::open(Interface::Http, Moment::ZERO);
+            assert_eq!(connection.received(b"GET /readyz HTTP/1.1\r\n\r\n"), Some(Route::Readyz));
             assert_eq!(connection.wants(), Wants::Nothing);
             connection.answer(&answer, Moment::ZERO);
             let mut out = Vec::new();
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_body_is_thrown_away_up_to_a_bound() {
-        let mut connection = Connection::open(Door::Web, Moment::ZERO);
+        let mut connection = Connection::open(Interface::Http, Moment::ZERO);
         assert_eq!(connection.received(b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nbody"), None);
         assert!(connection.unsent().starts_with(b"HTTP/1.1 405 "));
         assert!(connection.sent(connection.unsent().len()));
@@ -222,25 +222,25 @@ mod tests {
 
     #[test]
     fn only_the_outcome_of_a_restart_may_take_longer() {
-        let mut connection = Connection::open(Door::Control, Moment::ZERO);
+        let mut connection = Connection::open(Interface::Control, Moment::ZERO);
         assert_eq!(connection.deadline(), Some(PATIENCE));
-        assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Ask::Restart));
+        assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Route::Restart));
         connection.wait();
         assert!(connection.is_waiting() && connection.deadline().is_none());
-        connection.answer(&Answer::text(200, "restarted".to_owned()), Duration::from_secs(100));
+        connection.answer(&Response::text(200, "restarted".to_owned()), Duration::from_secs(100));
         assert_eq!(connection.deadline(), Some(Duration::from_secs(102)));
     }
 
     #[test]
     fn half_a_request_is_told_so_and_none_is_closed() {
-        assert!(feed(Door::Web, b"GET /li", &[3]).1.starts_with(b"HTTP/1.1 400 "));
-        assert_eq!(feed(Door::Web, b"", &[1]), (None, Vec::new()));
+        assert!(feed(Interface::Http, b"GET /li", &[3]).1.starts_with(b"HTTP/1.1 400 "));
+        assert_eq!(feed(Interface::Http, b"", &[1]), (None, Vec::new()));
     }
 
     proptest! {
         #[test]
         fn any_split_is_the_same_request(sizes in proptest::collection::vec(1usize..40, 1..20)) {
-            prop_assert_eq!(feed(Door::Web, REQUEST, &sizes), (Some(Ask::Metrics), Vec::new()));
+            prop_assert_eq!(feed(Interface::Http, REQUEST, &sizes), (Some(Route::Metrics), Vec::new()));
         }
 
         #[test]
@@ -250,15 +250,15 @@ mod tests {
             sizes in proptest::collection::vec(1usize..40, 1..20),
         ) {
             let bytes = [start.as_bytes(), &rest].concat();
-            let (asked, answered) = feed(Door::Control, &bytes, &sizes);
+            let (asked, answered) = feed(Interface::Control, &bytes, &sizes);
             prop_assert!(asked.is_some() || answered.starts_with(b"HTTP/1.1 "));
-            prop_assert_eq!(feed(Door::Control, &bytes, &[bytes.len()]), (asked, answered));
+            prop_assert_eq!(feed(Interface::Control, &bytes, &[bytes.len()]), (asked, answered));
         }
 
         #[test]
         fn a_head_is_bounded(sizes in proptest::collection::vec(1usize..9000, 1..20)) {
             let endless = [b"GET /livez HTTP/1.1\r\nCookie: ".as_slice(), &[b'a'; 20_000]].concat();
-            let (asked, answered) = feed(Door::Web, &endless, &sizes);
+            let (asked, answered) = feed(Interface::Http, &endless, &sizes);
             prop_assert!(asked.is_none() && answered.starts_with(b"HTTP/1.1 431 "));
         }
     }

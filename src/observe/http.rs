@@ -10,16 +10,16 @@ const MOST_HEADERS: usize = 64;
 
 /// Where a request came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Door {
+pub enum Interface {
     /// The abstract unix socket: trusted peers only.
     Control,
     /// `--http`: anybody, so nothing that changes anything.
-    Web,
+    Http,
 }
 
 /// What a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ask {
+pub enum Route {
     Livez,
     Readyz,
     Metrics,
@@ -28,10 +28,11 @@ pub enum Ask {
     Restart,
 }
 
-const READING: [(&str, Ask); 4] = [("/livez", Ask::Livez), ("/readyz", Ask::Readyz), ("/metrics", Ask::Metrics), ("/status", Ask::Status)];
-/// The status for people, on the control door.
+const READING: [(&str, Route); 4] =
+    [("/livez", Route::Livez), ("/readyz", Route::Readyz), ("/metrics", Route::Metrics), ("/status", Route::Status)];
+/// The status for people, on the control socket.
 pub const STATUS_TEXT: &str = "/status.txt";
-/// POST, on the control door.
+/// POST, on the control socket.
 pub const RESTART: &str = "/restart";
 
 /// What the bytes of a head come to.
@@ -40,14 +41,14 @@ pub enum Head {
     /// More bytes are needed.
     Partial,
     /// The answer to HEAD goes out without its body.
-    Asks { ask: Ask, with_body: bool },
+    Asks { route: Route, with_body: bool },
     /// It is answered without asking anybody.
-    Refused { answer: Answer, with_body: bool },
+    Refused { answer: Response, with_body: bool },
 }
 
 /// An answer, before it is bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub content_type: &'static str,
     /// With 405: the methods that would do.
@@ -55,28 +56,28 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     /// One or more lines; the last needs no line's end.
-    pub fn text(status: u16, line: String) -> Answer {
-        Answer { status, content_type: "text/plain; charset=utf-8", allow: None, body: line + "\n" }
+    pub fn text(status: u16, line: String) -> Response {
+        Response { status, content_type: "text/plain; charset=utf-8", allow: None, body: line + "\n" }
     }
 
-    pub fn json(object: String) -> Answer {
-        Answer { status: 200, content_type: "application/json", allow: None, body: object + "\n" }
+    pub fn json(object: String) -> Response {
+        Response { status: 200, content_type: "application/json", allow: None, body: object + "\n" }
     }
 
-    pub fn metrics(page: String) -> Answer {
-        Answer { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", allow: None, body: page }
+    pub fn metrics(page: String) -> Response {
+        Response { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", allow: None, body: page }
     }
 
-    /// To whoever the control door does not serve.
-    pub fn forbidden() -> Answer {
-        Answer::text(403, "only root and restartinit's own user are answered here".to_owned())
+    /// To whoever the control socket does not serve.
+    pub fn forbidden() -> Response {
+        Response::text(403, "only root and restartinit's own user are answered here".to_owned())
     }
 
     /// Every answer is the last of its connection.
     pub fn render(&self, with_body: bool) -> Vec<u8> {
-        let Answer { status, content_type, allow, body } = self;
+        let Response { status, content_type, allow, body } = self;
         let allow = allow.map_or(String::new(), |methods| format!("Allow: {methods}\r\n"));
         let reason = reason_phrase(*status);
         let length = body.len();
@@ -106,13 +107,13 @@ fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Reads a head from the beginning of a connection's bytes. Only the first [`LONGEST_HEAD`] bytes count.
-pub fn read(door: Door, bytes: &[u8]) -> Head {
+pub fn read(interface: Interface, bytes: &[u8]) -> Head {
     let head = bytes.get(..LONGEST_HEAD).unwrap_or(bytes);
-    let refused = |status, line: &str| Head::Refused { answer: Answer::text(status, line.to_owned()), with_body: true };
+    let refused = |status, line: &str| Head::Refused { answer: Response::text(status, line.to_owned()), with_body: true };
     let mut headers = [EMPTY_HEADER; MOST_HEADERS];
     let mut request = Request::new(&mut headers);
     match request.parse(head) {
-        Ok(Status::Complete(_)) => route(door, request.method.unwrap_or_default(), request.path.unwrap_or_default()),
+        Ok(Status::Complete(_)) => route(interface, request.method.unwrap_or_default(), request.path.unwrap_or_default()),
         Ok(Status::Partial) if head.len() < LONGEST_HEAD => Head::Partial,
         Ok(Status::Partial) => refused(431, "the head of the request is longer than 8 KiB"),
         Err(Error::TooManyHeaders) => refused(431, "the request has more than 64 header fields"),
@@ -127,25 +128,25 @@ fn names_http(head: &[u8]) -> bool {
     line.split(|byte| *byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
-fn route(door: Door, method: &str, target: &str) -> Head {
+fn route(interface: Interface, method: &str, target: &str) -> Head {
     let with_body = method != "HEAD";
     let path = path(target);
-    let control = door == Door::Control;
-    let reading = READING.iter().find(|(known, _)| *known == path).map(|(_, ask)| *ask);
-    let reading = reading.or((control && path == STATUS_TEXT).then_some(Ask::StatusText));
-    let changing = (control && path == RESTART).then_some(Ask::Restart);
+    let control = interface == Interface::Control;
+    let reading = READING.iter().find(|(known, _)| *known == path).map(|(_, route)| *route);
+    let reading = reading.or((control && path == STATUS_TEXT).then_some(Route::StatusText));
+    let changing = (control && path == RESTART).then_some(Route::Restart);
     let wrong_method = |methods: &'static str| {
-        let answer = Answer::text(405, format!("{path} takes {methods}"));
-        Head::Refused { answer: Answer { allow: Some(methods), ..answer }, with_body }
+        let answer = Response::text(405, format!("{path} takes {methods}"));
+        Head::Refused { answer: Response { allow: Some(methods), ..answer }, with_body }
     };
     match (reading, changing, method) {
-        (Some(ask), _, "GET" | "HEAD") | (None, Some(ask), "POST") => Head::Asks { ask, with_body },
+        (Some(route), _, "GET" | "HEAD") | (None, Some(route), "POST") => Head::Asks { route, with_body },
         (Some(_), _, _) => wrong_method("GET, HEAD"),
         (None, Some(_), _) => wrong_method("POST"),
         (None, None, _) => {
             let paths: Vec<&str> =
                 READING.iter().map(|(path, _)| *path).chain([STATUS_TEXT, RESTART].into_iter().filter(|_| control)).collect();
-            Head::Refused { answer: Answer::text(404, format!("not found; there are: {}", paths.join(" "))), with_body }
+            Head::Refused { answer: Response::text(404, format!("not found; there are: {}", paths.join(" "))), with_body }
         }
     }
 }
@@ -177,42 +178,42 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn status(door: Door, bytes: &str) -> u16 {
-        match read(door, bytes.as_bytes()) {
+    fn status(interface: Interface, bytes: &str) -> u16 {
+        match read(interface, bytes.as_bytes()) {
             Head::Refused { answer, .. } => answer.status,
             other => panic!("{bytes:?}: {other:?}"),
         }
     }
 
-    fn asks(door: Door, bytes: &str) -> (Ask, bool) {
-        match read(door, bytes.as_bytes()) {
-            Head::Asks { ask, with_body } => (ask, with_body),
+    fn asks(interface: Interface, bytes: &str) -> (Route, bool) {
+        match read(interface, bytes.as_bytes()) {
+            Head::Asks { route, with_body } => (route, with_body),
             other => panic!("{bytes:?}: {other:?}"),
         }
     }
 
     #[test]
     fn what_is_read_is_read_on_both_doors() {
-        for door in [Door::Web, Door::Control] {
-            for (path, ask) in READING {
-                assert_eq!(asks(door, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")), (ask, true));
-                assert_eq!(asks(door, &format!("HEAD {path}?a=b HTTP/1.0\r\n\r\n")), (ask, false));
-                assert_eq!(status(door, &format!("POST {path} HTTP/1.1\r\n\r\n")), 405);
+        for interface in [Interface::Http, Interface::Control] {
+            for (path, route) in READING {
+                assert_eq!(asks(interface, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")), (route, true));
+                assert_eq!(asks(interface, &format!("HEAD {path}?a=b HTTP/1.0\r\n\r\n")), (route, false));
+                assert_eq!(status(interface, &format!("POST {path} HTTP/1.1\r\n\r\n")), 405);
             }
         }
-        assert_eq!(asks(Door::Web, "GET http://host:1/livez HTTP/1.1\r\n\r\n"), (Ask::Livez, true));
-        assert_eq!(asks(Door::Web, "GET /livez HTTP/1.1\n\n"), (Ask::Livez, true));
+        assert_eq!(asks(Interface::Http, "GET http://host:1/livez HTTP/1.1\r\n\r\n"), (Route::Livez, true));
+        assert_eq!(asks(Interface::Http, "GET /livez HTTP/1.1\n\n"), (Route::Livez, true));
     }
 
     #[test]
     fn a_restart_can_only_be_posted_to_the_control_door() {
-        assert_eq!(asks(Door::Control, "POST /restart HTTP/1.1\r\n\r\n"), (Ask::Restart, true));
+        assert_eq!(asks(Interface::Control, "POST /restart HTTP/1.1\r\n\r\n"), (Route::Restart, true));
         for method in ["GET", "HEAD", "PUT", "DELETE"] {
-            assert_eq!(status(Door::Control, &format!("{method} /restart HTTP/1.1\r\n\r\n")), 405);
+            assert_eq!(status(Interface::Control, &format!("{method} /restart HTTP/1.1\r\n\r\n")), 405);
         }
         for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS"] {
             for target in ["/restart", "http://x/restart", "/restart?x", "//restart", "/livez/../restart", "/%72estart", "/status.txt"] {
-                assert_eq!(status(Door::Web, &format!("{method} {target} HTTP/1.1\r\n\r\n")), 404, "{method} {target}");
+                assert_eq!(status(Interface::Http, &format!("{method} {target} HTTP/1.1\r\n\r\n")), 404, "{method} {target}");
             }
         }
     }
@@ -230,18 +231,18 @@ mod tests {
             ("\u{16}\u{3}\u{1}\u{2}", 400),
             ("GET /livez HTTP/1.1\r\nno colon\r\n\r\n", 400),
         ] {
-            assert_eq!(status(Door::Web, bytes), expected, "{bytes:?}");
+            assert_eq!(status(Interface::Http, bytes), expected, "{bytes:?}");
         }
-        assert_eq!(status(Door::Web, &format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))), 431);
-        assert_eq!(status(Door::Web, &format!("GET /{}", "a".repeat(LONGEST_HEAD))), 431);
-        assert_eq!(asks(Door::Web, &format!("GET /livez HTTP/1.1\r\nCookie: {}\r\n\r\n", "a".repeat(8000))).0, Ask::Livez);
+        assert_eq!(status(Interface::Http, &format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))), 431);
+        assert_eq!(status(Interface::Http, &format!("GET /{}", "a".repeat(LONGEST_HEAD))), 431);
+        assert_eq!(asks(Interface::Http, &format!("GET /livez HTTP/1.1\r\nCookie: {}\r\n\r\n", "a".repeat(8000))).0, Route::Livez);
     }
 
     #[test]
     fn a_refusal_says_what_there_is() {
-        let Head::Refused { answer, .. } = read(Door::Web, b"GET / HTTP/1.1\r\n\r\n") else { panic!() };
+        let Head::Refused { answer, .. } = read(Interface::Http, b"GET / HTTP/1.1\r\n\r\n") else { panic!() };
         assert_eq!(answer.body, "not found; there are: /livez /readyz /metrics /status\n");
-        let Head::Refused { answer, with_body } = read(Door::Control, b"HEAD /restart HTTP/1.1\r\n\r\n") else { panic!() };
+        let Head::Refused { answer, with_body } = read(Interface::Control, b"HEAD /restart HTTP/1.1\r\n\r\n") else { panic!() };
         assert_eq!(answer.allow, Some("POST"));
         let bytes = String::from_utf8(answer.render(with_body)).unwrap();
         assert!(bytes.starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: POST\r\n") && bytes.ends_with("close\r\n\r\n"), "{bytes}");
@@ -249,16 +250,16 @@ mod tests {
 
     #[test]
     fn a_verb_reads_back_what_is_answered() {
-        let bytes = Answer::text(503, "not ready: caf\u{e9}".to_owned()).render(true);
+        let bytes = Response::text(503, "not ready: caf\u{e9}".to_owned()).render(true);
         assert_eq!(read_answer(&bytes), Some((503, "not ready: caf\u{e9}\n")));
         (0..bytes.len()).for_each(|cut| assert_eq!(read_answer(&bytes[..cut]), None));
-        assert_eq!(asks(Door::Control, &String::from_utf8(request("POST", RESTART)).unwrap()), (Ask::Restart, true));
+        assert_eq!(asks(Interface::Control, &String::from_utf8(request("POST", RESTART)).unwrap()), (Route::Restart, true));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_fall_over(bytes in proptest::collection::vec(any::<u8>(), 0..9000)) {
-            let _ = (read(Door::Web, &bytes), read_answer(&bytes));
+            let _ = (read(Interface::Http, &bytes), read_answer(&bytes));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::snapshot::Snapshot;
 /// All metrics.
 pub fn page(snapshot: &Snapshot) -> String {
     let Snapshot { counters, memory, event_loop, .. } = snapshot;
-    let active = snapshot.active();
+    let active = snapshot.view.active();
     let mut page = Page(String::with_capacity(4096));
 
     page.family("restartinit_info", "gauge", "The version of restartinit that is running.");
@@ -19,21 +19,21 @@ pub fn page(snapshot: &Snapshot) -> String {
     );
 
     page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
-    for (reason, count) in &snapshot.restarts_total {
+    for (reason, count) in &snapshot.view.restarts_total {
         page.sample("restartinit_restarts_total", &format!("{{reason=\"{reason}\"}}"), (*count).into());
     }
-    page.gauge("restartinit_restarts_allowed", "Crash restarts allowed inside the window.", snapshot.restarts_allowed);
+    page.gauge("restartinit_restarts_allowed", "Crash restarts allowed inside the window.", snapshot.view.restarts_allowed);
     page.gauge(
         "restartinit_restarts_remaining",
         "Crash restarts left inside the window before the hand-over.",
-        snapshot.restarts_remaining(),
+        snapshot.view.restarts_remaining(),
     );
-    let window = snapshot.restart_window.as_secs_f64();
+    let window = snapshot.view.restart_window.as_secs_f64();
     page.gauge("restartinit_restart_window_seconds", "The restart window; 0 is the whole life of the container.", window);
     page.gauge(
         "restartinit_generation",
         "The generation that serves, from 1; between two, the latest.",
-        active.map_or(snapshot.latest_generation, |active| active.number),
+        active.map_or(snapshot.view.latest_generation, |active| active.number),
     );
 
     page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
@@ -111,7 +111,7 @@ mod tests {
     fn promtool_has_nothing_to_say() {
         let mut snapshot = Snapshot::example();
         promtool_accepts(&page(&snapshot));
-        snapshot.generations.clear();
+        snapshot.view.generations.clear();
         (snapshot.memory, snapshot.event_loop) = (Default::default(), None);
         promtool_accepts(&page(&snapshot));
     }
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn what_is_not_known_has_no_series() {
         let mut snapshot = Snapshot::example();
-        snapshot.generations.clear();
+        snapshot.view.generations.clear();
         (snapshot.memory, snapshot.event_loop) = (Default::default(), None);
         let page = page(&snapshot);
         for name in ["child_start_time", "_memory_", "event_loop", "cgroup"] {

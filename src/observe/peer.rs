@@ -1,4 +1,4 @@
-//! Who may use the control door, and whom its users may trust. Pure: the kernel's credentials come in as arguments.
+//! Who may use the control socket, and whom its users may trust. Pure: the kernel's credentials come in as arguments.
 
 /// The other end of a unix socket, as the kernel vouches for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,10 @@
-//! Everything that an observer may see, as plain data that the hall fills in. No argument of the command and nothing of its environment
+//! Everything that an observer may see, as plain data that the event loop fills in. No argument of the command and nothing of its environment
 //! is ever in here: both hold secrets.
 
 use std::time::Duration;
 
-use crate::supervisor::report::LastExit;
-use crate::supervisor::time::Moment;
+use crate::supervisor::view::View;
+use crate::time::Moment;
 
 /// restartinit at one moment.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,90 +18,13 @@ pub struct Snapshot {
     pub now: Moment,
     /// The wall clock when `now` was zero, in seconds since 1970.
     pub started_unix_seconds: f64,
-    pub state: State,
-    /// Whether traffic is welcome: `/readyz`.
-    pub ready: bool,
-    /// One phrase for people, while it is not.
-    pub not_ready: Option<String>,
-    /// All that run, in the order of their numbers.
-    pub generations: Vec<GenerationView>,
-    pub latest_generation: u32,
-    pub restarts_used: u32,
-    pub restarts_allowed: u32,
-    /// Zero: restarts are counted over the whole life.
-    pub restart_window: Duration,
-    /// The wait before the next restart, while there is one.
-    pub next_restart_in: Option<Duration>,
-    /// The latest first.
-    pub last_exits: Vec<LastExit>,
-    /// The pid of a command that restartinit may not signal.
-    pub cannot_signal: Option<i32>,
+    pub view: View,
     /// How many leftovers it may not signal, and leaves alone.
     pub leftovers_left: usize,
-    /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
-    pub restarts_total: Vec<(&'static str, u64)>,
     pub counters: Counters,
-    pub memory: Memory,
+    pub memory: MemoryView,
     /// `None`: no watchdog measures it.
     pub event_loop: Option<EventLoop>,
-}
-
-/// What restartinit is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    Running,
-    /// The command has ended; its restart waits for the backoff.
-    Waiting,
-    /// A planned restart is under way.
-    Restarting,
-    Draining,
-    Stopping,
-}
-
-impl State {
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Running => "running",
-            State::Waiting => "waiting",
-            State::Restarting => "restarting",
-            State::Draining => "draining",
-            State::Stopping => "stopping",
-        }
-    }
-}
-
-/// What a generation is there for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// It serves.
-    Active,
-    /// It is to take over from the active one as soon as it is ready.
-    Successor,
-    /// It waits for a crash of the active one.
-    Standby,
-    /// Its successor serves; it ends in peace.
-    Retiring,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::Active => "active",
-            Role::Successor => "successor",
-            Role::Standby => "standby",
-            Role::Retiring => "retiring",
-        }
-    }
-}
-
-/// One running generation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GenerationView {
-    pub number: u32,
-    pub pid: i32,
-    pub role: Role,
-    pub started: Moment,
-    pub ready: bool,
 }
 
 /// What only ever rises.
@@ -115,7 +38,7 @@ pub struct Counters {
 
 /// In bytes.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Memory {
+pub struct MemoryView {
     /// Of the active generation's process.
     pub resident: Option<u64>,
     pub limit: Option<MemoryLimit>,
@@ -141,18 +64,6 @@ pub struct EventLoop {
 }
 
 impl Snapshot {
-    pub fn active(&self) -> Option<&GenerationView> {
-        self.generations.iter().find(|generation| generation.role == Role::Active)
-    }
-
-    pub fn restarts_remaining(&self) -> u32 {
-        self.restarts_allowed.saturating_sub(self.restarts_used)
-    }
-
-    pub fn why_not_ready(&self) -> Option<&str> {
-        (!self.ready).then(|| self.not_ready.as_deref().unwrap_or("no reason is known"))
-    }
-
     /// A moment on the wall clock, in seconds since 1970, to the millisecond.
     pub fn unix_seconds(&self, moment: Moment) -> f64 {
         let seconds = ((self.started_unix_seconds + moment.as_secs_f64()) * 1000.0).round() / 1000.0;
@@ -170,8 +81,8 @@ pub fn command_name(command: &str) -> String {
 mod tests {
     use super::*;
     use crate::signal::Signal;
-    use crate::supervisor::exit::{Exit, Reason};
-    use crate::supervisor::report::Run;
+    use crate::supervisor::exit::{Exit, LastExit, Reason, Run};
+    use crate::supervisor::view::{GenerationRole, GenerationView, State};
 
     impl Snapshot {
         /// A server an hour after its container's start, with two crashes behind it.
@@ -187,21 +98,33 @@ mod tests {
                 pid: 1,
                 now: second(3600),
                 started_unix_seconds: 1_764_000_000.25,
-                state: State::Running,
-                ready: true,
-                not_ready: None,
-                generations: vec![GenerationView { number: 3, pid: 31, role: Role::Active, started: second(3003), ready: true }],
-                latest_generation: 3,
-                restarts_used: 1,
-                restarts_allowed: 5,
-                restart_window: second(60),
-                next_restart_in: None,
-                last_exits: vec![LastExit { run: oom, ended: second(3003) }, LastExit { run: crash, ended: Duration::from_millis(3200) }],
-                cannot_signal: None,
+                view: View {
+                    state: State::Running,
+                    ready: true,
+                    not_ready: None,
+                    generations: vec![GenerationView {
+                        number: 3,
+                        pid: 31,
+                        role: GenerationRole::Active,
+                        started: second(3003),
+                        ready: true,
+                    }],
+                    latest_generation: 3,
+                    restarts_used: 1,
+                    restarts_allowed: 5,
+                    restart_window: second(60),
+                    next_restart_in: None,
+                    last_exits: vec![
+                        LastExit { run: oom, ended: second(3003) },
+                        LastExit { run: crash, ended: Duration::from_millis(3200) },
+                    ],
+                    cannot_signal: None,
+                    restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],
+                    spawn_failures: 0,
+                },
                 leftovers_left: 0,
-                restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],
                 counters: Counters { orphans_reaped: 4, ..Counters::default() },
-                memory: Memory {
+                memory: MemoryView {
                     resident: Some(222_744_576),
                     limit: Some(MemoryLimit { bytes: Some(429_496_729), shown: "80%".to_owned() }),
                     cgroup_working_set: Some(230_000_000),

@@ -4,37 +4,39 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::snapshot::{GenerationView, Snapshot};
-use crate::supervisor::report::{LastExit, json_object, run_fields, seconds};
-use crate::supervisor::time::{Moment, human};
+use super::snapshot::Snapshot;
+use crate::supervisor::exit::LastExit;
+use crate::supervisor::report::{json_object, run_fields, seconds};
+use crate::supervisor::view::{GenerationView, View};
+use crate::time::{Moment, human};
 
 /// For somebody who was just woken up: what runs, whether it is well, what went wrong before.
 pub fn text(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     lines.push(("command", running(snapshot)));
-    lines.push(("ready", snapshot.why_not_ready().map_or("yes".to_owned(), |why| format!("no: {why}"))));
+    lines.push(("ready", snapshot.view.why_not_ready().map_or("yes".to_owned(), |why| format!("no: {why}"))));
     lines.push(("restarts", restarts(snapshot)));
     let names = std::iter::once("last exits").chain(std::iter::repeat(""));
-    lines.extend(names.zip(snapshot.last_exits.iter().map(|exit| last_exit(snapshot, exit))));
-    if snapshot.last_exits.is_empty() {
+    lines.extend(names.zip(snapshot.view.last_exits.iter().map(|exit| last_exit(snapshot, exit))));
+    if snapshot.view.last_exits.is_empty() {
         lines.push(("last exits", "none".to_owned()));
     }
     lines.extend(out_of_reach(snapshot).map(|what| ("signals", what)));
     lines.extend(memory(snapshot).map(|memory| ("memory", memory)));
     lines.extend(snapshot.event_loop.map(|lag| ("event loop", format!("lag {}, at most {}", human(lag.last), human(lag.largest)))));
-    let Snapshot { version, pid, state, now, .. } = snapshot;
+    let Snapshot { version, pid, now, view: View { state, .. }, .. } = snapshot;
     lines.push(("restartinit", format!("{version} (pid {pid}), {}, up {}", state.name(), human(*now))));
     lines.iter().map(|(name, what)| format!("{name:<12} {what}\n")).collect()
 }
 
 fn running(snapshot: &Snapshot) -> String {
-    let Snapshot { command, latest_generation, .. } = snapshot;
+    let Snapshot { command, view: View { latest_generation, .. }, .. } = snapshot;
     let part = |generation: &GenerationView| {
         let GenerationView { number, pid, role, started, .. } = generation;
         let uptime = human(snapshot.now.saturating_sub(*started));
         format!("generation {number} (pid {pid}) {}, up {uptime}, since {}", role.name(), rfc3339(snapshot, *started))
     };
-    let parts: Vec<String> = snapshot.generations.iter().map(part).collect();
+    let parts: Vec<String> = snapshot.view.generations.iter().map(part).collect();
     match parts.is_empty() {
         true => format!("{command}: not running, generation {latest_generation} was the last"),
         false => format!("{command}: {}", parts.join("; ")),
@@ -42,10 +44,10 @@ fn running(snapshot: &Snapshot) -> String {
 }
 
 fn restarts(snapshot: &Snapshot) -> String {
-    let Snapshot { restarts_used, restarts_allowed, restart_window, .. } = snapshot;
+    let View { restarts_used, restarts_allowed, restart_window, .. } = &snapshot.view;
     let window = if restart_window.is_zero() { "in its life".to_owned() } else { format!("within {}", human(*restart_window)) };
-    let next = snapshot.next_restart_in.map_or(String::new(), |wait| format!("; the next in {}", human(wait)));
-    let counted = snapshot.restarts_total.iter().filter(|(_, count)| *count > 0);
+    let next = snapshot.view.next_restart_in.map_or(String::new(), |wait| format!("; the next in {}", human(wait)));
+    let counted = snapshot.view.restarts_total.iter().filter(|(_, count)| *count > 0);
     let so_far: Vec<String> = counted.map(|(reason, count)| format!("{count} {reason}")).collect();
     let so_far = if so_far.is_empty() { String::new() } else { format!("; so far {}", so_far.join(", ")) };
     format!("{restarts_used} of {restarts_allowed} used {window}{next}{so_far}")
@@ -57,7 +59,7 @@ fn last_exit(snapshot: &Snapshot, exit: &LastExit) -> String {
 
 /// What restartinit may not signal.
 fn out_of_reach(snapshot: &Snapshot) -> Option<String> {
-    let command = snapshot.cannot_signal.map(|pid| format!("the command (pid {pid})"));
+    let command = snapshot.view.cannot_signal.map(|pid| format!("the command (pid {pid})"));
     let leftovers = match snapshot.leftovers_left {
         0 => None,
         1 => Some("1 leftover".to_owned()),
@@ -102,21 +104,24 @@ pub fn human_bytes(bytes: u64) -> String {
 /// One object. `pid`, `generation`, `started` and `uptime_seconds` are those of the active generation, as in the log; restartinit's own
 /// are under `init`. What is not known is null.
 pub fn json(snapshot: &Snapshot) -> String {
-    let active = snapshot.active();
+    let active = snapshot.view.active();
     let uptime = |generation: &GenerationView| seconds(snapshot.now.saturating_sub(generation.started));
     let fields = [
         ("command", snapshot.command.as_str().into()),
         ("pid", active.map(|generation| generation.pid).into()),
-        ("generation", active.map_or(snapshot.latest_generation, |generation| generation.number).into()),
+        ("generation", active.map_or(snapshot.view.latest_generation, |generation| generation.number).into()),
         ("started", active.map(|generation| rfc3339(snapshot, generation.started)).into()),
         ("uptime_seconds", active.map_or(Value::Null, uptime)),
-        ("state", snapshot.state.name().into()),
-        ("ready", snapshot.ready.into()),
-        ("not_ready", snapshot.why_not_ready().into()),
+        ("state", snapshot.view.state.name().into()),
+        ("ready", snapshot.view.ready.into()),
+        ("not_ready", snapshot.view.why_not_ready().into()),
         ("restarts", restarts_json(snapshot)),
-        ("last_exits", snapshot.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
-        ("generations", snapshot.generations.iter().map(|generation| generation_json(snapshot, generation)).collect::<Vec<_>>().into()),
-        ("cannot_signal", snapshot.cannot_signal.into()),
+        ("last_exits", snapshot.view.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
+        (
+            "generations",
+            snapshot.view.generations.iter().map(|generation| generation_json(snapshot, generation)).collect::<Vec<_>>().into(),
+        ),
+        ("cannot_signal", snapshot.view.cannot_signal.into()),
         ("leftovers_left", snapshot.leftovers_left.into()),
         ("memory", memory_json(snapshot)),
         ("event_loop", snapshot.event_loop.map_or(Value::Null, |lag| event_loop_json(lag.last, lag.largest))),
@@ -135,13 +140,13 @@ pub fn json(snapshot: &Snapshot) -> String {
 }
 
 fn restarts_json(snapshot: &Snapshot) -> Value {
-    let total = snapshot.restarts_total.iter().map(|(reason, count)| (*reason, (*count).into()));
+    let total = snapshot.view.restarts_total.iter().map(|(reason, count)| (*reason, (*count).into()));
     object([
-        ("used", snapshot.restarts_used.into()),
-        ("allowed", snapshot.restarts_allowed.into()),
-        ("remaining", snapshot.restarts_remaining().into()),
-        ("window_seconds", seconds(snapshot.restart_window)),
-        ("wait_seconds", snapshot.next_restart_in.map_or(Value::Null, seconds)),
+        ("used", snapshot.view.restarts_used.into()),
+        ("allowed", snapshot.view.restarts_allowed.into()),
+        ("remaining", snapshot.view.restarts_remaining().into()),
+        ("window_seconds", seconds(snapshot.view.restart_window)),
+        ("wait_seconds", snapshot.view.next_restart_in.map_or(Value::Null, seconds)),
         ("total", object(total)),
     ])
 }
@@ -204,7 +209,7 @@ fn rfc3339(snapshot: &Snapshot, moment: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::snapshot::State;
+    use crate::supervisor::view::State;
 
     #[test]
     fn people_read_it_at_night() {
@@ -224,11 +229,11 @@ restartinit  0.1.0 (pid 1), running, up 1 h
     #[test]
     fn people_read_that_it_is_down() {
         let mut snapshot = Snapshot::example();
-        snapshot.generations.clear();
-        snapshot.state = State::Waiting;
-        (snapshot.ready, snapshot.not_ready) = (false, Some("waiting to restart".to_owned()));
-        (snapshot.next_restart_in, snapshot.restart_window) = (Some(Duration::from_millis(400)), Duration::ZERO);
-        snapshot.last_exits.clear();
+        snapshot.view.generations.clear();
+        snapshot.view.state = State::Waiting;
+        (snapshot.view.ready, snapshot.view.not_ready) = (false, Some("waiting to restart".to_owned()));
+        (snapshot.view.next_restart_in, snapshot.view.restart_window) = (Some(Duration::from_millis(400)), Duration::ZERO);
+        snapshot.view.last_exits.clear();
         (snapshot.memory, snapshot.event_loop) = (Default::default(), None);
         let text = text(&snapshot);
         for line in [
@@ -258,7 +263,7 @@ restartinit  0.1.0 (pid 1), running, up 1 h
         assert_eq!(status["event_loop"]["lag_max_seconds"], 0.041);
         assert_eq!((&status["init"]["pid"], &status["init"]["uptime_seconds"]), (&1.into(), &3600.0.into()));
         let mut down = Snapshot::example();
-        down.generations.clear();
+        down.view.generations.clear();
         let down: Value = serde_json::from_str(&json(&down)).unwrap();
         assert_eq!((&down["pid"], &down["uptime_seconds"], &down["generation"]), (&Value::Null, &Value::Null, &3.into()));
     }

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use super::exit::{Exit, Reason};
-use super::leftovers::{Found, Order};
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
-use super::time::Moment;
+use super::sweep::{Found, Order};
 use crate::signal::{Signal, SignalSet};
+use crate::time::Moment;
 
 /// Something that happened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -27,7 +27,7 @@ pub enum Event {
     /// The answer to [`Action::EndLeftovers`]; `None`: it cannot be told now.
     Leftovers { generation: u32, found: Option<Found> },
     /// A command was heard of on its Node channel.
-    Channel { pid: i32, news: News },
+    Channel { pid: i32, event: ChannelEvent },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
@@ -46,7 +46,7 @@ pub enum Event {
 
 /// What a command's Node channel tells of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum News {
+pub enum ChannelEvent {
     /// It runs Node, and its event loop has turned.
     Answered,
     /// The app said that it is ready.
@@ -64,7 +64,7 @@ pub enum News {
     /// The channel is closed.
     Gone,
     /// What was to be said on it could not be.
-    Unsaid,
+    NotSent,
 }
 
 /// Something to be done.
@@ -73,7 +73,7 @@ pub enum Action {
     /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
     Spawn {
         generation: u32,
-        role: Role,
+        role: StartRole,
         last_exit: Option<Exit>,
     },
     /// Send a signal to a command, or to its whole process group; answered by [`Event::SignalRefused`] where that is so.
@@ -99,10 +99,10 @@ pub enum Action {
         generation: u32,
         pid: i32,
     },
-    /// Send a message on a command's Node channel; [`News::Unsaid`] answers if it cannot be sent.
-    Say {
+    /// Send a message on a command's Node channel; [`ChannelEvent::NotSent`] answers if it cannot be sent.
+    Request {
         pid: i32,
-        word: Word,
+        request: AppRequest,
     },
     /// Give a standby the ports that it asks for.
     Promote {
@@ -130,7 +130,7 @@ pub enum Action {
 
 /// A message to a Node app.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Word {
+pub enum AppRequest {
     /// pm2's message `shutdown`.
     Shutdown,
     /// Node's own: stop accepting, finish what is in flight, let go of the channel.
@@ -139,18 +139,18 @@ pub enum Word {
 
 /// What a generation is started as.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
+pub enum StartRole {
     Active,
     /// Booted, and waiting to be needed.
     Standby,
 }
 
-impl Role {
+impl StartRole {
     /// The value of `RESTARTINIT_ROLE`.
     pub fn name(self) -> &'static str {
         match self {
-            Role::Active => "active",
-            Role::Standby => "standby",
+            StartRole::Active => "active",
+            StartRole::Standby => "standby",
         }
     }
 }

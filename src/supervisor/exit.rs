@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::time::human;
 use crate::signal::Signal;
+use crate::time::{Moment, human};
 
 /// The exit code of a usage or configuration error.
 pub const USAGE: u8 = 125;
@@ -90,6 +90,23 @@ impl Reason {
             Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
         }
     }
+}
+
+/// One finished run of the command.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Run {
+    pub generation: u32,
+    pub pid: i32,
+    pub exit: Exit,
+    pub reason: Option<Reason>,
+    pub uptime: Duration,
+}
+
+/// A finished run, and when it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LastExit {
+    pub run: Run,
+    pub ended: Moment,
 }
 
 /// How many restarts there were, by what led to them.

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use super::exit::Reason;
-use super::leftovers::Sweep;
-use super::report::Run;
-use super::time::Moment;
+use super::exit::{Reason, Run};
+use super::sweep::Sweep;
 use crate::signal::Signal;
+use crate::time::Moment;
 
 /// A run of the command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -17,7 +16,7 @@ pub struct Generation {
     pub started: Moment,
     pub duty: Duty,
     pub port: Port,
-    pub channel: Channel,
+    pub channel: ChannelState,
     /// The app said `ready`.
     pub said_ready: bool,
     /// When it is killed unless it is ready by then.
@@ -69,7 +68,7 @@ pub enum Port {
 
 /// What is known of a generation's Node channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Channel {
+pub enum ChannelState {
     /// There is none, or it is closed.
     None,
     /// Nobody has answered on it.

@@ -7,8 +7,8 @@ use super::Supervisor;
 use super::event::{Action, Actions, Phase};
 use super::generation::Generation;
 use super::report::Report;
-use super::time::Moment;
 use crate::signal::{Signal, SignalSet};
+use crate::time::Moment;
 
 /// The signals that are held, and when the command is next looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The state machine without a process: launchers in front of the app, which die of the stop and leave it behind.
 
 use super::exit::Exit;
-use super::leftovers::Found;
+use super::sweep::Found;
 use super::tests::{Bench, TERM, TICK, killed_by, ms, signal};
 use super::*;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::Reason;
-use super::time::Moment;
+use crate::time::Moment;
 
 /// When the limit is next seen to. It comes with each look, since it may be changed meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -1,26 +1,24 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+mod crash;
 pub mod event;
 pub mod exit;
-mod exits;
-pub mod flood;
 pub mod generation;
 mod held_signals;
-pub mod leftovers;
+mod leftovers;
 mod memory;
-mod news;
-mod planned;
+mod planned_restart;
 pub mod policy;
 mod reach;
+mod readiness;
 pub mod report;
 pub mod spawn_failure;
 mod spawning;
 mod standby;
 mod stopping;
-mod sweeping;
-pub mod time;
-mod view;
+pub mod sweep;
+pub mod view;
 
 #[cfg(test)]
 mod exploration;
@@ -35,17 +33,17 @@ use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::signal::Signal;
+use crate::time::Moment;
 use event::{Action, Actions, Event, Next, Phase};
-use exit::{Outcome, Tally};
+use exit::{LastExit, Outcome, Run, Tally};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use memory::MemoryWatch;
-use planned::{Planned, Wanted};
+use planned_restart::{Planned, Wanted};
 use policy::Restarts;
-use report::{Ending, LastExit, Report, Run};
+use report::{Ending, Report};
 use spawning::Spawning;
 use standby::StandbyPlan;
-use time::Moment;
 
 /// The state machine.
 #[derive(Clone, Debug)]
@@ -71,7 +69,7 @@ pub struct Supervisor {
     standby: StandbyPlan,
     memory: Option<MemoryWatch>,
     tally: Tally,
-    /// A command that does not answer on its channel was told of.
+    /// It was logged that a command does not answer on its channel.
     silence_told: bool,
 }
 
@@ -173,7 +171,7 @@ impl Supervisor {
                     actions.push_back(Action::Suspend);
                 }
             }
-            (_, Event::Channel { pid, news }) => self.heard(now, pid, news, actions),
+            (_, Event::Channel { pid, event }) => self.channel_event(now, pid, event, actions),
 
             (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
                 let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::exit::{Exit, Outcome};
-use super::time::Moment;
 use crate::config::Config;
 use crate::config::values::RestartPolicy;
+use crate::time::Moment;
 
 /// What follows an exit that no stop was behind.
 #[derive(Clone, PartialEq, Eq, Debug)]

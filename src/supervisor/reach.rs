@@ -1,4 +1,4 @@
-//! Commands that restartinit may not signal: they have changed their user, and it lacks CAP_KILL. Nothing is told of them that is not so;
+//! Commands that restartinit may not signal: they have changed their user, and it lacks CAP_KILL. Nothing is reported of them that is not so;
 //! where one is due to be killed, PID 1 ends, and the kernel ends the rest. Pure.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::exit::{Exit, Outcome, Reason};
 use super::generation::{Duty, Generation};
 use super::policy;
 use super::report::{Cause, Ending, Report};
-use super::time::Moment;
+use crate::time::Moment;
 
 impl Supervisor {
     /// After so long it is tried again to end one that is not needed: a command may change its user back.

@@ -1,6 +1,6 @@
 //! The state machine without a process: planned restarts, readiness, the watchdog, held ports and the standby, by hand.
 
-use super::event::News;
+use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::tests::{Bench, TERM, killed_by, ms, signal, used};
@@ -8,9 +8,9 @@ use super::*;
 use crate::config::values::StopBy;
 
 impl Bench {
-    fn news(&mut self, pid: i32, news: &[News]) -> &mut Bench {
-        for news in news {
-            self.tell(Event::Channel { pid, news: *news });
+    fn events(&mut self, pid: i32, events: &[ChannelEvent]) -> &mut Bench {
+        for event in events {
+            self.tell(Event::Channel { pid, event: *event });
         }
         self
     }
@@ -23,14 +23,14 @@ impl Bench {
     /// A server that listens on a held port.
     fn listening(config: Config) -> Bench {
         let mut bench = Bench::running(Config { hold_port: true, ..config });
-        bench.news(101, &[News::Answered, News::Listening]);
+        bench.events(101, &[ChannelEvent::Answered, ChannelEvent::Listening]);
         bench
     }
 
     /// The same with a standby that waits.
     fn with_standby(config: Config) -> Bench {
         let mut bench = Bench::listening(Config { standby: true, ..config });
-        bench.tick_at(ms(0)).news(102, &[News::Answered, News::AtListen]).says(&["spawn 2 - standby"]);
+        bench.tick_at(ms(0)).events(102, &[ChannelEvent::Answered, ChannelEvent::AtListen]).says(&["spawn 2 - standby"]);
         bench
     }
 
@@ -91,7 +91,7 @@ fn whoever_is_not_ready_in_time_has_crashed() {
     let mut bench = Bench::running(Config { wait_ready: Some(ms(300)), ..Config::default() });
     assert!(!bench.supervisor.view(bench.now).ready);
     bench.tick_at(ms(300)).says(&["SIGKILL to 101"]);
-    bench.exit(101, killed_by(9)).tick_at(ms(300)).news(102, &[News::Ready]).says(&["spawn 2 SIGKILL"]);
+    bench.exit(101, killed_by(9)).tick_at(ms(300)).events(102, &[ChannelEvent::Ready]).says(&["spawn 2 SIGKILL"]);
     assert!(bench.supervisor.view(bench.now).ready);
     assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(ms(2000))), "only the next look at memory");
     let reason = bench.supervisor.last_exits().next().unwrap().reason;
@@ -102,31 +102,39 @@ fn whoever_is_not_ready_in_time_has_crashed() {
 fn a_blocked_event_loop_is_a_crash_unless_it_is_on_its_way_out() {
     let config = Config { watchdog: Some(ms(900)), ..Config::default() };
     let mut bench = Bench::running(config.clone());
-    bench.news(101, &[News::Blocked, News::Blocked]).says(&["SIGKILL to 101"]);
+    bench.events(101, &[ChannelEvent::Blocked, ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
     bench.exit(101, killed_by(9)).tick_at(ms(0)).says(&["spawn 2 SIGKILL"]);
     let mut bench = Bench::running(config);
-    bench.tell(signal(TERM)).news(101, &[News::Blocked]).says(&["SIGTERM to 101"]);
+    bench.tell(signal(TERM)).events(101, &[ChannelEvent::Blocked]).says(&["SIGTERM to 101"]);
 }
 
 #[test]
 fn a_stop_by_message_falls_back_to_the_signal() {
     let config = Config { stop_by: StopBy::Message, ..Config::default() };
     let mut bench = Bench::running(config.clone());
-    bench.news(101, &[News::Answered]).tell(signal(TERM)).says(&["shutdown to 101"]);
-    bench.news(101, &[News::Gone]).says(&[]);
+    bench.events(101, &[ChannelEvent::Answered]).tell(signal(TERM)).says(&["shutdown to 101"]);
+    bench.events(101, &[ChannelEvent::Gone]).says(&[]);
     bench.tell(signal(TERM)).says(&["SIGTERM to 101"]);
     // Nobody has ever answered; the channel is closed; the message cannot be sent.
     Bench::running(config.clone()).tell(signal(TERM)).says(&["SIGTERM to 101"]);
-    Bench::running(config.clone()).news(101, &[News::Answered, News::Gone]).tell(signal(TERM)).says(&["SIGTERM to 101"]);
+    Bench::running(config.clone()).events(101, &[ChannelEvent::Answered, ChannelEvent::Gone]).tell(signal(TERM)).says(&["SIGTERM to 101"]);
     let mut bench = Bench::running(config);
-    bench.news(101, &[News::Answered]).tell(signal(TERM)).news(101, &[News::Unsaid]).says(&["shutdown to 101", "SIGTERM to 101"]);
+    bench
+        .events(101, &[ChannelEvent::Answered])
+        .tell(signal(TERM))
+        .events(101, &[ChannelEvent::NotSent])
+        .says(&["shutdown to 101", "SIGTERM to 101"]);
 }
 
 #[test]
 fn a_server_that_closes_after_a_stop_is_let_go() {
     let mut bench = Bench::listening(Config::default());
-    bench.news(101, &[News::Closed]).says(&[]);
-    bench.news(101, &[News::Listening]).tell(signal(TERM)).news(101, &[News::Closed]).says(&["SIGTERM to 101", "disconnect to 101"]);
+    bench.events(101, &[ChannelEvent::Closed]).says(&[]);
+    bench
+        .events(101, &[ChannelEvent::Listening])
+        .tell(signal(TERM))
+        .events(101, &[ChannelEvent::Closed])
+        .says(&["SIGTERM to 101", "disconnect to 101"]);
     let mut bench = Bench::listening(Config { stop_by: StopBy::Drain, ..Config::default() });
     bench.tell(signal(TERM)).says(&["disconnect to 101"]);
 }
@@ -135,9 +143,9 @@ fn a_server_that_closes_after_a_stop_is_let_go() {
 fn with_a_held_port_the_new_one_listens_before_the_old_one_is_asked() {
     let mut bench = Bench::listening(Config { drain_delay: ms(500), ..Config::default() });
     bench.tell(Event::RestartAsked).says(&["spawn 2 -"]);
-    bench.news(102, &[News::Answered]).says(&[]);
+    bench.events(102, &[ChannelEvent::Answered]).says(&[]);
     assert!(bench.supervisor.view(bench.now).ready);
-    bench.news(102, &[News::Listening]).says(&["SIGTERM to 101", "done well"]);
+    bench.events(102, &[ChannelEvent::Listening]).says(&["SIGTERM to 101", "done well"]);
     bench.exit(101, Exit::Code(0)).says(&[]);
 }
 
@@ -177,7 +185,7 @@ fn a_standby_takes_over_at_once_and_is_replaced() {
     let mut bench = Bench::with_standby(Config::default());
     bench.now = ms(100);
     bench.exit(101, killed_by(9)).says(&["promote 102"]);
-    bench.news(102, &[News::Listening]);
+    bench.events(102, &[ChannelEvent::Listening]);
     // Only once those who waited have had their answers.
     bench.tick_at(ms(200)).says(&["spawn 3 SIGKILL standby"]);
     assert_eq!(bench.restarts_used(), 1);
@@ -198,20 +206,20 @@ fn a_standby_that_dies_never_touches_the_service() {
 #[test]
 fn a_standby_that_still_boots_is_simply_awaited() {
     let mut bench = Bench::listening(Config { standby: true, wait_ready: Some(ms(700)), ..Config::default() });
-    bench.news(101, &[News::Ready]).tick_at(ms(0)).exit(101, Exit::Code(1));
+    bench.events(101, &[ChannelEvent::Ready]).tick_at(ms(0)).exit(101, Exit::Code(1));
     bench.says(&["spawn 2 - standby", "promote 102"]);
     assert!(!bench.supervisor.view(bench.now).ready);
-    bench.news(102, &[News::Listening, News::Ready]);
+    bench.events(102, &[ChannelEvent::Listening, ChannelEvent::Ready]);
     assert!(bench.supervisor.view(bench.now).ready);
 }
 
 #[test]
 fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(Event::RestartAsked).news(103, &[News::Listening]);
+    bench.tell(Event::RestartAsked).events(103, &[ChannelEvent::Listening]);
     bench.says(&["spawn 3 -", "SIGTERM to 101", "SIGTERM to 102", "done well"]);
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(used(5000)).news(102, &[News::Listening]);
+    bench.tell(used(5000)).events(102, &[ChannelEvent::Listening]);
     bench.says(&["promote 102", "SIGTERM to 101", "done well"]);
 }
 
@@ -255,7 +263,7 @@ fn what_may_not_be_signalled_is_not_restarted_by_plan() {
 #[test]
 fn where_it_may_not_be_killed_pid_1_ends() {
     let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.news(101, &[News::Blocked]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
     let mut bench = out_of_reach(Config { wait_ready: Some(ms(300)), ..Config::default() });
     bench.tick_at(ms(300)).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
     let mut bench = out_of_reach(Config { grace_period: ms(700), ..Config::default() });
@@ -266,7 +274,7 @@ fn where_it_may_not_be_killed_pid_1_ends() {
 fn where_it_is_not_pid_1_it_goes_on_and_says_that_it_is_not_well() {
     let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
     bench.supervisor.is_init = false;
-    bench.news(101, &[News::Blocked]).says(&["SIGKILL to 101"]);
+    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
     let view = bench.supervisor.view(bench.now);
     assert!(!view.ready && view.not_ready.unwrap().contains("event loop blocked for 900 ms"));
     assert_eq!(view.cannot_signal, Some(101));
@@ -297,7 +305,7 @@ fn an_out_of_memory_kill_is_told_as_such_whatever_was_planned() {
     bench.tell(used(2000)).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
     assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
     let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.news(101, &[News::Blocked]).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
+    bench.events(101, &[ChannelEvent::Blocked]).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
     assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
 }
 

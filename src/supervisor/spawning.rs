@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::event::{Action, Actions, Next, Phase, Role};
+use super::event::{Action, Actions, Next, Phase, StartRole};
 use super::exit::Outcome;
-use super::generation::{Channel, Duty, Generation, Life, Port};
+use super::generation::{ChannelState, Duty, Generation, Life, Port};
 use super::policy::doubled;
 use super::report::{Cause, Ending, Report};
 use super::spawn_failure::SpawnFailure;
-use super::time::Moment;
+use crate::time::Moment;
 
 /// The spawn that was asked for, and those that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -64,7 +64,7 @@ impl Supervisor {
 
     pub(super) fn spawn(&mut self, duty: Duty, actions: &mut Actions) {
         self.spawning.asked = Some(duty);
-        let role = if duty == Duty::Standby { Role::Standby } else { Role::Active };
+        let role = if duty == Duty::Standby { StartRole::Standby } else { StartRole::Active };
         let last_exit = self.last_exits.front().map(|last| last.run.exit);
         actions.push_back(Action::Spawn { generation: self.latest.saturating_add(1), role, last_exit });
     }
@@ -87,7 +87,7 @@ impl Supervisor {
             started: now,
             duty,
             port: Port::None,
-            channel: if self.config.has_channel() { Channel::Open } else { Channel::None },
+            channel: if self.config.has_channel() { ChannelState::Open } else { ChannelState::None },
             said_ready: false,
             ready_by: limit.map(|limit| now.saturating_add(limit)),
             kill_reason: None,

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
+use super::exit::Run;
 use super::generation::{Duty, Generation, Port};
 use super::policy::doubled;
-use super::report::{Report, Run};
-use super::time::Moment;
+use super::report::Report;
+use crate::signal::Signal;
+use crate::time::Moment;
 
 /// When the next standby may be spawned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -71,5 +73,40 @@ impl Supervisor {
     /// Whether a standby waits at its `listen()`, ready to take over.
     pub fn standby_waits(&self) -> bool {
         self.running().any(|generation| generation.duty == Duty::Standby && generation.port == Port::Asked)
+    }
+
+    /// How long a standby that is not needed has between SIGTERM and SIGKILL: it serves nobody.
+    const DISMISSED_LIMIT: Duration = Duration::from_millis(100);
+
+    /// A standby has nothing to finish.
+    pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
+        let kill_at = Some(now.saturating_add(Self::DISMISSED_LIMIT));
+        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number && generation.is_running()) {
+            generation.ready_by = None;
+            generation.duty = Duty::Dismissed { kill_at };
+            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });
+        }
+    }
+
+    /// Once nobody serves any more, no stop waits for those that never did.
+    pub(super) fn kill_dismissed(&mut self, actions: &mut Actions) {
+        if self.active().is_some() || self.running().any(Generation::is_retiring) {
+            return;
+        }
+        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
+            if let Duty::Dismissed { kill_at: kill_at @ Some(_) } = &mut generation.duty {
+                *kill_at = None;
+                actions.push_back(Action::Kill { pid: generation.pid });
+            }
+        }
+    }
+
+    /// restartinit hands over: whoever has not been asked to go yet goes.
+    pub(super) fn dismiss_all(&mut self, now: Moment, actions: &mut Actions) {
+        let stays = |generation: &&Generation| matches!(generation.duty, Duty::Successor | Duty::Standby);
+        let left: Vec<u32> = self.running().filter(stays).map(|generation| generation.number).collect();
+        for number in left {
+            self.dismiss(now, number, actions);
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Actions, Phase, Word};
-use super::exit::{Exit, Outcome, Reason};
-use super::generation::{Channel, Duty, Generation, Port, StopSent};
+use super::event::{Action, Actions, AppRequest, Phase};
+use super::exit::{Exit, Outcome};
+use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
 use super::report::{Cause, Ending, Report};
-use super::time::Moment;
 use super::{Supervisor, policy};
 use crate::config::values::{Leftovers, StopBy};
 use crate::signal::Signal;
+use crate::time::Moment;
 
 impl Supervisor {
     /// A stop signal, and what is forwarded in its place: nothing is spawned from here on.
@@ -50,7 +50,7 @@ impl Supervisor {
         }
     }
 
-    fn note_stop(generation: &mut Generation, stop: StopSent, leftovers: Leftovers, actions: &mut Actions) {
+    pub(super) fn note_stop(generation: &mut Generation, stop: StopSent, leftovers: Leftovers, actions: &mut Actions) {
         generation.stop = Some(stop);
         if leftovers == Leftovers::Kill {
             actions.push_back(Action::NoteFamily { generation: generation.number, pid: generation.pid });
@@ -69,18 +69,18 @@ impl Supervisor {
     }
 
     /// How a generation is asked to stop: by the signal, or by what the settings have in its place where the channel allows for it.
-    fn ask_to_stop(&self, generation: &Generation, signal: Signal) -> Action {
+    pub(super) fn ask_to_stop(&self, generation: &Generation, signal: Signal) -> Action {
         let pid = generation.pid;
-        let answers = generation.channel == Channel::Answered;
+        let answers = generation.channel == ChannelState::Answered;
         match self.config.stop_by {
-            StopBy::Message if answers => Action::Say { pid, word: Word::Shutdown },
-            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Say { pid, word: Word::Disconnect },
+            StopBy::Message if answers => Action::Request { pid, request: AppRequest::Shutdown },
+            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Request { pid, request: AppRequest::Disconnect },
             StopBy::Signal | StopBy::Message | StopBy::Drain => Action::Forward { pid, signal, group: self.config.group },
         }
     }
 
     /// A generation could not be told to stop over its channel: the signal takes over.
-    pub(super) fn not_said(&self, pid: i32, actions: &mut Actions) {
+    pub(super) fn request_not_sent(&self, pid: i32, actions: &mut Actions) {
         let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
         let signal = match (self.phase, generation.duty) {
             (Phase::Stopping { signal, .. }, _) => signal,
@@ -99,82 +99,6 @@ impl Supervisor {
             }
         }
         actions.push_back(Action::KillAll);
-    }
-
-    /// How long a generation that makes room has to stop: where no grace period is set, no orchestrator watches over it.
-    pub(super) fn planned_grace(&self) -> Duration {
-        if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period }
-    }
-
-    /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
-    pub(super) fn retire(&mut self, now: Moment, number: u32, reason: Reason, delay: Duration, actions: &mut Actions) {
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) {
-            generation.ready_by = None;
-            generation.duty = Duty::Retiring { reason, ask_at: Some(now.saturating_add(delay)), kill_at: None };
-        }
-        self.tick_retiring(now, actions);
-    }
-
-    /// Those that retire are asked to, and later killed, when that is due.
-    pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
-        let (grace, signal) = (self.planned_grace(), self.planned_signal());
-        let (leftovers, group_has_it) = (self.config.leftovers, self.config.group);
-        let mut asked = Vec::new();
-        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
-            let pid = generation.pid;
-            match &mut generation.duty {
-                Duty::Retiring { ask_at: ask_at @ Some(_), kill_at, .. } => {
-                    if ask_at.is_some_and(|at| at <= now) {
-                        *ask_at = None;
-                        *kill_at = Some(now.saturating_add(grace));
-                        asked.push(generation.number);
-                        Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, leftovers, actions);
-                    }
-                }
-                Duty::Retiring { ask_at: None, kill_at, .. } | Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {
-                    *kill_at = None;
-                    actions.push_back(Action::Kill { pid });
-                }
-                Duty::Active | Duty::Successor | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
-            }
-        }
-        let due = self.running().filter(|generation| asked.contains(&generation.number));
-        actions.extend(due.map(|generation| self.ask_to_stop(generation, signal)));
-    }
-
-    /// How long a standby that is not needed has between SIGTERM and SIGKILL: it serves nobody.
-    const DISMISSED_LIMIT: Duration = Duration::from_millis(100);
-
-    /// A standby has nothing to finish.
-    pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
-        let kill_at = Some(now.saturating_add(Self::DISMISSED_LIMIT));
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number && generation.is_running()) {
-            generation.ready_by = None;
-            generation.duty = Duty::Dismissed { kill_at };
-            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });
-        }
-    }
-
-    /// Once nobody serves any more, no stop waits for those that never did.
-    pub(super) fn kill_dismissed(&mut self, actions: &mut Actions) {
-        if self.active().is_some() || self.running().any(Generation::is_retiring) {
-            return;
-        }
-        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
-            if let Duty::Dismissed { kill_at: kill_at @ Some(_) } = &mut generation.duty {
-                *kill_at = None;
-                actions.push_back(Action::Kill { pid: generation.pid });
-            }
-        }
-    }
-
-    /// restartinit hands over: whoever has not been asked to go yet goes.
-    pub(super) fn dismiss_all(&mut self, now: Moment, actions: &mut Actions) {
-        let stays = |generation: &&Generation| matches!(generation.duty, Duty::Successor | Duty::Standby);
-        let left: Vec<u32> = self.running().filter(stays).map(|generation| generation.number).collect();
-        for number in left {
-            self.dismiss(now, number, actions);
-        }
     }
 
     /// The end after a stop; and whether the command left as one that was asked to.

@@ -4,10 +4,10 @@ use super::*;
 use crate::config::size::Size;
 use crate::config::values::RestartPolicy;
 use crate::signal::SignalSet;
-use event::Role;
+use event::StartRole;
 use exit::Exit;
-use leftovers::{Found, GIVE_UP_AFTER, Order};
 use spawn_failure::{Problem, SpawnFailure, SpawnStep};
+use sweep::{Found, GIVE_UP_AFTER, Order};
 
 pub(super) const HUP: i32 = 1;
 
@@ -67,7 +67,7 @@ impl Bench {
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Spawn { generation, role, last_exit } => {
-                    let role = if role == Role::Standby { " standby" } else { "" };
+                    let role = if role == StartRole::Standby { " standby" } else { "" };
                     self.log
                         .push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), |exit| exit.short().to_string())));
                     let pid = self.next_pid;
@@ -101,7 +101,7 @@ impl Bench {
                     };
                     self.log.push(format!("leftovers {generation} {order}"));
                 }
-                Action::Say { pid, word } => self.log.push(format!("{word:?} to {pid}").to_lowercase()),
+                Action::Request { pid, request } => self.log.push(format!("{request:?} to {pid}").to_lowercase()),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
                 Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),
@@ -235,7 +235,7 @@ fn what_ends_nobody_is_never_held() {
 #[test]
 fn once_it_has_said_that_it_is_ready_no_handler_is_waited_for() {
     let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
-    bench.tell(signal(HUP)).tell(Event::Channel { pid: 101, news: event::News::Ready }).tick_at(ms(10));
+    bench.tell(signal(HUP)).tell(Event::Channel { pid: 101, event: event::ChannelEvent::Ready }).tick_at(ms(10));
     assert_eq!(bench.take_log(), ["SIGHUP dropped"]);
 }
 

@@ -4,25 +4,118 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::event::{Next, Phase};
+use super::exit::LastExit;
 use super::generation::{Duty, Generation};
 use super::reach::cannot_be_signalled;
-use super::time::{Moment, human};
-use crate::observe::snapshot::{Counters, GenerationView, Memory, Role, Snapshot, State};
+use crate::time::{Moment, human};
+
+/// The supervisor at one moment, as plain data.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    pub state: State,
+    /// Whether traffic is welcome: `/readyz`.
+    pub ready: bool,
+    /// One phrase for people, while it is not.
+    pub not_ready: Option<String>,
+    /// All that run, in the order of their numbers.
+    pub generations: Vec<GenerationView>,
+    pub latest_generation: u32,
+    pub restarts_used: u32,
+    pub restarts_allowed: u32,
+    /// Zero: restarts are counted over the whole life.
+    pub restart_window: Duration,
+    /// The wait before the next restart, while there is one.
+    pub next_restart_in: Option<Duration>,
+    /// The latest first.
+    pub last_exits: Vec<LastExit>,
+    /// The pid of a command that restartinit may not signal.
+    pub cannot_signal: Option<i32>,
+    /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
+    pub restarts_total: Vec<(&'static str, u64)>,
+    pub spawn_failures: u64,
+}
+
+impl View {
+    pub fn active(&self) -> Option<&GenerationView> {
+        self.generations.iter().find(|generation| generation.role == GenerationRole::Active)
+    }
+
+    pub fn restarts_remaining(&self) -> u32 {
+        self.restarts_allowed.saturating_sub(self.restarts_used)
+    }
+
+    pub fn why_not_ready(&self) -> Option<&str> {
+        (!self.ready).then(|| self.not_ready.as_deref().unwrap_or("no reason is known"))
+    }
+}
+
+/// What restartinit is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Running,
+    /// The command has ended; its restart waits for the backoff.
+    Waiting,
+    /// A planned restart is under way.
+    Restarting,
+    Draining,
+    Stopping,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Running => "running",
+            State::Waiting => "waiting",
+            State::Restarting => "restarting",
+            State::Draining => "draining",
+            State::Stopping => "stopping",
+        }
+    }
+}
+
+/// What a generation is there for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GenerationRole {
+    /// It serves.
+    Active,
+    /// It is to take over from the active one as soon as it is ready.
+    Successor,
+    /// It waits for a crash of the active one.
+    Standby,
+    /// Its successor serves; it ends in peace.
+    Retiring,
+}
+
+impl GenerationRole {
+    pub fn name(self) -> &'static str {
+        match self {
+            GenerationRole::Active => "active",
+            GenerationRole::Successor => "successor",
+            GenerationRole::Standby => "standby",
+            GenerationRole::Retiring => "retiring",
+        }
+    }
+}
+
+/// One running generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GenerationView {
+    pub number: u32,
+    pub pid: i32,
+    pub role: GenerationRole,
+    pub started: Moment,
+    pub ready: bool,
+}
 
 impl Supervisor {
-    /// The supervisor's part of a snapshot; what only the hands can see is left empty.
-    pub fn view(&self, now: Moment) -> Snapshot {
+    /// What observers may see.
+    pub fn view(&self, now: Moment) -> View {
         let not_ready = self.why_not_ready(now);
         let next_restart_in = match self.phase {
             Phase::Supervising(Next::Spawn { due }) => Some(due.saturating_sub(now)),
             Phase::Supervising(_) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended => None,
         };
-        Snapshot {
-            version: "",
-            command: String::new(),
-            pid: 0,
-            now,
-            started_unix_seconds: 0.0,
+        View {
             state: self.state(),
             ready: not_ready.is_none(),
             not_ready,
@@ -34,27 +127,24 @@ impl Supervisor {
             next_restart_in,
             last_exits: self.last_exits.iter().copied().collect(),
             cannot_signal: self.running().find(|generation| generation.out_of_reach).map(|generation| generation.pid),
-            leftovers_left: 0,
             restarts_total: self.tally.each().collect(),
-            counters: Counters { spawn_failures: self.spawning.total_failures, ..Counters::default() },
-            memory: Memory::default(),
-            event_loop: None,
+            spawn_failures: self.spawning.total_failures,
         }
     }
 
     fn generation_view(&self, generation: &Generation) -> Option<GenerationView> {
         let role = match generation.duty {
-            Duty::Active => Role::Active,
-            Duty::Successor => Role::Successor,
-            Duty::Standby => Role::Standby,
-            Duty::Retiring { .. } => Role::Retiring,
+            Duty::Active => GenerationRole::Active,
+            Duty::Successor => GenerationRole::Successor,
+            Duty::Standby => GenerationRole::Standby,
+            Duty::Retiring { .. } => GenerationRole::Retiring,
             Duty::Dismissed { .. } => return None,
         };
         let Generation { number, pid, started, .. } = *generation;
         let ready = match role {
-            Role::Standby => self.standby_waits(),
-            Role::Successor => false,
-            Role::Active | Role::Retiring => generation.is_ready(self.config.wait_ready),
+            GenerationRole::Standby => self.standby_waits(),
+            GenerationRole::Successor => false,
+            GenerationRole::Active | GenerationRole::Retiring => generation.is_ready(self.config.wait_ready),
         };
         Some(GenerationView { number, pid, role, started, ready })
     }

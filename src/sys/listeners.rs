@@ -13,26 +13,26 @@ use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr, SockType as TypeOf};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr};
 use nix::sys::socket::{bind as bind_to, connect, getsockname, getsockopt, listen as listen_on, setsockopt, socket};
 
-use crate::node::spec::{Address, Kind, Spec};
+use crate::node::spec::{Host, Kind, Spec};
 
 /// What Node asks for where the app says nothing; the kernel caps it by `somaxconn`.
 const BACKLOG: i32 = 511;
 
 /// A bound socket.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldSocket {
     fd: OwnedFd,
     /// A unix socket's file: path, device, inode.
     file: Option<(PathBuf, u64, u64)>,
 }
 
-impl AsFd for Held {
+impl AsFd for HeldSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl Held {
+impl HeldSocket {
     /// Whether clients find it: a unix socket whose path is gone or another's does not serve. Apps remove a path before they listen.
     pub fn is_in_place(&self) -> bool {
         self.file
@@ -59,7 +59,7 @@ impl Held {
 ///
 /// # Errors
 /// The errno that the app would have got from libuv. EINVAL for an inherited one: that is not bound but adopted.
-pub fn bind(spec: &Spec) -> Result<Held, i32> {
+pub fn bind(spec: &Spec) -> Result<HeldSocket, i32> {
     bound(spec).map_err(|errno| errno as i32)
 }
 
@@ -67,7 +67,7 @@ pub fn bind(spec: &Spec) -> Result<Held, i32> {
 ///
 /// # Errors
 /// Those of [`bind`], or of listen(2).
-pub fn listen(spec: &Spec) -> Result<Held, i32> {
+pub fn listen(spec: &Spec) -> Result<HeldSocket, i32> {
     let held = bind(spec)?;
     if spec.kind() == Kind::Stream {
         listen_on(&held.fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN)).map_err(|errno| errno as i32)?;
@@ -91,14 +91,14 @@ fn try_to_connect(path: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EINVAL, as Node says, for what is no socket of this kind.
-pub fn adopt(fd: BorrowedFd<'_>, kind: Kind) -> Result<Held, i32> {
+pub fn adopt(fd: BorrowedFd<'_>, kind: Kind) -> Result<HeldSocket, i32> {
     if getsockopt(&fd, TypeOf) != Ok(sock_type(kind)) {
         return Err(libc::EINVAL);
     }
     let fd = fd.try_clone_to_owned().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))?;
     let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| errno as i32)?;
     fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK)).map_err(|errno| errno as i32)?;
-    Ok(Held { fd, file: None })
+    Ok(HeldSocket { fd, file: None })
 }
 
 fn sock_type(kind: Kind) -> SockType {
@@ -108,13 +108,13 @@ fn sock_type(kind: Kind) -> SockType {
     }
 }
 
-fn bound(spec: &Spec) -> Result<Held, Errno> {
+fn bound(spec: &Spec) -> Result<HeldSocket, Errno> {
     let fd = match spec {
-        Spec::Tcp { address: Address::Any, port, v6only } => {
-            let six = Address::V6(Ipv6Addr::UNSPECIFIED, None);
+        Spec::Tcp { address: Host::Any, port, v6only } => {
+            let six = Host::V6(Ipv6Addr::UNSPECIFIED, None);
             match ip(&six, *port, Kind::Stream, *v6only, true) {
                 // libuv tells of a port in use by listen() only, so that Node tries 0.0.0.0 for want of IPv6, not for want of the port.
-                Err(errno) if errno != Errno::EADDRINUSE => ip(&Address::V4(Ipv4Addr::UNSPECIFIED), *port, Kind::Stream, false, true)?,
+                Err(errno) if errno != Errno::EADDRINUSE => ip(&Host::V4(Ipv4Addr::UNSPECIFIED), *port, Kind::Stream, false, true)?,
                 result => result?,
             }
         }
@@ -123,18 +123,18 @@ fn bound(spec: &Spec) -> Result<Held, Errno> {
         Spec::Unix { path } => return unix(Path::new(path)),
         Spec::Inherited { .. } => return Err(Errno::EINVAL),
     };
-    Ok(Held { fd, file: None })
+    Ok(HeldSocket { fd, file: None })
 }
 
-fn ip(address: &Address, port: u16, kind: Kind, v6only: bool, reuse_address: bool) -> Result<OwnedFd, Errno> {
+fn ip(address: &Host, port: u16, kind: Kind, v6only: bool, reuse_address: bool) -> Result<OwnedFd, Errno> {
     let (family, name): (_, Box<dyn SockaddrLike>) = match address {
-        Address::V4(address) if !v6only => (AddressFamily::Inet, Box::new(SockaddrIn::from(SocketAddrV4::new(*address, port)))),
-        Address::V6(address, zone) => {
+        Host::V4(address) if !v6only => (AddressFamily::Inet, Box::new(SockaddrIn::from(SocketAddrV4::new(*address, port)))),
+        Host::V6(address, zone) => {
             let zone = zone.as_deref().map_or(Ok(0), interface)?;
             (AddressFamily::Inet6, Box::new(SockaddrIn6::from(SocketAddrV6::new(*address, port, 0, zone))))
         }
         // Any is resolved above; IPV6_V6ONLY with an IPv4 address is an error of libuv's.
-        Address::V4(_) | Address::Any => return Err(Errno::EINVAL),
+        Host::V4(_) | Host::Any => return Err(Errno::EINVAL),
     };
     let fd = socket(family, sock_type(kind), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
     if reuse_address {
@@ -153,7 +153,7 @@ fn interface(zone: &str) -> Result<u32, Errno> {
     zone.parse().or_else(|_| nix::net::if_::if_nametoindex(zone)).map_err(|_| Errno::EINVAL)
 }
 
-fn unix(path: &Path) -> Result<Held, Errno> {
+fn unix(path: &Path) -> Result<HeldSocket, Errno> {
     // About 100 bytes fit a socket address; Node falls back to the path from the working directory as well.
     let name = UnixAddr::new(path).or_else(|_| {
         let folder = std::env::current_dir().map_err(|_| Errno::ENAMETOOLONG)?;
@@ -165,7 +165,7 @@ fn unix(path: &Path) -> Result<Held, Errno> {
     bind_to(fd.as_raw_fd(), &name).map_err(|errno| if errno == Errno::ENOENT { Errno::EACCES } else { errno })?;
     let of_io = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
     let file = path.symlink_metadata().map_err(of_io)?;
-    Ok(Held { fd, file: Some((path.to_owned(), file.dev(), file.ino())) })
+    Ok(HeldSocket { fd, file: Some((path.to_owned(), file.dev(), file.ino())) })
 }
 
 #[cfg(test)]
@@ -174,17 +174,17 @@ mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixListener;
 
-    fn tcp(address: Address, port: u16) -> Spec {
+    fn tcp(address: Host, port: u16) -> Spec {
         Spec::Tcp { address, port, v6only: false }
     }
 
-    fn loopback() -> Address {
-        Address::V4(Ipv4Addr::LOCALHOST)
+    fn loopback() -> Host {
+        Host::V4(Ipv4Addr::LOCALHOST)
     }
 
     #[test]
     fn a_socket_is_as_node_makes_it() {
-        let held = bind(&tcp(Address::Any, 0)).unwrap();
+        let held = bind(&tcp(Host::Any, 0)).unwrap();
         assert_ne!(held.port(), Some(0));
         let flags = OFlag::from_bits_retain(fcntl(held.as_fd(), FcntlArg::F_GETFL).unwrap());
         assert!(flags.contains(OFlag::O_NONBLOCK));
@@ -201,9 +201,9 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         assert_eq!(bind(&tcp(loopback(), port)).unwrap_err(), libc::EADDRINUSE);
-        assert_eq!(bind(&tcp(Address::Any, port)).unwrap_err(), libc::EADDRINUSE);
-        assert_eq!(bind(&tcp(Address::V4([203, 0, 113, 9].into()), 0)).unwrap_err(), libc::EADDRNOTAVAIL);
-        assert_eq!(bind(&tcp(Address::V6("fe80::1".parse().unwrap(), Some("none0".into())), 0)).unwrap_err(), libc::EINVAL);
+        assert_eq!(bind(&tcp(Host::Any, port)).unwrap_err(), libc::EADDRINUSE);
+        assert_eq!(bind(&tcp(Host::V4([203, 0, 113, 9].into()), 0)).unwrap_err(), libc::EADDRNOTAVAIL);
+        assert_eq!(bind(&tcp(Host::V6("fe80::1".parse().unwrap(), Some("none0".into())), 0)).unwrap_err(), libc::EINVAL);
         assert_eq!(bind(&Spec::Tcp { address: loopback(), port: 0, v6only: true }).unwrap_err(), libc::EINVAL);
         assert_eq!(bind(&Spec::Inherited { fd: 3, kind: Kind::Stream }).unwrap_err(), libc::EINVAL);
     }

@@ -1,16 +1,16 @@
-//! Hands: one kernel subject a file. They do what they are told and tell what they saw; they take no decision and do not know of one
-//! another. `unsafe` lives in `allocator`, `environment`, `poll`, `processes`, `signals`, `spawn`, `spawn::child`, `stderr`, `stdio` and `wait` alone.
+//! The kernel: one subject a file. These functions do what they are asked and return what they saw; they take no decision, and the files do
+//! not know of one another. `unsafe` lives in `allocator`, `environment`, `poll`, `processes`, `signals`, `spawn`, `spawn::child`, `stderr`, `stdio` and `wait` alone.
 
 pub mod allocator;
 pub mod cgroup;
 pub mod channel;
 pub mod credentials;
-pub mod doors;
 pub mod environment;
 pub mod listeners;
 pub mod poll;
 pub mod processes;
 pub mod signals;
+pub mod sockets;
 pub mod spawn;
 pub mod stderr;
 pub mod stdio;

@@ -23,7 +23,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 
 use crate::config::{GENERATION, LAST_EXIT, ROLE};
 use crate::node::{CHANNEL_FD, UNIQUE_ID};
-use crate::supervisor::event::Role;
+use crate::supervisor::event::StartRole;
 use crate::supervisor::exit::Exit;
 use crate::supervisor::spawn_failure::{FileFacts, Problem, SpawnFailure, SpawnStep};
 
@@ -55,7 +55,7 @@ pub struct ChildSetup {
 pub struct SpawnParams<'a> {
     pub generation: u32,
     /// Told to the command, if it is to know.
-    pub role: Option<Role>,
+    pub role: Option<StartRole>,
     pub last_exit: Option<Exit>,
     /// The command's end of a Node channel.
     pub channel: Option<BorrowedFd<'a>>,
@@ -64,7 +64,7 @@ pub struct SpawnParams<'a> {
 }
 
 /// The command, ready to be executed any number of times.
-pub struct Launcher {
+pub struct Spawner {
     setup: ChildSetup,
     own_pid: c_int,
     /// The files to try, in the order of PATH.
@@ -88,13 +88,13 @@ pub struct Launcher {
     listen_pid: UnsafeCell<[u8; 32]>,
 }
 
-impl Launcher {
+impl Spawner {
     /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`. Where it says
     /// that sockets were passed on to us, they are the command's.
     ///
     /// # Errors
     /// That of mmap(2), for the child's stack; or a NUL byte in an argument.
-    pub fn new(command: Vec<OsString>, environment: &[&'static CStr], without: &[&str], setup: ChildSetup) -> io::Result<Launcher> {
+    pub fn new(command: Vec<OsString>, environment: &[&'static CStr], without: &[&str], setup: ChildSetup) -> io::Result<Spawner> {
         let own_pid = std::process::id() as c_int;
         let file = command.first().cloned().unwrap_or_default();
         let value_of = |name: &str| environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes()));
@@ -110,7 +110,7 @@ impl Launcher {
         let candidates = path::candidates(&file, path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
         let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
-        let mut launcher = Launcher {
+        let mut spawner = Spawner {
             setup,
             own_pid,
             candidates,
@@ -125,8 +125,8 @@ impl Launcher {
             tells_pid,
             listen_pid: UnsafeCell::new([0; 32]),
         };
-        launcher.listen_pid.get_mut().iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
-        Ok(launcher)
+        spawner.listen_pid.get_mut().iter_mut().zip(LISTEN_PID.bytes()).for_each(|(to, from)| *to = from);
+        Ok(spawner)
     }
 
     /// Has every generation find these from descriptor 3 on, as systemd passes them (sd_listen_fds(3)). Their own numbers must lie beyond
@@ -147,7 +147,7 @@ impl Launcher {
     pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<i32, SpawnFailure> {
         let channel = params.channel.map_or(-1, |channel| channel.as_raw_fd());
         self.set_environment(params, channel);
-        let mut args = ChildArgs { launcher: self, generation: params.generation, channel, errno: 0 };
+        let mut args = ChildArgs { spawner: self, generation: params.generation, channel, errno: 0 };
         let started = child::start(&mut args);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const args.errno) };

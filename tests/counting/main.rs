@@ -59,5 +59,5 @@ fn main() -> ExitCode {
     assert_ne!(figures, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
     drop((path, file));
     FIGURES.store(figures.cast(), Relaxed);
-    restartinit::porch::main(std::env::args_os().skip(1)).into()
+    restartinit::cli::main(std::env::args_os().skip(1)).into()
 }

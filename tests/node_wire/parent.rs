@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use crate::support::nodes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use restartinit::node::SocketId;
-use restartinit::node::channel::{Channel, Event, Options};
+use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::message::Query;
-use restartinit::node::ports::{Answer, Ports};
+use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::spec::Spec;
 use restartinit::sys::channel::{Received, Sent, pair, receive, send};
-use restartinit::sys::listeners::{self, Held};
+use restartinit::sys::listeners::{self, HeldSocket};
 
 /// No wait in a test is longer.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ pub fn on_every_node(scene: impl Fn(&Path)) {
 #[derive(Default)]
 pub struct Parent {
     ports: Ports,
-    held: HashMap<SocketId, Held>,
+    held: HashMap<SocketId, HeldSocket>,
     folder: OnceLock<PathBuf>,
     /// What stands for descriptor 3.
     pub inherited: Option<TcpListener>,
@@ -69,13 +69,13 @@ impl Parent {
 
     fn answer(&mut self, generation: u32, mut query: Query, channel: &mut Channel) {
         let outcome = match self.ports.query(generation, &mut query) {
-            Answer::Refuse { errno } => Err(errno),
-            Answer::Hand { id, .. } if self.held.get(&id).is_some_and(Held::is_in_place) => Ok(id),
-            Answer::Hand { id, .. } => {
+            Grant::Refuse { errno } => Err(errno),
+            Grant::Hand { id, .. } if self.held.get(&id).is_some_and(HeldSocket::is_in_place) => Ok(id),
+            Grant::Hand { id, .. } => {
                 let spec = self.ports.held().find(|(held, _)| *held == id).map(|(_, spec)| spec.clone());
                 self.bind(id, &spec.expect("its spec"))
             }
-            Answer::Bind { id, spec, release } => {
+            Grant::Bind { id, spec, release } => {
                 release.iter().for_each(|id| drop(self.held.remove(id)));
                 self.bind(id, &spec)
             }
@@ -119,7 +119,7 @@ pub struct App {
     pub channel: Channel,
     output: Receiver<String>,
     lines: Vec<String>,
-    events: Vec<Event>,
+    events: Vec<NodeEvent>,
     blocked: bool,
 }
 
@@ -197,7 +197,7 @@ impl App {
     }
 
     /// Waits for an event, and takes it; the order in which two come is not always the same.
-    pub fn until_event(&mut self, parent: &mut Parent, wanted: impl Fn(&Event) -> bool) {
+    pub fn until_event(&mut self, parent: &mut Parent, wanted: impl Fn(&NodeEvent) -> bool) {
         self.until(parent, "an event", |app| {
             let found = app.events.iter().position(&wanted);
             found.map(|found| app.events.remove(found)).is_some()
@@ -253,11 +253,11 @@ impl App {
                 self.channel.receive(now, &buffer[..count], &mut self.events);
                 for event in self.events.split_off(from) {
                     match event {
-                        Event::Query(query) => {
+                        NodeEvent::Query(query) => {
                             parent.answer(self.generation, query, &mut self.channel);
                             continue;
                         }
-                        Event::Closed { ref key } => parent.ports.closed(now, self.generation, key),
+                        NodeEvent::Closed { ref key } => parent.ports.closed(now, self.generation, key),
                         _ => {}
                     }
                     self.events.push(event);

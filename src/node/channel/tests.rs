@@ -12,7 +12,7 @@ fn channel(watchdog: Option<u64>, standby: bool) -> Channel {
     Channel::new(ms(0), Options { watchdog: watchdog.map(ms), standby })
 }
 
-fn hear(channel: &mut Channel, now: u64, text: &str) -> Vec<Event> {
+fn hear(channel: &mut Channel, now: u64, text: &str) -> Vec<NodeEvent> {
     let mut events = Vec::new();
     channel.receive(ms(now), text.as_bytes(), &mut events);
     events
@@ -45,9 +45,9 @@ fn query(seq: u64, port: u16) -> String {
     ) + "\n"
 }
 
-fn only_query(events: Vec<Event>) -> Query {
-    match <[Event; 1]>::try_from(events) {
-        Ok([Event::Query(query)]) => query,
+fn only_query(events: Vec<NodeEvent>) -> Query {
+    match <[NodeEvent; 1]>::try_from(events) {
+        Ok([NodeEvent::Query(query)]) => query,
         other => panic!("{other:?}"),
     }
 }
@@ -74,15 +74,15 @@ fn a_transcript_of_the_handshake() {
     assert_eq!(send(&mut channel, 3), Some((grant(1, 3000), Some(SocketId(5)))));
     let refusal = r#"{"cmd":"NODE_CLUSTER","errno":-98,"key":"null:3001:4:undefined:0","ack":2,"data":null}"#.to_owned() + "\n";
     assert_eq!(send(&mut channel, 3), Some((refusal, None)));
-    assert_eq!(hear(&mut channel, 4, ACK), [Event::Answered { lag: None }], "without a watchdog nobody measures");
+    assert_eq!(hear(&mut channel, 4, ACK), [NodeEvent::Answered { lag: None }], "without a watchdog nobody measures");
     let listening =
         r#"{"cmd":"NODE_CLUSTER","act":"listening","index":0,"address":null,"port":3000,"addressType":4,"seq":3}"#.to_owned() + "\n";
-    assert_eq!(hear(&mut channel, 5, &listening), [Event::Listening(Listening { port: Some(3000), address: None })]);
+    assert_eq!(hear(&mut channel, 5, &listening), [NodeEvent::Listening(Listening { port: Some(3000), address: None })]);
     assert!(channel.disconnect() && channel.disconnect());
     assert_eq!(send(&mut channel, 6).unwrap().0, "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}\n");
     assert_eq!(send(&mut channel, 6), None, "a second one would crash the app");
     let close = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"null:3000:4:undefined:0\",\"seq\":4}\n";
-    assert_eq!(hear(&mut channel, 7, close), [Event::Closed { key: "null:3000:4:undefined:0".to_owned() }]);
+    assert_eq!(hear(&mut channel, 7, close), [NodeEvent::Closed { key: "null:3000:4:undefined:0".to_owned() }]);
     channel.closed();
     assert!(!channel.is_open() && !channel.shut_down() && !channel.wants_to_send());
 }
@@ -91,7 +91,7 @@ fn a_transcript_of_the_handshake() {
 fn a_worker_that_disconnects_by_itself_is_answered() {
     let mut channel = channel(None, false);
     let line = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"exitedAfterDisconnect\",\"seq\":9}\n";
-    assert_eq!(hear(&mut channel, 1, line), [Event::Disconnecting]);
+    assert_eq!(hear(&mut channel, 1, line), [NodeEvent::Disconnecting]);
     assert_eq!(send(&mut channel, 1).unwrap().0, "{\"cmd\":\"NODE_CLUSTER\",\"ack\":9}\n");
     assert_eq!(hear(&mut channel, 1, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":1}\n"), []);
     assert_eq!(send(&mut channel, 1).unwrap().0, ACK, "or the app would say nothing more");
@@ -108,16 +108,16 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
     }
     assert!(!channel.wants_to_send());
     assert_eq!(send(&mut channel, 50), None);
-    assert_eq!(hear(&mut channel, 60, NACK), [Event::Answered { lag: None }]);
+    assert_eq!(hear(&mut channel, 60, NACK), [NodeEvent::Answered { lag: None }]);
     assert_eq!(send(&mut channel, 60), Some((grant(1, 1001), Some(SocketId(1001)))));
     assert_eq!(send(&mut channel, 60), None);
     assert!(channel.shut_down());
     assert_eq!(send(&mut channel, 60).unwrap().0, "\"shutdown\"\n", "what needs no acknowledgement passes");
-    assert_eq!(hear(&mut channel, 61, ACK), [Event::Answered { lag: Some(ms(1)) }]);
+    assert_eq!(hear(&mut channel, 61, ACK), [NodeEvent::Answered { lag: Some(ms(1)) }]);
     assert_eq!(send(&mut channel, 62), Some((grant(2, 1002), Some(SocketId(1002)))));
     assert!(!channel.tick(ms(320), false));
     assert_eq!(send(&mut channel, 320), None, "the handle's acknowledgement is as good as a ping's");
-    assert_eq!(hear(&mut channel, 330, ACK), [Event::Answered { lag: Some(ms(268)) }]);
+    assert_eq!(hear(&mut channel, 330, ACK), [NodeEvent::Answered { lag: Some(ms(268)) }]);
     assert_eq!(channel.watchdog().unwrap().take_largest(), Some(ms(268)));
 }
 
@@ -181,7 +181,7 @@ fn a_socket_that_cannot_be_sent_becomes_an_error() {
 #[test]
 fn a_standby_waits_at_its_first_listen() {
     let mut channel = channel(None, true);
-    assert_eq!(hear(&mut channel, 1, &query(1, 3000)), [Event::Waiting]);
+    assert_eq!(hear(&mut channel, 1, &query(1, 3000)), [NodeEvent::Waiting]);
     assert_eq!(hear(&mut channel, 2, &query(2, 3001)), []);
     assert!(send(&mut channel, 2).unwrap().0.contains("NODE_HANDLE"), "whether Node is there can be asked");
     assert_eq!(send(&mut channel, 2), None);
@@ -198,9 +198,9 @@ fn a_standby_waits_at_its_first_listen() {
 fn ready_and_complaints_are_told_once() {
     let mut channel = channel(None, false);
     let text = "\"ready\"\n{\"type\":\"ready\"}\nnonsense\n\n{\"hello\":1}\n";
-    assert_eq!(hear(&mut channel, 1, text), [Event::Ready, Event::MalformedFirst]);
+    assert_eq!(hear(&mut channel, 1, text), [NodeEvent::Ready, NodeEvent::MalformedFirst]);
     let long = "x".repeat(super::super::framing::LONGEST_LINE + 1) + "\n";
-    assert_eq!(hear(&mut channel, 1, &long.repeat(3)), [Event::TooLongFirst]);
+    assert_eq!(hear(&mut channel, 1, &long.repeat(3)), [NodeEvent::TooLongFirst]);
     assert_eq!(channel.dropped(), Dropped { app: 1, malformed: 2, too_long: 3, unsent: 0 });
     channel.closed();
     assert!(channel.is_ready() && channel.dropped().malformed == 2);
@@ -210,7 +210,7 @@ fn ready_and_complaints_are_told_once() {
 fn what_an_app_leaves_unread_is_bounded_and_a_stop_still_goes_out() {
     let mut channel = channel(None, false);
     for seq in 0..10_000 {
-        let Some(Event::Query(asked)) = hear(&mut channel, 1, &query(seq, 1)).pop() else { panic!() };
+        let Some(NodeEvent::Query(asked)) = hear(&mut channel, 1, &query(seq, 1)).pop() else { panic!() };
         channel.answer(asked, if seq % 2 == 0 { Ok((SocketId(1), Kind::Stream)) } else { Err(libc::EACCES) });
     }
     assert!(channel.shut_down() && channel.shut_down() && channel.disconnect());
@@ -251,7 +251,7 @@ proptest! {
                         unacknowledged = if channel.outbox.is_awaited() { unacknowledged } else { 0 };
                     }
                     for event in hear(&mut channel, now.as_millis() as u64, &line) {
-                        if let Event::Query(asked) = event {
+                        if let NodeEvent::Query(asked) = event {
                             channel.answer(asked, if count % 3 == 0 { Err(98) } else { Ok((SocketId(1), Kind::Stream)) });
                         }
                     }

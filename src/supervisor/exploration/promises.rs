@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::world::{Question, SECOND, World};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Event, Role};
+use crate::supervisor::event::{Action, Event, StartRole};
 use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation};
-use crate::supervisor::leftovers::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
 use crate::supervisor::report::Report;
+use crate::supervisor::sweep::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
 use crate::supervisor::tests::{HUP, TERM, ms, signal};
 
 impl World {
@@ -22,11 +22,11 @@ impl World {
                 assert!(self.unswept.is_empty(), "a spawn beside the leftovers of {:?}", self.unswept);
                 let plain = !self.supervisor.config.holds_ports();
                 assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held: {:?}", self.supervisor);
-                assert!(role == Role::Active || self.supervisor.config.standby);
+                assert!(role == StartRole::Active || self.supervisor.config.standby);
                 self.spawn_asked = true;
             }
             Action::Forward { pid, .. }
-            | Action::Say { pid, .. }
+            | Action::Request { pid, .. }
             | Action::Promote { pid }
             | Action::LookAtMemory { pid }
             | Action::Kill { pid }

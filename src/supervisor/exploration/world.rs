@@ -9,15 +9,15 @@ use crate::config::Config;
 use crate::config::values::StopBy;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::event::{Actions, Event, News, Next, Phase};
-use crate::supervisor::exit::Exit;
+use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
+use crate::supervisor::exit::{Exit, Run};
 use crate::supervisor::generation::{Duty, Generation, Life};
-use crate::supervisor::leftovers::{Found, LAUNCHER_DIES_WITHIN, Sweep};
-use crate::supervisor::report::{Ending, Run};
+use crate::supervisor::report::Ending;
 use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
+use crate::supervisor::sweep::{Found, LAUNCHER_DIES_WITHIN, Sweep};
 use crate::supervisor::tests::{HUP, INT, TERM, ms, signal};
-use crate::supervisor::time::Moment;
 use crate::supervisor::{Supervisor, Surroundings};
+use crate::time::Moment;
 
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]
@@ -182,23 +182,23 @@ impl World {
             if self.harsh {
                 events.push(Event::Exited { pid: *pid, exit: Exit::Code(128 + TERM as u8), reason: None });
             }
-            let mut news = Vec::new();
+            let mut from_channel = Vec::new();
             if config.stop_by != StopBy::Signal {
-                news.extend([News::Answered, News::Gone, News::Unsaid]);
+                from_channel.extend([ChannelEvent::Answered, ChannelEvent::Gone, ChannelEvent::NotSent]);
             }
             if config.wait_ready.is_some() {
-                news.push(News::Ready);
+                from_channel.push(ChannelEvent::Ready);
             }
             if config.standby {
-                news.push(News::AtListen);
+                from_channel.push(ChannelEvent::AtListen);
             }
             if config.watchdog.is_some() {
-                news.push(News::Blocked);
+                from_channel.push(ChannelEvent::Blocked);
             }
             if config.holds_ports() {
-                news.extend([News::Listening, News::Closed]);
+                from_channel.extend([ChannelEvent::Listening, ChannelEvent::Closed]);
             }
-            events.extend(news.into_iter().map(|news| Event::Channel { pid: *pid, news }));
+            events.extend(from_channel.into_iter().map(|event| Event::Channel { pid: *pid, event }));
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));
         if self.supervisor.memory.is_some() {

@@ -10,29 +10,11 @@ use log::Level;
 pub use fields::{Fields, json_object, run_fields, seconds};
 pub use text::at_most;
 
-use super::exit::{Exit, Outcome, Reason};
+use super::exit::{Outcome, Reason, Run};
 use super::generation::Duty;
-use super::leftovers::Refused;
 use super::spawn_failure::SpawnFailure;
-use super::time::Moment;
+use super::sweep::Refused;
 use crate::signal::Signal;
-
-/// One finished run of the command.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Run {
-    pub generation: u32,
-    pub pid: i32,
-    pub exit: Exit,
-    pub reason: Option<Reason>,
-    pub uptime: Duration,
-}
-
-/// A finished run, and when it ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LastExit {
-    pub run: Run,
-    pub ended: Moment,
-}
 
 /// The end of it all: why, with which code, and what came last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

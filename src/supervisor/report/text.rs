@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{Cause, Ending, Report, Run};
 use crate::supervisor::generation::Duty;
-use crate::supervisor::leftovers::Refused;
 use crate::supervisor::spawn_failure::SpawnStep;
-use crate::supervisor::time::human;
+use crate::supervisor::sweep::Refused;
+use crate::time::human;
 
 impl Report {
     /// The line for people, without restartinit's name before it.

@@ -8,14 +8,14 @@ use std::ptr;
 
 use libc::{c_int, c_void};
 
-use super::{FIRST_SOCKET, LISTEN_PID, Launcher};
+use super::{FIRST_SOCKET, LISTEN_PID, Spawner};
 
 /// In bytes; a page without access lies below.
 const STACK_SIZE: usize = 64 * 1024;
 
 /// What the child reads, and where it leaves its errno.
 pub(super) struct ChildArgs<'a> {
-    pub(super) launcher: &'a Launcher,
+    pub(super) spawner: &'a Spawner,
     pub(super) generation: u32,
     /// A descriptor that the command keeps, or -1.
     pub(super) channel: c_int,
@@ -39,7 +39,7 @@ pub(super) fn stack() -> io::Result<*mut c_void> {
 /// Starts the child with vfork semantics. clone(2) itself, not clone3(2): there are no handlers for the kernel to clear, and it is known to
 /// every kernel and seccomp profile.
 pub(super) fn start(args: &mut ChildArgs<'_>) -> io::Result<i32> {
-    let stack = args.launcher.stack;
+    let stack = args.spawner.stack;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: `child` does not return and makes system calls only; it runs in our memory, on a stack that nobody else uses and that is
     // aligned to a page, while we are suspended (CLONE_VFORK), and touches nothing but `args` and what that refers to, which live until it
@@ -52,8 +52,8 @@ pub(super) fn start(args: &mut ChildArgs<'_>) -> io::Result<i32> {
 extern "C" fn child(args: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes its ChildArgs, which outlive us; it is suspended, so nobody else uses them.
     let args = unsafe { &mut *args.cast::<ChildArgs<'_>>() };
-    let Launcher { setup, own_pid, candidates, argv, envp, sockets, tells_pid, listen_pid, .. } = args.launcher;
-    // SAFETY: system calls on integers and on null-terminated arrays that the launcher keeps alive; LISTEN_PID has room for a pid.
+    let Spawner { setup, own_pid, candidates, argv, envp, sockets, tells_pid, listen_pid, .. } = args.spawner;
+    // SAFETY: system calls on integers and on null-terminated arrays that the spawner keeps alive; LISTEN_PID has room for a pid.
     unsafe {
         if setup.die_with_us {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

@@ -1,4 +1,4 @@
-//! The doors with real sockets: a loop of poll(2) in place of the hall's.
+//! The observers' sockets, real ones: a loop of poll(2) in place of the event loop's.
 
 use super::*;
 use std::io::{Read as _, Write as _};
@@ -24,17 +24,17 @@ impl Bench {
 
     fn web() -> (Bench, SocketAddr) {
         let mut bench = Bench::new();
-        let listener = doors::listen_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = sockets::listen_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let Listener::Tcp(tcp) = &listener else { panic!() };
         let address = tcp.local_addr().unwrap();
-        bench.server.admit(Door::Web, listener, WEB_PLACES);
+        bench.server.admit(Interface::Http, listener, HTTP_PLACES);
         (bench, address)
     }
 
     fn control(name: &str) -> Bench {
         let mut bench = Bench::new();
         let name = format!("{name}/{}", std::process::id());
-        bench.server.admit(Door::Control, doors::listen_control(&name).unwrap(), CONTROL_PLACES);
+        bench.server.admit(Interface::Control, sockets::listen_control(&name).unwrap(), CONTROL_PLACES);
         bench
     }
 
@@ -51,9 +51,9 @@ impl Bench {
             drop(fds);
             let ready = |fd: RawFd| told.iter().find(|(known, _)| *known == fd).map_or(PollFlags::empty(), |(_, flags)| *flags);
             self.turns += 1;
-            self.server.serve(&ready, self.started.elapsed(), &mut |ask| match ask {
-                Ask::Restart => Reply::Later,
-                ask => Reply::Now(Answer::text(200, format!("{ask:?}"))),
+            self.server.serve(&ready, self.started.elapsed(), &mut |route| match route {
+                Route::Restart => Reply::Later,
+                route => Reply::Now(Response::text(200, format!("{route:?}"))),
             });
         }
     }
@@ -66,13 +66,13 @@ impl Bench {
     }
 }
 
-/// A connection to the control door, as a verb would have it.
-fn knock(bench: &Bench) -> UnixStream {
-    let Listener::Unix(listener) = &bench.server.entrances[0].listener else { panic!() };
+/// A connection to the control socket, as a verb would have it.
+fn connect_to_control(bench: &Bench) -> UnixStream {
+    let Listener::Unix(listener) = &bench.server.acceptors[0].listener else { panic!() };
     UnixStream::connect_addr(&listener.local_addr().unwrap()).unwrap()
 }
 
-fn ask(address: SocketAddr, request: &[u8]) -> String {
+fn route(address: SocketAddr, request: &[u8]) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(request).unwrap();
     read_all(&mut client)
@@ -89,10 +89,10 @@ const GET: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n";
 #[test]
 fn a_request_is_answered_and_the_connection_closed() {
     let (mut bench, address) = Bench::web();
-    let answer = bench.serve(move || ask(address, GET));
+    let answer = bench.serve(move || route(address, GET));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nReadyz\n"), "{answer}");
-    bench.until(|server| server.guests.is_empty());
-    assert_eq!((bench.server.deadline(), bench.server.guests.capacity()), (None, 0));
+    bench.until(|server| server.clients.is_empty());
+    assert_eq!((bench.server.deadline(), bench.server.clients.capacity()), (None, 0));
     assert_eq!(bench.server.interests().count(), 1);
 }
 
@@ -115,7 +115,7 @@ fn a_body_that_nobody_reads_does_not_reset_the_answer() {
     let answer = bench.serve(move || {
         let mut request = b"POST /metrics HTTP/1.1\r\nContent-Length: 900000\r\n\r\n".to_vec();
         request.resize(request.len() + 900_000, b'x');
-        ask(address, &request)
+        route(address, &request)
     });
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }
@@ -141,8 +141,8 @@ fn an_endless_body_costs_a_bounded_number_of_turns() {
 fn an_idle_connection_is_closed_at_its_deadline() {
     let (mut bench, address) = Bench::web();
     let mut client = TcpStream::connect(address).unwrap();
-    bench.until(|server| !server.guests.is_empty());
-    bench.until(|server| server.guests.is_empty());
+    bench.until(|server| !server.clients.is_empty());
+    bench.until(|server| server.clients.is_empty());
     assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
     assert!(bench.started.elapsed() >= Duration::from_secs(2));
 }
@@ -153,10 +153,10 @@ fn a_probe_gets_through_a_crowd_that_says_nothing() {
     // Two seconds each on 16 places, they would keep it waiting beyond the deadline.
     let (answer, crowd) = bench.serve(move || {
         let crowd: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
-        (ask(address, GET), crowd)
+        (route(address, GET), crowd)
     });
     assert!(answer.ends_with("Readyz\n"), "{answer}");
-    assert!(bench.server.guests.len() <= WEB_PLACES);
+    assert!(bench.server.clients.len() <= HTTP_PLACES);
     drop(crowd);
 }
 
@@ -164,29 +164,29 @@ fn a_probe_gets_through_a_crowd_that_says_nothing() {
 fn with_all_places_taken_newcomers_come_in_one_by_one() {
     let (mut bench, address) = Bench::web();
     let _crowd: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
-    bench.until(|server| server.guests.len() == WEB_PLACES);
-    let door = bench.server.entrances[0].listener.as_fd().as_raw_fd();
-    let ready = |fd: RawFd| if fd == door { PollFlags::POLLIN } else { PollFlags::empty() };
+    bench.until(|server| server.clients.len() == HTTP_PLACES);
+    let interface = bench.server.acceptors[0].listener.as_fd().as_raw_fd();
+    let ready = |fd: RawFd| if fd == interface { PollFlags::POLLIN } else { PollFlags::empty() };
     let now = bench.started.elapsed() + SURE * 2;
     bench.server.serve(&ready, now, &mut |_| panic!("nobody asks"));
-    assert_eq!(bench.server.guests.iter().filter(|guest| guest.since == now).count(), 1);
+    assert_eq!(bench.server.clients.iter().filter(|client| client.since == now).count(), 1);
     assert_eq!(bench.server.deadline(), Some(now + SURE / 16));
 }
 
 #[test]
 fn everybody_who_waits_for_a_restart_is_told() {
     let mut bench = Bench::control("waits");
-    let mut clients: Vec<UnixStream> = (0..WAITING_PLACES).map(|_| knock(&bench)).collect();
+    let mut clients: Vec<UnixStream> = (0..WAITING_PLACES).map(|_| connect_to_control(&bench)).collect();
     clients.iter_mut().for_each(|client| client.write_all(b"POST /restart HTTP/1.1\r\n\r\n").unwrap());
-    bench.until(|server| server.guests.iter().filter(|guest| guest.connection.is_waiting()).count() == WAITING_PLACES);
+    bench.until(|server| server.clients.iter().filter(|client| client.connection.is_waiting()).count() == WAITING_PLACES);
     assert!(bench.server.awaits_restart() && bench.server.deadline().is_none());
-    let mut late = knock(&bench);
+    let mut late = connect_to_control(&bench);
     late.write_all(b"POST /restart HTTP/1.1\r\n\r\n").unwrap();
     let answer = bench.serve(move || read_all(&mut late));
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     // One loses patience, the others stay.
     drop(clients.pop());
-    bench.until(|server| server.guests.len() == WAITING_PLACES - 1);
+    bench.until(|server| server.clients.len() == WAITING_PLACES - 1);
     bench.server.restart_done(Ok("generation 2 is ready".to_owned()), bench.started.elapsed());
     assert!(!bench.server.awaits_restart());
     drop(bench);
@@ -201,7 +201,7 @@ fn another_user_is_refused_and_the_own_one_is_not() {
     let mut bench = Bench::control("users");
     let name = format!("users/{}", std::process::id());
     let url = ["--silent", "--abstract-unix-socket", &name, "http://restartinit/status"];
-    let root = doors::own_user() == 0;
+    let root = sockets::own_user() == 0;
     let mut own = Command::new("curl");
     own.args(url);
     let mut other = Command::new(if root { "setpriv" } else { "curl" });
@@ -210,7 +210,7 @@ fn another_user_is_refused_and_the_own_one_is_not() {
     assert_eq!(told(bench.serve(move || own.output().expect("curl"))), "Status\n");
     // Root cannot be nobody's user: without it, restartinit is somebody else.
     bench.server.own_user = if root { 0 } else { 65534 };
-    assert_eq!(told(bench.serve(move || other.output().expect("curl, setpriv"))), Answer::forbidden().body);
+    assert_eq!(told(bench.serve(move || other.output().expect("curl, setpriv"))), Response::forbidden().body);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_port_in_use_is_told_with_what_to_do() {
 
 #[test]
 fn a_bare_port_serves_both_families() {
-    let taken = doors::listen_tcp("[::]:0".parse().unwrap()).unwrap();
+    let taken = sockets::listen_tcp("[::]:0".parse().unwrap()).unwrap();
     let Listener::Tcp(listener) = &taken else { panic!() };
     let port = listener.local_addr().unwrap().port();
     TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -232,6 +232,6 @@ fn a_bare_port_serves_both_families() {
 
 #[test]
 fn the_control_door_is_named_after_the_pid_namespace() {
-    let name = doors::control_name().unwrap();
+    let name = sockets::control_name().unwrap();
     assert!(name.strip_prefix("restartinit/").is_some_and(|number| number.parse::<u64>().is_ok()), "{name}");
 }

@@ -1,17 +1,18 @@
-//! The hall: the one place that knows both thought and hands. It sleeps in one system call, turns what the hands saw into events, and
-//! has the hands do what the supervisor answers. After the first spawn nothing in here may end or block the process.
+//! The event loop: the one place that knows both the pure core and `sys`. It sleeps in one system call, turns what it finds into events for
+//! the supervisor, and carries out the actions that come back. After the first spawn nothing in here may end or block the process.
 
-mod acts;
-mod channels;
+mod actions;
 mod descendants;
+mod held_sockets;
+mod link;
+mod links;
 mod memory;
-mod observing;
-mod preparing;
+mod observers;
+mod reap_throttle;
 mod reaping;
-mod retrying;
+mod retries;
 pub mod server;
-mod sockets;
-mod wire;
+mod setup;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -22,27 +23,27 @@ use std::time::{Duration, Instant};
 
 use crate::config::values::RestartPolicy;
 use crate::config::{Config, TERMINATION_LOG};
+use crate::event_loop::reap_throttle::ReapThrottle;
 use crate::logger;
-use crate::supervisor::event::{Actions, Event, News};
-use crate::supervisor::flood::Flood;
+use crate::supervisor::event::{Actions, ChannelEvent, Event};
 use crate::supervisor::report::{Ending, Report};
-use crate::supervisor::time::Moment;
 use crate::supervisor::{Supervisor, Surroundings};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Arrival, SignalReader};
-use crate::sys::spawn::{ChildSetup, Launcher};
+use crate::sys::spawn::{ChildSetup, Spawner};
 use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait;
 use crate::sys::{environment, processes, stderr};
-use channels::Channels;
+use crate::time::Moment;
 use descendants::Descendants;
-use memory::Memory;
+use held_sockets::HeldSockets;
+use links::Links;
+use memory::MemoryMonitor;
 use nix::poll::PollFlags;
-use preparing::{forks_a_cluster, not_passed_on};
-use retrying::Retrying;
+use retries::Retries;
 use server::Server;
-use sockets::Sockets;
+use setup::{forks_a_cluster, not_passed_on};
 
 /// Signals of one turn, unless very many are sent.
 const MOST_ARRIVALS: usize = 32;
@@ -51,17 +52,17 @@ const MOST_EXPECTED: usize = 16;
 /// How long the last lines may take to be read, at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Everything the hands need to carry actions out.
-struct Hall {
+/// Everything that is needed to carry actions out.
+struct EventLoop {
     started: Instant,
     supervisor: Supervisor,
-    launcher: Launcher,
+    spawner: Spawner,
     poller: Poller,
     server: Server,
-    /// The control door is open, or another restartinit's.
+    /// The control socket is open, or another restartinit's.
     control_settled: bool,
-    channels: Channels,
-    /// The settings that are the hands' business.
+    links: Links,
+    /// The settings that concern a spawn.
     spawn_options: SpawnOptions,
     signals: SignalReader,
     /// Of this turn.
@@ -69,15 +70,15 @@ struct Hall {
     /// Keep numbers taken that are other sockets' in the command.
     _placeholders: Vec<OwnedFd>,
     terminal: Option<Terminal>,
-    memory: Memory,
+    memory: MemoryMonitor,
     own_pid: i32,
     descendants: Descendants,
     command: String,
     termination_log: Option<std::path::PathBuf>,
     orphans_reaped: u64,
-    flood: Flood,
+    reap_throttle: ReapThrottle,
     actions: Actions,
-    retrying: Retrying,
+    retries: Retries,
     /// Of this turn.
     reports: Vec<Report>,
     ending: Option<Ending>,
@@ -103,7 +104,7 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let ignore_hup = signals::is_ignored(libc::SIGHUP);
     signals::reset_dispositions(ignore_hup);
     let signals = SignalReader::open()?;
-    let memory = Memory::new(config.max_memory);
+    let memory = MemoryMonitor::new(config.max_memory);
     let server = Server::open(config.http.as_ref())?;
     if !is_init && processes::spawns_elsewhere() {
         // The first process of a PID namespace is its init: with it, the kernel ends the rest and lets nothing be started any more.
@@ -125,23 +126,23 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let termination_log = config.termination_log.clone();
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
-    let sockets = Sockets::open(&config.listen)?;
+    let sockets = HeldSockets::open(&config.listen)?;
     if spawn_options.holds_ports && forks_a_cluster(&command) {
         log::warn!(
             "the app forks a cluster of its own: under --hold-port it runs as one worker, and nothing is forked (run it without --hold-port, or start \
              one server without cluster in each container)"
         );
     }
-    let mut launcher = Launcher::new(command, &environment::entries(), &not_passed_on(&config), setup)?;
+    let mut spawner = Spawner::new(command, &environment::entries(), &not_passed_on(&config), setup)?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
     if !passed_on.is_empty() {
         let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
-        launcher.pass_on(passed_on, &names.join(":"));
+        spawner.pass_on(passed_on, &names.join(":"));
     }
-    let mut hall = Hall {
+    let mut event_loop = EventLoop {
         started: Instant::now(),
-        launcher,
-        channels: Channels::new(config.watchdog, sockets),
+        spawner,
+        links: Links::new(config.watchdog, sockets),
         spawn_options,
         signals,
         arrivals: Vec::with_capacity(MOST_ARRIVALS),
@@ -151,14 +152,14 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
         server,
         control_settled: false,
         orphans_reaped: 0,
-        flood: Flood::default(),
+        reap_throttle: ReapThrottle::default(),
         descendants: Descendants::new(own_pid, wait::any_children()),
         terminal,
         memory,
         own_pid,
         command: name,
         termination_log,
-        retrying: Retrying::default(),
+        retries: Retries::default(),
         actions: Actions::with_capacity(MOST_EXPECTED),
         reports: Vec::with_capacity(MOST_EXPECTED),
         ending: None,
@@ -166,23 +167,23 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
         more_to_reap: true,
     };
     let ending = loop {
-        hall.turn();
-        if let Some(ending) = hall.ending {
+        event_loop.turn();
+        if let Some(ending) = event_loop.ending {
             break ending;
         }
     };
-    hall.leave_termination_log(&ending);
+    event_loop.leave_termination_log(&ending);
     stderr::flush_within(LAST_WORDS);
     Ok(ending.code)
 }
 
-impl Hall {
-    /// One turn, in this order: sleep, signals, reaping and exits, the Node channels, deadlines, log lines, observers. Each event's actions
+impl EventLoop {
+    /// One turn, in this order: sleep, signals, reaping and exits, the Node links, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
         let now = self.now();
-        let rest = self.flood.rest(now);
-        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.channels.deadline(), self.retrying.deadline(), rest];
+        let rest = self.reap_throttle.rest(now);
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.links.deadline(), self.retries.deadline(), rest];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
@@ -195,31 +196,31 @@ impl Hall {
             self.poller.add(fd, PollFlags::POLLOUT);
         }
         self.signals.interests(rest.is_none()).for_each(|fd| self.poller.add(fd, PollFlags::POLLIN));
-        self.channels.interests().for_each(|(fd, events)| self.poller.add(fd, events));
+        self.links.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.poller.wait(timeout);
         stderr::flush();
         self.take_signals();
         let now = self.now();
-        let reap_again = self.retrying.reap_at.take_if(|at| *at <= now).is_some();
+        let reap_again = self.retries.reap_at.take_if(|at| *at <= now).is_some();
         if self.signals.take_child(|fd| !self.poller.seen(fd).is_empty()) || self.more_to_reap || reap_again {
             self.reap(now);
         }
-        self.retrying.tick(now);
-        for (pid, news) in self.channels.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
-            self.tell(Event::Channel { pid, news });
-            if news == News::Closed && self.supervisor.is_stopping() {
+        self.retries.tick(now);
+        for (pid, event) in self.links.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
+            self.handle(Event::Channel { pid, event });
+            if event == ChannelEvent::Closed && self.supervisor.is_stopping() {
                 // Nobody will accept there any more.
-                self.channels.sockets.release_unused();
+                self.links.sockets.release_unused();
             }
         }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
-            self.tell(Event::Tick { signals_pending: signals::any_pending() });
+            self.handle(Event::Tick { signals_pending: signals::any_pending() });
         }
         // Before the new command can have said anything: the log is in order.
-        self.reports.drain(..).for_each(|report| logger::tell(&report));
+        self.reports.drain(..).for_each(|report| logger::log_report(&report));
         self.observe();
-        self.reports.drain(..).for_each(|report| logger::tell(&report));
+        self.reports.drain(..).for_each(|report| logger::log_report(&report));
     }
 
     fn now(&self) -> Moment {
@@ -232,13 +233,13 @@ impl Hall {
         for Arrival { signal, by_kernel } in arrivals.drain(..) {
             let from_terminal = by_kernel && self.terminal.is_some() && signal.comes_from_terminals();
             let command_has_it = from_terminal && self.supervisor.running().any(|generation| terminal::has_own_group(generation.pid));
-            self.tell(Event::Signal { signal, command_has_it });
+            self.handle(Event::Signal { signal, command_has_it });
         }
         self.arrivals = arrivals;
     }
 
     /// Tells the supervisor, and does what it answers, in that order.
-    fn tell(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         self.supervisor.handle(self.now(), event, &mut self.actions);
         while let Some(action) = self.actions.pop_front() {
             if let Some(answer) = self.act(action) {

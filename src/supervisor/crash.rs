@@ -2,13 +2,13 @@
 
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
-use super::exit::{Exit, Outcome, Reason};
+use super::exit::{Exit, LastExit, Outcome, Reason, Run};
 use super::generation::{Duty, Life, StopSent};
-use super::leftovers::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use super::policy::{self, Verdict};
-use super::report::{Cause, Ending, LastExit, Report, Run};
-use super::time::Moment;
+use super::report::{Cause, Ending, Report};
+use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use crate::config::values::Leftovers;
+use crate::time::Moment;
 
 impl Supervisor {
     pub(super) fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {

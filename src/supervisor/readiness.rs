@@ -1,64 +1,67 @@
 //! What the commands' Node channels tell: readiness, ports, blocked event loops. Pure.
 
 use super::Supervisor;
-use super::event::{Action, Actions, News, Phase, Word};
+use super::event::{Action, Actions, AppRequest, ChannelEvent, Phase};
 use super::exit::Reason;
-use super::generation::{Channel, Duty, Generation, Port};
+use super::generation::{ChannelState, Duty, Generation, Port};
 use super::report::Report;
-use super::time::Moment;
+use crate::time::Moment;
 
 impl Supervisor {
-    /// A command's own channel told of it.
-    pub(super) fn heard(&mut self, now: Moment, pid: i32, news: News, actions: &mut Actions) {
+    /// Something came over a command's own channel.
+    pub(super) fn channel_event(&mut self, now: Moment, pid: i32, event: ChannelEvent, actions: &mut Actions) {
         let stopping = matches!(self.phase, Phase::Stopping { .. });
         let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
             return;
         };
         let number = generation.number;
         // Whatever it says, somebody is there who speaks Node's words.
-        let speaks = matches!(news, News::Answered | News::Ready | News::AtListen | News::Listening | News::Closed);
-        if speaks && generation.channel == Channel::Open {
-            generation.channel = Channel::Answered;
+        let speaks = matches!(
+            event,
+            ChannelEvent::Answered | ChannelEvent::Ready | ChannelEvent::AtListen | ChannelEvent::Listening | ChannelEvent::Closed
+        );
+        if speaks && generation.channel == ChannelState::Open {
+            generation.channel = ChannelState::Answered;
         }
-        match news {
-            News::Answered => {}
-            News::Ready => {
+        match event {
+            ChannelEvent::Answered => {}
+            ChannelEvent::Ready => {
                 if !generation.said_ready && self.config.wait_ready.is_some() {
                     let after = now.saturating_sub(generation.started);
                     actions.push_back(Action::Report(Report::Ready { generation: number, pid, after }));
                 }
                 generation.said_ready = true;
             }
-            News::AtListen => {
+            ChannelEvent::AtListen => {
                 generation.port = generation.port.max(Port::Asked);
                 if generation.duty == Duty::Standby {
                     generation.ready_by = None;
                     actions.push_back(Action::Report(Report::StandbyWaits { generation: number, pid }));
                 }
             }
-            News::Listening => generation.port = Port::Listening,
-            News::Closed => {
+            ChannelEvent::Listening => generation.port = Port::Listening,
+            ChannelEvent::Closed => {
                 generation.port = Port::Closed;
                 // Node holds the channel open in a worker that has closed all its servers: the app would never end.
                 if stopping || generation.is_retiring() {
-                    actions.push_back(Action::Say { pid, word: Word::Disconnect });
+                    actions.push_back(Action::Request { pid, request: AppRequest::Disconnect });
                 }
             }
             // Whoever is on the way out may be busy: the grace period is its limit.
-            News::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
-            News::Blocked => {
+            ChannelEvent::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
+            ChannelEvent::Blocked => {
                 let limit = self.config.watchdog.unwrap_or_default();
                 generation.kill_reason = Some(Reason::EventLoopBlocked { limit });
                 actions.push_back(Action::Kill { pid });
             }
             // Once: it would be the same of each generation.
-            News::Silent if self.silence_told => {}
-            News::Silent => {
+            ChannelEvent::Silent if self.silence_told => {}
+            ChannelEvent::Silent => {
                 self.silence_told = true;
                 actions.push_back(Action::Report(Report::Silent { generation: number, pid }));
             }
-            News::Gone => generation.channel = Channel::None,
-            News::Unsaid => self.not_said(pid, actions),
+            ChannelEvent::Gone => generation.channel = ChannelState::None,
+            ChannelEvent::NotSent => self.request_not_sent(pid, actions),
         }
         if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number)
             && generation.is_ready(self.config.wait_ready)

@@ -1,17 +1,17 @@
-//! One generation's Node channel in the hall: our end of it, and what thought makes of its bytes. It moves nothing.
+//! One generation's Node channel: our end of it, and what `node` makes of its bytes. It moves nothing.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::node::channel::{Channel, Options};
 use crate::node::permission::Speaker;
-use crate::supervisor::time::Moment;
+use crate::time::Moment;
 
-/// A command that has not answered for so long is told of.
+/// A command that has not answered for so long is mentioned in the log.
 const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub struct Wire {
+pub struct Link {
     pub generation: u32,
     /// 0 until the command is spawned.
     pub pid: i32,
@@ -24,16 +24,16 @@ pub struct Wire {
     pub is_full: bool,
     pub answered: bool,
     /// A request to stop that may not have gone out yet.
-    pub stop_said: bool,
+    pub stop_requested: bool,
     pub silent_at: Option<Moment>,
     pub settled_at: Option<Moment>,
     /// The kernel was short of memory: what waits is sent then.
     pub retry_at: Option<Moment>,
 }
 
-impl Wire {
-    pub fn new(now: Moment, generation: u32, end: OwnedFd, options: Options) -> Wire {
-        Wire {
+impl Link {
+    pub fn new(now: Moment, generation: u32, end: OwnedFd, options: Options) -> Link {
+        Link {
             generation,
             pid: 0,
             end: Some(end),
@@ -41,7 +41,7 @@ impl Wire {
             speaker: Speaker::default(),
             is_full: false,
             answered: false,
-            stop_said: false,
+            stop_requested: false,
             silent_at: Some(now.saturating_add(SILENCE)),
             settled_at: None,
             retry_at: None,

@@ -1,11 +1,11 @@
-//! The hall's part in the ending of leftovers: who they are, and what they are sent. What is done to whom, and when, the supervisor says.
+//! Leftovers in the process table: who they are, and what they are sent. What is done to whom, and when, the supervisor says.
 
 use std::io;
 
 use crate::logger::warn_once;
 use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
-use crate::supervisor::leftovers::{Admit, Found, Order, Refused};
+use crate::supervisor::sweep::{Admit, Found, Order, Refused};
 use crate::sys::processes::{self, Delivery};
 
 /// So many generations' families are kept.

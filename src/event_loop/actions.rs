@@ -1,33 +1,33 @@
-//! What the hall has the hands do for each of the supervisor's actions. It decides nothing.
+//! The supervisor's actions, carried out by system calls. It decides nothing.
 
 use std::os::fd::AsFd as _;
 
 use super::descendants::Running;
 use super::memory::Look;
-use super::retrying::Sending;
-use super::{Hall, SpawnOptions};
+use super::retries::Sending;
+use super::{EventLoop, SpawnOptions};
 use crate::logger;
 use crate::procfs::status::SignalStatus;
 use crate::signal::Signal;
-use crate::supervisor::event::{Action, Event, News, Role};
+use crate::supervisor::event::{Action, ChannelEvent, Event, StartRole};
 use crate::supervisor::exit::Exit;
 use crate::supervisor::generation::Generation;
 use crate::supervisor::spawn_failure::SpawnFailure;
 use crate::sys::spawn::SpawnParams;
 use crate::sys::{processes, signals};
 
-impl Hall {
+impl EventLoop {
     pub(super) fn act(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
             Action::Forward { pid, signal, group } => {
                 self.mark_leaving(pid);
                 let insist = self.supervisor.is_stopping();
-                let sending = self.retrying.send(self.now(), pid, signal, group, insist);
+                let sending = self.retries.send(self.now(), pid, signal, group, insist);
                 return (sending == Sending::Refused).then_some(Event::SignalRefused { pid, signal });
             }
             Action::Kill { pid } => {
-                let sending = self.retrying.send(self.now(), pid, Signal::KILL, false, false);
+                let sending = self.retries.send(self.now(), pid, Signal::KILL, false, false);
                 return Some(Event::KillSent { pid, allowed: sending == Sending::Taken });
             }
             Action::Probe { pid } => return Some(Event::Probed { pid, allowed: signals::may_send(pid) }),
@@ -36,12 +36,12 @@ impl Hall {
                 return Some(Event::SignalsSeen { pid, survived });
             }
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
-            Action::Say { pid, word } => {
+            Action::Request { pid, request } => {
                 self.mark_leaving(pid);
-                let said = self.channels.say(pid, word, self.now());
-                return (!said).then_some(Event::Channel { pid, news: News::Unsaid });
+                let is_sent = self.links.send_request(pid, request, self.now());
+                return (!is_sent).then_some(Event::Channel { pid, event: ChannelEvent::NotSent });
             }
-            Action::Promote { pid } => self.channels.promote(pid, self.now()),
+            Action::Promote { pid } => self.links.promote(pid, self.now()),
             Action::KillAll => self.descendants.kill_all(),
             Action::EndLeftovers { generation, order } => {
                 let of = |generation: &Generation| Running { generation: generation.number, pid: generation.pid };
@@ -62,7 +62,7 @@ impl Hall {
         None
     }
 
-    fn spawn(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Event {
+    fn spawn(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Event {
         if let Some(terminal) = &self.terminal {
             terminal.prepare();
         }
@@ -78,16 +78,16 @@ impl Hall {
     }
 
     /// With a Node channel, if there is to be one.
-    fn spawn_wired(&mut self, generation: u32, role: Role, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
+    fn spawn_wired(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
         let SpawnOptions { has_channel, holds_ports, tells_role } = self.spawn_options;
         let mut params = SpawnParams { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
         if !has_channel {
-            return self.launcher.spawn(params);
+            return self.spawner.spawn(params);
         }
-        let channel = self.channels.open(self.now(), generation, role == Role::Standby).map_err(SpawnFailure::fork)?;
+        let channel = self.links.open(self.now(), generation, role == StartRole::Standby).map_err(SpawnFailure::fork)?;
         params.channel = Some(channel.as_fd());
-        let spawned = self.launcher.spawn(params);
-        self.channels.spawned(self.now(), generation, spawned.as_ref().ok().copied());
+        let spawned = self.spawner.spawn(params);
+        self.links.spawned(self.now(), generation, spawned.as_ref().ok().copied());
         spawned
     }
 
@@ -96,7 +96,7 @@ impl Hall {
         if self.spawn_options.holds_ports
             && let Some(generation) = self.supervisor.leaving(pid)
         {
-            self.channels.sockets.leaving(generation);
+            self.links.sockets.leaving(generation);
         }
     }
 }

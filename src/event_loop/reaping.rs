@@ -1,22 +1,22 @@
-//! The hall's reaping: the commands' ends are told to the supervisor, those of orphans are not.
+//! Reaping: the commands' ends are told to the supervisor, those of orphans are not.
 
 use std::time::Duration;
 
-use super::Hall;
+use super::EventLoop;
 use crate::signal::Signal;
 use crate::supervisor::event::Event;
 use crate::supervisor::exit::Exit;
-use crate::supervisor::time::Moment;
 use crate::sys::wait::{self, Waited};
+use crate::time::Moment;
 
-/// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked at.
+/// How long children are reaped in one turn, so that no reap_throttle of orphans can keep anything else waiting; and after how many that is looked at.
 const REAPING: Duration = Duration::from_millis(10);
 const REAPED_A_LOOK: usize = 64;
 fn is_kill(exit: Exit) -> bool {
     matches!(exit, Exit::Signal { signal: Signal::KILL, .. })
 }
 
-impl Hall {
+impl EventLoop {
     /// Reaps all that have ended, for a bounded time; `since` is now.
     pub(super) fn reap(&mut self, since: Moment) {
         self.more_to_reap = false;
@@ -25,9 +25,9 @@ impl Hall {
             let children = match wait::next() {
                 Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
                     let reason = if is_kill(exit) { self.memory.reason_of_kill(peak) } else { None };
-                    self.channels.exited(pid);
-                    self.retrying.forget(pid);
-                    self.tell(Event::Exited { pid, exit, reason });
+                    self.links.exited(pid);
+                    self.retries.forget(pid);
+                    self.handle(Event::Exited { pid, exit, reason });
                     continue;
                 }
                 // An orphan: there may be thousands at once.
@@ -41,11 +41,11 @@ impl Hall {
                     continue;
                 }
                 Waited::Stopped { pid, signal } => {
-                    self.tell(Event::ChildStopped { pid, signal });
+                    self.handle(Event::ChildStopped { pid, signal });
                     continue;
                 }
                 Waited::Continued { .. } => continue,
-                Waited::Unknown => return self.retrying.reap_again(self.now()),
+                Waited::Unknown => return self.retries.reap_again(self.now()),
                 Waited::NoNews => true,
                 Waited::NoChildren => false,
             };
@@ -53,8 +53,8 @@ impl Hall {
                 // So that its end is not taken for the reason of a command's later one.
                 self.memory.forget_kills();
             }
-            self.flood.looked(since, self.now(), self.orphans_reaped - reaped_before);
-            return self.tell(Event::Reaped { children });
+            self.reap_throttle.looked(since, self.now(), self.orphans_reaped - reaped_before);
+            return self.handle(Event::Reaped { children });
         }
     }
 }

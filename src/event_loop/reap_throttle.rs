@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::time::Moment;
+use crate::time::Moment;
 
 /// See the module. A few orphans are reaped at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Flood {
+pub struct ReapThrottle {
     /// When orphans were reaped last, or the rest after that was over.
     last: Moment,
     /// Looks in a row that found some.
@@ -15,7 +15,7 @@ pub struct Flood {
     rest_until: Option<Moment>,
 }
 
-impl Flood {
+impl ReapThrottle {
     /// How close two looks must be to be of one flood.
     const CLOSE: Duration = Duration::from_millis(2);
     /// The rest is so many times as long as the look was: most of the time is left to those that die.
@@ -50,8 +50,8 @@ mod tests {
     #[test]
     fn only_a_flood_is_rested_in() {
         let at = Duration::from_micros;
-        let mut flood = Flood::default();
-        for look in 1..Flood::LOOKS {
+        let mut flood = ReapThrottle::default();
+        for look in 1..ReapThrottle::LOOKS {
             let now = at(100 * u64::from(look));
             flood.looked(now, now, 1);
             assert_eq!(flood.rest(now), None, "a few");

@@ -1,4 +1,4 @@
-//! Time as thought sees it: moments come in as arguments, durations go out to people. Pure.
+//! Time as the pure core sees it: moments come in as arguments, durations go out to people. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the hall finds out about the command before the first spawn, while it may still take its time.
+//! What is found out about the command before the first spawn, while it may still take its time.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

@@ -1,5 +1,5 @@
-//! The hall of the verbs: `status`, `health` and `restart` as processes of their own. Each asks the restartinit of its container one
-//! question, prints the answer and ends. It must not touch anything of a supervising restartinit but its control door.
+//! The client of the control socket: `status`, `health` and `restart` as processes of their own. Each asks the restartinit of its container one
+//! question, prints the answer and ends. It must not touch anything of a supervising restartinit but its control socket.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::config::Verb;
 use crate::observe::http::{RESTART, STATUS_TEXT, read_answer, request};
-use crate::sys::{doors, processes, signals};
+use crate::sys::{processes, signals, sockets};
 
 /// How long restartinit has to answer; a restart takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub fn run(verb: Verb) -> u8 {
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
     signals::reset_dispositions(false);
     signals::unblock_all();
-    match ask(verb) {
+    match route(verb) {
         Ok((200, _)) if verb == Verb::Health => 0,
         // Whoever asked has closed stdout: nobody is left to be told.
         Ok((200, body)) => u8::from(print(&body).is_err()),
@@ -44,7 +44,7 @@ fn complain(line: &str) -> u8 {
 }
 
 /// The answer to a verb: its status and its body.
-fn ask(verb: Verb) -> Result<(u16, String), String> {
+fn route(verb: Verb) -> Result<(u16, String), String> {
     let (method, path, patience) = match verb {
         Verb::Status { json: false } => ("GET", STATUS_TEXT, Some(PATIENCE)),
         Verb::Status { json: true } => ("GET", "/status", Some(PATIENCE)),
@@ -57,7 +57,7 @@ fn ask(verb: Verb) -> Result<(u16, String), String> {
 
 fn exchange(socket: BorrowedFd<'_>, question: &[u8], until: Option<Instant>) -> Result<(u16, String), String> {
     // A refusal may be there before the question: then it is what counts.
-    let _ = doors::transmit(socket, question);
+    let _ = sockets::transmit(socket, question);
     let bytes = read(socket, until).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => stuck(),
         _ => format!("restartinit does not answer: {error}"),
@@ -76,14 +76,14 @@ fn connect() -> Result<OwnedFd, String> {
         let why = if processes::proc_is_mounted() { error.to_string() } else { "/proc is not mounted".to_owned() };
         format!("cannot find this container's restartinit: {why}")
     };
-    let name = doors::control_name().map_err(nowhere)?;
-    let socket = doors::connect_control(&name, PATIENCE).map_err(|error| match error.kind() {
+    let name = sockets::control_name().map_err(nowhere)?;
+    let socket = sockets::connect_control(&name, PATIENCE).map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => "no restartinit in this container: is it the entrypoint?".to_owned(),
         io::ErrorKind::WouldBlock => stuck(),
         _ => format!("cannot ask this container's restartinit: {error}"),
     })?;
-    let peer = doors::peer(socket.as_fd()).map_err(|error| format!("cannot tell who answers: {error}"))?;
-    if peer.may_answer(doors::own_user()) {
+    let peer = sockets::peer(socket.as_fd()).map_err(|error| format!("cannot tell who answers: {error}"))?;
+    if peer.may_answer(sockets::own_user()) {
         Ok(socket)
     } else {
         Err(format!(
@@ -107,7 +107,7 @@ fn read(socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Vec<u8>> {
             Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
-        match doors::receive(socket, &mut buffer) {
+        match sockets::receive(socket, &mut buffer) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(buffer.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -122,7 +122,7 @@ fn read(socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::http::Answer;
+    use crate::observe::http::Response;
     use std::os::unix::net::UnixStream;
 
     /// What a verb makes of an answer of these bytes, after which the other end closes.
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_answer_counts_when_it_is_whole() {
-        let answer = Answer::text(503, "not ready: draining".to_owned()).render(true);
+        let answer = Response::text(503, "not ready: draining".to_owned()).render(true);
         assert_eq!(told(&answer), Ok((503, "not ready: draining\n".to_owned())));
         for half in [&answer[..answer.len() - 1], &answer[..20], b"", b"hello"] {
             assert_eq!(told(half), Err("restartinit ended before it had answered".to_owned()));

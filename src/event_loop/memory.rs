@@ -1,4 +1,4 @@
-//! What the hall knows of memory: the cgroup's count of kills, what is used, and what `--max-memory` comes to here.
+//! What is known of memory: the cgroup's count of kills, what is used, and what `--max-memory` comes to here.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::sys::cgroup::{MemoryCgroup, Usage};
 use crate::sys::processes;
 
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryMonitor {
     /// `None`: not looked for yet, or not to be had.
     cgroup: Option<MemoryCgroup>,
     was_opened: bool,
@@ -25,10 +25,10 @@ pub struct Look {
     pub limit: Option<u64>,
 }
 
-impl Memory {
+impl MemoryMonitor {
     /// Takes in `--max-memory`.
-    pub fn new(wanted: Option<Size>) -> Memory {
-        let mut memory = Memory { cgroup: None, was_opened: false, unexplained_kills: 0, wanted };
+    pub fn new(wanted: Option<Size>) -> MemoryMonitor {
+        let mut memory = MemoryMonitor { cgroup: None, was_opened: false, unexplained_kills: 0, wanted };
         if let Some(Size::Percent(percent)) = wanted {
             let missing = memory.open().err().map(|error| error.to_string());
             if memory.usage().limit.is_none() {

@@ -1,4 +1,4 @@
-//! The porch: arguments and environment to a request, a request to an exit code. The only home of anyhow.
+//! The command line: arguments and environment to a request, a request to an exit code. The only home of anyhow.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::config::{self, Request};
 use crate::supervisor::exit::USAGE;
 use crate::sys::{environment, signals, stderr, stdio};
-use crate::{logger, run, verbs};
+use crate::{control, event_loop, logger};
 
 /// The whole program, but for its allocator. `arguments` are those after the program's name; gives back the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
@@ -37,9 +37,9 @@ fn serve(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<u8> {
             for warning in warnings {
                 log::warn!("{warning}");
             }
-            run::supervise(*config, command).map_err(with_words)
+            event_loop::supervise(*config, command).map_err(with_words)
         }
-        Request::Verb(verb) => Ok(verbs::run(verb)),
+        Request::Verb(verb) => Ok(control::run(verb)),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::signal::Signal;
-use crate::supervisor::time::Moment;
 use crate::sys::signals;
+use crate::time::Moment;
 
 /// The first pause; each next one is twice as long.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -24,7 +24,7 @@ struct Unsent {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Retrying {
+pub struct Retries {
     signals: Vec<Unsent>,
     pub reap_at: Option<Moment>,
 }
@@ -38,7 +38,7 @@ pub enum Sending {
     Refused,
 }
 
-impl Retrying {
+impl Retries {
     /// Sends a signal to a command, now or later. `insist`: also where we may not; a command may change its user back.
     pub fn send(&mut self, now: Moment, pid: i32, signal: Signal, group: bool, insist: bool) -> Sending {
         let Err(error) = signals::send(pid, signal, group) else {

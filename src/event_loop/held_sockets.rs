@@ -1,5 +1,5 @@
-//! The hall's sockets that outlive the command: those held for an app's `listen()`, and those of `--listen`, which are passed on. Which one
-//! is whose is thought (`node::ports`); making and closing them is the hands'.
+//! The sockets that outlive the command: those held for an app's `listen()`, and those of `--listen`, which are passed on. Which one is
+//! whose, `node::ports` knows; here they are made and closed.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -7,34 +7,34 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use crate::config::address::{Address, advice};
 use crate::node::message::Query;
 use crate::node::permission::{self, Credentials, Sender, may_bind};
-use crate::node::ports::{Answer, Ports};
+use crate::node::ports::{Grant, Ports};
 use crate::node::spec::{self, Kind, Spec};
 use crate::node::{Errno, SocketId};
-use crate::supervisor::time::Moment;
 use crate::sys::credentials;
-use crate::sys::listeners::{self, Held};
+use crate::sys::listeners::{self, HeldSocket};
 use crate::sys::spawn::FIRST_SOCKET;
+use crate::time::Moment;
 
 /// So many refusals of one app are told.
 const REFUSALS_TOLD: u32 = 8;
 
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub struct HeldSockets {
     ports: Ports,
-    held: Vec<(SocketId, Held)>,
+    held: Vec<(SocketId, HeldSocket)>,
     /// Of `--listen`, in the order in which the command finds them.
-    given: Vec<Held>,
+    given: Vec<HeldSocket>,
     /// Whom a port was refused to last, by pid, and how often.
     refused: (i32, u32),
 }
 
-impl Sockets {
+impl HeldSockets {
     /// Opens those of `--listen`.
     ///
     /// # Errors
     /// One line for a person: the address, and what to do.
-    pub fn open(addresses: &[Address]) -> io::Result<Sockets> {
-        let mut sockets = Sockets::default();
+    pub fn open(addresses: &[Address]) -> io::Result<HeldSockets> {
+        let mut sockets = HeldSockets::default();
         for address in addresses {
             let held = listen(address).map_err(|errno| {
                 let error = io::Error::from_raw_os_error(errno);
@@ -69,19 +69,19 @@ impl Sockets {
     /// An app asks for a socket: the one that is held, or a new one.
     pub fn query(&mut self, generation: u32, from: Option<Sender>, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
         match self.ports.query(generation, query) {
-            Answer::Refuse { errno } => Err(errno),
-            Answer::Hand { id, kind } if self.get_held(id).is_some_and(Held::is_in_place) => Ok((id, kind)),
+            Grant::Refuse { errno } => Err(errno),
+            Grant::Hand { id, kind } if self.get_held(id).is_some_and(HeldSocket::is_in_place) => Ok((id, kind)),
             // The file of a unix socket is gone: nobody would find it.
-            Answer::Hand { id, .. } => {
+            Grant::Hand { id, .. } => {
                 self.forget(id);
                 self.ports.bind_failed(id);
                 match self.ports.query(generation, query) {
-                    Answer::Bind { id, spec, release } => self.bind(id, &spec, release, from),
-                    Answer::Hand { .. } => Err(libc::EADDRINUSE),
-                    Answer::Refuse { errno } => Err(errno),
+                    Grant::Bind { id, spec, release } => self.bind(id, &spec, release, from),
+                    Grant::Hand { .. } => Err(libc::EADDRINUSE),
+                    Grant::Refuse { errno } => Err(errno),
                 }
             }
-            Answer::Bind { id, spec, release } => self.bind(id, &spec, release, from),
+            Grant::Bind { id, spec, release } => self.bind(id, &spec, release, from),
         }
     }
 
@@ -99,7 +99,7 @@ impl Sockets {
         }
     }
 
-    fn bound(&mut self, spec: &Spec, from: Option<Sender>) -> Result<Held, Errno> {
+    fn bound(&mut self, spec: &Spec, from: Option<Sender>) -> Result<HeldSocket, Errno> {
         // Of whom nothing is known, nothing is believed.
         const NOBODY: Credentials = Credentials { euid: u32::MAX, egid: u32::MAX, effective: 0, same_user_namespace: None };
         // Whoever has executed a set-user-ID program since it asked has another's rights now.
@@ -121,7 +121,7 @@ impl Sockets {
         listeners::adopt(given.as_fd(), kind)
     }
 
-    fn get_held(&self, id: SocketId) -> Option<&Held> {
+    fn get_held(&self, id: SocketId) -> Option<&HeldSocket> {
         self.held.iter().find(|(known, _)| *known == id).map(|(_, held)| held)
     }
 
@@ -171,7 +171,7 @@ impl Sockets {
 }
 
 /// The path of an earlier life, that nobody listens on any more, is no obstacle.
-fn listen(address: &Address) -> Result<Held, Errno> {
+fn listen(address: &Address) -> Result<HeldSocket, Errno> {
     let spec = spec_of(address);
     match (listeners::listen(&spec), address) {
         (Err(libc::EADDRINUSE), Address::Unix(path)) if listeners::remove_if_stale(path) => listeners::listen(&spec),
@@ -184,13 +184,13 @@ fn listen(address: &Address) -> Result<Held, Errno> {
 fn spec_of(address: &Address) -> Spec {
     use std::net::IpAddr;
     match address {
-        Address::Port(port) => Spec::Tcp { address: spec::Address::Any, port: *port, v6only: false },
+        Address::Port(port) => Spec::Tcp { address: spec::Host::Any, port: *port, v6only: false },
         Address::Unix(path) => Spec::Unix { path: path.display().to_string() },
         Address::Tcp(address) => {
             let port = address.port();
             match address.ip() {
-                IpAddr::V4(ip) => Spec::Tcp { address: spec::Address::V4(ip), port, v6only: false },
-                IpAddr::V6(ip) => Spec::Tcp { address: spec::Address::V6(ip, None), port, v6only: false },
+                IpAddr::V4(ip) => Spec::Tcp { address: spec::Host::V4(ip), port, v6only: false },
+                IpAddr::V6(ip) => Spec::Tcp { address: spec::Host::V6(ip, None), port, v6only: false },
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The doors that observers knock at: an abstract unix socket named after the PID namespace, and a TCP port. Sockets in, sockets out; no
+//! The sockets that observers connect to: an abstract unix socket named after the PID namespace, and a TCP port. Sockets in, sockets out; no
 //! call waits, raises PIPE or leaves a descriptor to a child. Who is let in and what is said is not decided here.
 
 use std::io;
@@ -48,7 +48,7 @@ impl AsFd for Listener {
     }
 }
 
-/// The abstract name of the control door: all processes of a PID namespace come to the same one, and no others do.
+/// The abstract name of the control socket: all processes of a PID namespace come to the same one, and no others do.
 ///
 /// # Errors
 /// /proc is missing or is another namespace's.
@@ -93,7 +93,7 @@ fn listen_at(socket: &OwnedFd, address: &dyn SockaddrLike) -> io::Result<()> {
     Ok(listen(socket, Backlog::new(BACKLOG)?)?)
 }
 
-/// Connects to the control door, and gives it and ourselves so much time for each call from then on.
+/// Connects to the control socket, and gives it and ourselves so much time for each call from then on.
 ///
 /// # Errors
 /// That of connect(2); `ConnectionRefused`: nobody listens. `WouldBlock`: somebody does, but does not accept.

@@ -1,20 +1,20 @@
-//! The hall's answers to those who only observe, and to whoever asks for a restart: what the supervisor tells, with what the hands see.
+//! The answers to those who only observe, and to whoever asks for a restart: what the supervisor tells, with what system calls show.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Hall;
+use super::EventLoop;
 use super::server::Reply;
 use crate::logger::warn_once;
 use crate::observe::answer;
-use crate::observe::http::{Answer, Ask};
-use crate::observe::snapshot::{Counters, Memory, MemoryLimit, Snapshot, command_name};
+use crate::observe::http::{Response, Route};
+use crate::observe::snapshot::{Counters, MemoryLimit, MemoryView, Snapshot, command_name};
 use crate::supervisor::event::Event;
-use crate::supervisor::time::Moment;
 use crate::sys::{processes, signals, stderr};
+use crate::time::Moment;
 
-impl Hall {
-    /// Opens the control door, if that is not done; where it cannot be opened now, the next spawn is the next attempt.
+impl EventLoop {
+    /// Opens the control socket, if that is not done; where it cannot be opened now, the next spawn is the next attempt.
     pub(super) fn open_control(&mut self) {
         if std::mem::replace(&mut self.control_settled, true) {
             return;
@@ -41,28 +41,29 @@ impl Hall {
         let mut server = std::mem::take(&mut self.server);
         let poller = std::mem::take(&mut self.poller);
         let mut restart_asked = false;
-        server.serve(&|fd| poller.seen(fd), now, &mut |ask| match ask {
+        server.serve(&|fd| poller.seen(fd), now, &mut |route| match route {
             // A refusal is for the one who asks now: another may wait for the outcome of a restart that is under way.
-            Ask::Restart => match self.supervisor.refuses_restart() {
-                Some(why) => Reply::Now(Answer::text(503, why)),
+            Route::Restart => match self.supervisor.refuses_restart() {
+                Some(why) => Reply::Now(Response::text(503, why)),
                 None => {
                     restart_asked = true;
                     Reply::Later
                 }
             },
-            ask => Reply::Now(answer(ask, &self.snapshot(now, ask == Ask::Metrics))),
+            route => Reply::Now(answer(route, &self.snapshot(now, route == Route::Metrics))),
         });
         self.server = server;
         self.poller = poller;
         if restart_asked {
-            self.tell(Event::RestartAsked);
+            self.handle(Event::RestartAsked);
         }
     }
 
     /// `is_scrape`: what is told as the largest since the last scrape begins anew.
     fn snapshot(&mut self, now: Moment, is_scrape: bool) -> Snapshot {
-        let view = self.supervisor.view(now);
+        let mut view = self.supervisor.view(now);
         let active = view.active().map(|generation| generation.pid);
+        view.cannot_signal = view.cannot_signal.or(active.filter(|pid| !signals::may_send(*pid)));
         let usage = self.memory.usage();
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Snapshot {
@@ -74,19 +75,18 @@ impl Hall {
             counters: Counters {
                 orphans_reaped: self.orphans_reaped,
                 log_lines_dropped: stderr::dropped() as u64,
-                channel_messages_dropped: self.channels.messages_dropped(),
-                ..view.counters
+                channel_messages_dropped: self.links.messages_dropped(),
+                spawn_failures: view.spawn_failures,
             },
-            event_loop: active.and_then(|pid| self.channels.event_loop(pid, is_scrape)),
-            cannot_signal: view.cannot_signal.or(active.filter(|pid| !signals::may_send(*pid))),
+            event_loop: active.and_then(|pid| self.links.event_loop(pid, is_scrape)),
             leftovers_left: self.descendants.count_left(),
-            memory: Memory {
+            memory: MemoryView {
                 resident: active.and_then(processes::resident),
                 limit: self.memory.wanted().map(|wanted| MemoryLimit { bytes: self.memory.limit(usage), shown: wanted.to_string() }),
                 cgroup_working_set: usage.working_set,
                 cgroup_limit: usage.limit,
             },
-            ..view
+            view,
         }
     }
 }
