@@ -4,15 +4,15 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::OpenOptions;
+mod way;
+
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use libc::{c_int, c_void};
+use way::{Way, has_room, is_passing, write};
 
 /// The longest line, in bytes: what a pipe takes in one piece.
 const LONGEST: usize = 4096;
@@ -22,7 +22,10 @@ const QUEUE: usize = 64 * 1024;
 /// terminal at this moment, or the kernel is short of memory.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
 
-static STATE: Mutex<State> = Mutex::new(State { way: None, queue: Vec::new(), gone_out: 0, pause: None, dropped: 0 });
+/// A terminal that has taken part of a line so often gets the rest of it.
+const MOST_TORN: u32 = 8;
+
+static STATE: Mutex<State> = Mutex::new(State { way: None, queue: Vec::new(), gone_out: 0, pause: None, torn: 0, dropped: 0 });
 
 struct State {
     way: Option<Way>,
@@ -32,24 +35,9 @@ struct State {
     gone_out: usize,
     /// How long it is of no use to try.
     pause: Option<Duration>,
+    /// How often a terminal has taken only the beginning of the first line.
+    torn: u32,
     dropped: usize,
-}
-
-/// How a line gets out without waiting.
-enum Way {
-    /// A pipe or a terminal, opened anew, so that the flags are ours alone.
-    Reopened(OwnedFd),
-    /// A pipe that may not be opened anew, as it is another user's: a line goes through a pipe of our own, and from there by splice(2), which
-    /// can be told not to wait. So many bytes of the queue's beginning are in that pipe.
-    Splice { read: OwnedFd, write: OwnedFd, inside: usize },
-    /// A pipe where splice(2) is denied: Linux 6.4 can be told not to wait in the write itself.
-    Nowait,
-    /// A socket: send(2) can be told not to wait.
-    Socket,
-    /// What leaves no other way: written when poll(2) says that it has room.
-    Polled,
-    /// A file, which takes what it is given.
-    File,
 }
 
 fn state() -> MutexGuard<'static, State> {
@@ -146,12 +134,27 @@ impl State {
         self.pause = None;
     }
 
+    /// Writes what goes out now; of a terminal's line all or, as it were, nothing.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let torn = self.torn;
+        let Way::Terminal(fd) = self.way() else { return self.way().write(line) };
+        // What is on the terminal's line is not ours alone.
+        let start: &[u8] = if torn > 0 { b"\n" } else { b"" };
+        let written = match start {
+            [] => write(fd.as_raw_fd(), line)?,
+            _ => write(fd.as_raw_fd(), &[start, line].concat())?.saturating_sub(start.len()),
+        };
+        let is_whole = written >= line.len() || torn >= MOST_TORN;
+        self.torn = if is_whole { 0 } else { torn + 1 };
+        Ok(if is_whole { written } else { 0 })
+    }
+
     /// How many bytes of a line went out; `None`: it cannot be written.
     fn try_write(&mut self, line: &[u8]) -> Option<usize> {
         loop {
-            let error = match self.way().write(line) {
+            let error = match self.write(line) {
                 Ok(written) => {
-                    self.pause = None;
+                    self.pause = (written == 0).then_some(PAUSE.0);
                     return Some(written);
                 }
                 Err(error) => error,
@@ -167,7 +170,7 @@ impl State {
                 Some(libc::EPERM | libc::EACCES | libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP) => {
                     self.way = Some(match self.way() {
                         Way::Splice { .. } => Way::Nowait,
-                        Way::Nowait | Way::Reopened(_) | Way::Socket => Way::Polled,
+                        Way::Nowait | Way::Reopened(_) | Way::Terminal(_) | Way::Socket => Way::Polled,
                         Way::Polled | Way::File => return None,
                     });
                 }
@@ -176,107 +179,6 @@ impl State {
             }
         }
     }
-}
-
-impl Way {
-    fn of_stderr() -> Way {
-        // SAFETY: an all-zero stat is valid for the kernel to write to.
-        let mode = unsafe {
-            let mut stat: libc::stat = std::mem::zeroed();
-            if libc::fstat(libc::STDERR_FILENO, &raw mut stat) == 0 { stat.st_mode & libc::S_IFMT } else { 0 }
-        };
-        match mode {
-            libc::S_IFIFO => Way::reopened().or_else(Way::splice).unwrap_or(Way::Nowait),
-            libc::S_IFCHR => Way::reopened().unwrap_or(Way::Polled),
-            libc::S_IFSOCK => Way::Socket,
-            _ => Way::File,
-        }
-    }
-
-    fn reopened() -> Option<Way> {
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let opened = OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/2");
-        opened.ok().map(|file| Way::Reopened(file.into()))
-    }
-
-    fn splice() -> Option<Way> {
-        let mut ends = [-1; 2];
-        // SAFETY: the kernel writes two descriptors, which are ours alone from then on.
-        unsafe {
-            if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) != 0 {
-                return None;
-            }
-            let [read, write] = ends;
-            Some(Way::Splice { read: OwnedFd::from_raw_fd(read), write: OwnedFd::from_raw_fd(write), inside: 0 })
-        }
-    }
-
-    /// Writes what goes out now.
-    ///
-    /// # Errors
-    /// EAGAIN: nothing does. Others are those of the call.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self {
-            Way::Reopened(fd) => write(fd.as_raw_fd(), line),
-            Way::Splice { read, write: private, inside } => {
-                if *inside == 0 {
-                    *inside = write(private.as_raw_fd(), line)?;
-                }
-                let moved = splice(read, *inside);
-                match &moved {
-                    Ok(moved) => *inside = inside.saturating_sub(*moved),
-                    Err(error) if is_passing(error) => {}
-                    // It goes another way or nowhere: nothing of it may stay in here.
-                    Err(_) => {
-                        let _ = nix::unistd::read(read, &mut [0; LONGEST]);
-                        *inside = 0;
-                    }
-                }
-                moved
-            }
-            Way::Nowait => {
-                let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast::<c_void>(), iov_len: line.len() };
-                // By the system call itself, which musl has no function for; -1 is the current position, in two halves.
-                // SAFETY: the kernel reads one iovec and the line that it points to.
-                count(unsafe { libc::syscall(libc::SYS_pwritev2, libc::STDERR_FILENO, &raw const part, 1, -1, -1, libc::RWF_NOWAIT) }
-                    as isize)
-            }
-            Way::Socket => {
-                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-                // SAFETY: the kernel reads `line.len()` bytes at a valid address.
-                count(unsafe { libc::send(libc::STDERR_FILENO, line.as_ptr().cast(), line.len(), flags) })
-            }
-            Way::Polled if !has_room(0) => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
-            Way::Polled | Way::File => write(libc::STDERR_FILENO, line),
-        }
-    }
-}
-
-fn write(fd: c_int, line: &[u8]) -> io::Result<usize> {
-    // SAFETY: the kernel reads `line.len()` bytes at a valid address.
-    count(unsafe { libc::write(fd, line.as_ptr().cast(), line.len()) })
-}
-
-fn splice(from: &OwnedFd, bytes: usize) -> io::Result<usize> {
-    let none = std::ptr::null_mut();
-    // SAFETY: no address is passed but null.
-    count(unsafe { libc::splice(from.as_raw_fd(), none, libc::STDERR_FILENO, none, bytes, libc::SPLICE_F_NONBLOCK) })
-}
-
-/// Whether the same call may succeed later.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ENOMEM | libc::ENOBUFS))
-}
-
-fn count(result: isize) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
-}
-
-/// Whether stderr has room within so many milliseconds; 0 does not wait.
-fn has_room(milliseconds: c_int) -> bool {
-    let mut poll = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: the kernel reads and writes one pollfd.
-    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
 /// The writer that env_logger is given: each write is one line.
