@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use restartinit::node::channel::{Channel, Event, Options};
+use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::framing::{Framing, LONGEST_LINE, Line};
-use restartinit::node::ports::{Answer, Ports};
+use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::spec::Spec;
 use serde_json::Value;
 
@@ -31,11 +31,11 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         channel.receive(now, piece, &mut events);
         for event in events.drain(..) {
             match event {
-                Event::Query(query) => answer(&mut channel, &mut ports, query, choices & 4 != 0),
-                Event::Waiting if choices & 8 != 0 => {
+                NodeEvent::Query(query) => answer(&mut channel, &mut ports, query, choices & 4 != 0),
+                NodeEvent::Waiting if choices & 8 != 0 => {
                     channel.activate().into_iter().for_each(|query| answer(&mut channel, &mut ports, query, true));
                 }
-                Event::Closed { key } => ports.closed(now, 1, &key),
+                NodeEvent::Closed { key } => ports.closed(now, 1, &key),
                 _ => {}
             }
         }
@@ -66,13 +66,13 @@ fn text(line: Line<'_>) -> Option<Vec<u8>> {
 
 fn answer(channel: &mut Channel, ports: &mut Ports, mut query: restartinit::node::message::Query, binds: bool) {
     let outcome = match ports.query(1, &mut query) {
-        Answer::Hand { id, kind } => Ok((id, kind)),
-        Answer::Bind { id, spec, .. } if binds => Ok((id, Spec::kind(&spec))),
-        Answer::Bind { id, .. } => {
+        Grant::Hand { id, kind } => Ok((id, kind)),
+        Grant::Bind { id, spec, .. } if binds => Ok((id, Spec::kind(&spec))),
+        Grant::Bind { id, .. } => {
             ports.bind_failed(id);
             Err(98)
         }
-        Answer::Refuse { errno } => Err(errno),
+        Grant::Refuse { errno } => Err(errno),
     };
     channel.answer(query, outcome);
 }
