@@ -239,3 +239,25 @@ fn an_ordinary_process_is_still_there_for_its_command() {
     assert_eq!(init.out("death-signal:"), "death-signal: 9");
     assert_eq!(init.exit_code(), 0);
 }
+
+/// Whoever needed more stack than the child has would run into it, and not into other memory.
+#[test]
+fn below_the_childs_stack_lies_a_page_without_access() {
+    let mut init = Bench::new(&[]).run(&["up", "pause"]);
+    init.out("up 1");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", init.init_pid())).expect("its memory");
+    let number = |hex: &str| u64::from_str_radix(hex, 16).expect("an address");
+    let regions: Vec<(u64, u64, &str)> = maps
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let (from, to) = words.next()?.split_once('-')?;
+            Some((number(from), number(to), words.next()?))
+        })
+        .collect();
+    let is_guarded = |pair: &[(u64, u64, &str)]| {
+        let [below, stack] = pair else { return false };
+        below.2 == "---p" && stack.2 == "rw-p" && below.1 == stack.0 && stack.1 - stack.0 == 64 * 1024
+    };
+    assert!(regions.windows(2).any(is_guarded), "{maps}");
+}

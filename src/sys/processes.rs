@@ -210,4 +210,16 @@ mod tests {
             assert_eq!(first_entry(bytes), None);
         }
     }
+
+    #[test]
+    fn no_signal_reaches_another_process_of_the_same_pid() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let this = one(child.id() as i32).unwrap();
+        let earlier = Process { start: this.start - 1, ..this };
+        assert_eq!(send(&earlier, Signal::KILL, 0), Delivery::Gone, "whoever had the pid before is gone");
+        assert!(child.try_wait().unwrap().is_none(), "and this one lives");
+        assert_eq!(send(&this, Signal::KILL, 0), Delivery::Sent);
+        child.wait().unwrap();
+        assert_eq!(send(&this, Signal::KILL, 0), Delivery::Gone);
+    }
 }
