@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -9,6 +10,9 @@ use crate::config::{self, Request};
 use crate::supervisor::exit::USAGE;
 use crate::sys::{environment, signals, stderr, stdio};
 use crate::{control, event_loop, logger};
+
+/// How long the line of a usage error may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The whole program, but for its allocator. `arguments` are those after the program's name; gives back the exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
@@ -20,6 +24,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     filled.and_then(|()| serve(arguments)).unwrap_or_else(|error| {
         let line = logger::one_line(format!("restartinit: {error:#}"));
         stderr::write_line(format!("{line}\n").as_bytes());
+        stderr::flush_within(LAST_WORDS);
         USAGE
     })
 }

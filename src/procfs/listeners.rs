@@ -4,24 +4,23 @@ use super::{number, words};
 
 /// The inodes of listening TCP sockets, off `/proc/PID/net/tcp` or `tcp6`.
 pub fn tcp(text: &[u8]) -> impl Iterator<Item = u64> {
-    const STATE: usize = 3;
     const INODE: usize = 9;
-    const LISTEN: &[u8] = b"0A";
-    text.split(|byte| *byte == b'\n').filter_map(|line| {
-        words(line).nth(STATE).filter(|state| *state == LISTEN)?;
-        number(words(line).nth(INODE)?)
-    })
+    listening(text, b"0A", INODE)
 }
 
 /// The inodes of listening unix sockets, off `/proc/PID/net/unix`. A path may have anything in it, but comes last.
 pub fn unix(text: &[u8]) -> impl Iterator<Item = u64> {
-    const FLAGS: usize = 3;
     const INODE: usize = 6;
-    /// SO_ACCEPTCON, in hexadecimal.
-    const LISTEN: &[u8] = b"00010000";
-    text.split(|byte| *byte == b'\n').filter_map(|line| {
-        words(line).nth(FLAGS).filter(|flags| *flags == LISTEN)?;
-        number(words(line).nth(INODE)?)
+    // SO_ACCEPTCON, in hexadecimal.
+    listening(text, b"00010000", INODE)
+}
+
+/// Of the lines whose fourth word is `mark`, the word that is the inode.
+fn listening(text: &[u8], mark: &'static [u8], inode: usize) -> impl Iterator<Item = u64> {
+    const MARK: usize = 3;
+    text.split(|byte| *byte == b'\n').filter_map(move |line| {
+        words(line).nth(MARK).filter(|word| *word == mark)?;
+        number(words(line).nth(inode)?)
     })
 }
 
