@@ -36,9 +36,10 @@ impl Counted {
     }
 }
 
+/// After the command's first second, in which it is looked at before a signal that would end it.
 #[test]
 fn a_forwarded_signal_and_an_orphan_take_none() {
-    let mut counted = Counted::run(&["--http", &support::web::loopback()], &["catch USR1", "up", "obey"]);
+    let mut counted = Counted::run(&["--http", &support::web::loopback()], &["catch USR1", "sleep 1200", "up", "obey"]);
     let round = |counted: &mut Counted| {
         counted.init.signal(libc::SIGUSR1);
         counted.init.out("got SIGUSR1");

@@ -85,7 +85,7 @@ impl Supervisor {
 
     /// Whether a generation that is not needed, and that cannot be ended, may be left behind.
     pub(super) fn is_left_behind(generation: &Generation) -> bool {
-        generation.out_of_reach && matches!(generation.duty, Duty::Dismissed { .. })
+        generation.is_running() && generation.out_of_reach && matches!(generation.duty, Duty::Dismissed { .. })
     }
 
     /// Why an active generation that runs is not well, though nothing ends it.

@@ -299,6 +299,15 @@ fn a_standby_that_cannot_be_ended_holds_nobody_up() {
 }
 
 #[test]
+fn what_such_a_standby_leaves_behind_is_ended_all_the_same() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.in_reach = false;
+    bench.tell(signal(TERM)).tick_at(ms(100)).tell(Event::Exited { pid: 102, exit: killed_by(9), reason: None });
+    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(0), reason: None }).take_log();
+    bench.tell(Event::Reaped { children: true }).says(&["leftovers 1 SIGTERM", "leftovers 2 SIGTERM"]);
+}
+
+#[test]
 fn an_out_of_memory_kill_is_told_as_such_whatever_was_planned() {
     let reason = Some(exit::Reason::OutOfMemory { certain: true });
     let mut bench = Bench::running(Config::default());
