@@ -17,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST 20000 // signals of a sender before it is told that it storms
+// Signals of a sender before it is told that it storms, and how many of them must be accepted: a queue that is full of somebody else's takes none.
+#define FIRST 20000
+#define ACCEPTED 1000
 
 static void fail(const char *what) {
     fprintf(stderr, "storm: %s: %s\n", what, strerror(errno));
@@ -93,10 +95,10 @@ static void send_on(pid_t target, char **numbers, int begun) {
     int all[64], count = 0, accepted = 0;
     for (; *numbers && count < 64; numbers++) all[count++] = atoi(*numbers);
     for (unsigned at = 0;; at++) {
-        // EAGAIN: the queue of real-time signals is full, and so not empty either, unless it is full of somebody else's.
-        if (kill(target, all[at % count]) == 0) accepted = 1;
+        // EAGAIN: the queue of real-time signals is full, and so not empty either.
+        if (kill(target, all[at % count]) == 0) accepted += accepted < ACCEPTED;
         else if (errno != EAGAIN) _exit(0);
-        if (begun >= 0 && at >= FIRST && accepted) close(begun), begun = -1;
+        if (begun >= 0 && at >= FIRST && accepted == ACCEPTED) close(begun), begun = -1;
     }
 }
 

@@ -173,7 +173,7 @@ def try_restartinit(storm, figures):
             if code != 0:
                 raise Fell(f"health: {code}" + one.told())
             figures.take(INIT, HEALTH, answered - asked, waited(one) - before)
-            before, began = waited(one), left(one)
+            began, before = left(one), waited(one)
             figures.take(INIT, EXIT, next_generation(one) - began, waited(one) - before)
     with figures.trying(INIT, STOP), storm.box(INIT, []) as one:
         one.hear("ready")
@@ -189,7 +189,8 @@ def try_restartinit(storm, figures):
             due = int(one.hear("got")) + GRACE * 1_000_000
             try:
                 with storm.at(one):
-                    if time.monotonic_ns() < due:
+                    if (ahead := due - time.monotonic_ns()) > 0:
+                        time.sleep(ahead / 1e9)
                         before = waited(one)
                         figures.take(INIT, DEADLINE, ended(handle) - due, waited(one) - before)
             except Absent:
