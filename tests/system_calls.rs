@@ -20,9 +20,9 @@ const ORPHAN_IN_A_FLOOD: usize = 1;
 const RESTART: usize = 7;
 /// Its line in the log, where stderr is a pipe: a write to the pipe, opened anew so that it can be told not to wait.
 const LOG_LINE: usize = 1;
-/// What the new process does before it is the command: setpgid; fcntl for each of descriptors 0 to 2, which the one before may have left
+/// What the new process does before it is the command: setpgid; prlimit64, which gives back the limit of queued signals; fcntl for each of descriptors 0 to 2, which the one before may have left
 /// non-blocking; rt_sigprocmask; execve, which is the floor.
-const BEFORE_THE_COMMAND: usize = 6;
+const BEFORE_THE_COMMAND: usize = 7;
 /// Asleep, nothing at all.
 const IDLE: usize = 0;
 

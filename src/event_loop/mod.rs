@@ -29,7 +29,7 @@ use crate::supervisor::event::{Actions, ChannelEvent, Event};
 use crate::supervisor::report::{Ending, Report};
 use crate::supervisor::{Supervisor, Surroundings};
 use crate::sys::poll::Poller;
-use crate::sys::signals::{self, Arrival, SignalReader};
+use crate::sys::signals::{self, Arrival, QueueLimit, SignalReader};
 use crate::sys::spawn::{ChildSetup, Spawner};
 use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::{self, Terminal};
@@ -115,8 +115,9 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
         log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
     }
     let terminal = Terminal::find();
-    let stdio = StatusFlags::now();
+    let (stdio, queue_limit) = (StatusFlags::now(), QueueLimit::lower());
     let prepare = move |generation| {
+        queue_limit.restore();
         if generation > 1 {
             stdio.restore();
         }

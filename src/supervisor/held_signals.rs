@@ -95,12 +95,18 @@ impl Supervisor {
         }
     }
 
-    /// The command is prepared for these signals: it gets them. `None`: nobody knows.
-    pub(super) fn signals_seen(&mut self, pid: i32, survived: Option<SignalSet>, actions: &mut Actions) {
+    /// The command is prepared for these signals: it gets them. `None`: nobody can tell, as without /proc: then it gets all once its first
+    /// second is over.
+    pub(super) fn signals_seen(&mut self, now: Moment, pid: i32, survived: Option<SignalSet>, actions: &mut Actions) {
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
+        let is_young = now.saturating_sub(active.started) < HeldSignals::UNPREPARED;
         // It has said that it is ready: no handler will come any more.
         let is_settled = active.said_ready;
-        let prepared = self.held.signals.take_common(survived.unwrap_or_default());
+        let prepared = match survived {
+            Some(survived) => self.held.signals.take_common(survived),
+            None if is_young => SignalSet::default(),
+            None => self.held.signals.take(),
+        };
         prepared.iter().for_each(|signal| self.forward(signal, actions));
         let is_over = is_settled || self.held.watch.is_some_and(|watch| watch.drop_at.is_none());
         if is_over {

@@ -211,7 +211,7 @@ impl Supervisor {
             (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
             (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Probed { .. }) => {}
-            (Phase::Supervising(_), Event::SignalsSeen { pid, survived }) => self.signals_seen(pid, survived, actions),
+            (Phase::Supervising(_), Event::SignalsSeen { pid, survived }) => self.signals_seen(now, pid, survived, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SignalsSeen { .. }) => {}
 
             (Phase::Supervising(next), Event::Memory { used, limit }) => self.memory_seen(now, next, used, limit, actions),

@@ -44,14 +44,14 @@ pub(super) struct Bench {
     /// Whether the commands may be signalled.
     pub(super) in_reach: bool,
     /// What the commands are prepared for.
-    pub(super) prepared: SignalSet,
+    pub(super) prepared: Option<SignalSet>,
 }
 
 impl Bench {
     pub(super) fn new(config: Config) -> Bench {
         let config = Config { max_memory: Some(Size::Bytes(1000)), ..config };
         let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
-        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new(), in_reach: true, prepared: SignalSet::default() }
+        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new(), in_reach: true, prepared: Some(SignalSet::default()) }
     }
 
     pub(super) fn running(config: Config) -> Bench {
@@ -88,7 +88,7 @@ impl Bench {
                     self.supervisor.handle(self.now, Event::Probed { pid, allowed: self.in_reach }, &mut actions);
                 }
                 Action::LookAtSignals { pid } => {
-                    self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: Some(self.prepared) }, &mut actions);
+                    self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: self.prepared }, &mut actions);
                 }
                 Action::NoteFamily { .. } => {}
                 Action::KillAll => self.log.push("kill all".to_owned()),
@@ -199,7 +199,7 @@ fn a_signal_between_two_generations_waits_until_the_next_is_prepared_for_it() {
     assert_eq!(bench.take_log(), ["spawn 2 1"]);
     bench.tick_at(ms(10)).tell(signal(HUP));
     assert!(bench.take_log().is_empty(), "it would end the command");
-    bench.prepared = [Signal::new(HUP).unwrap()].into_iter().collect();
+    bench.prepared = Some([Signal::new(HUP).unwrap()].into_iter().collect());
     bench.tick_at(ms(30));
     assert_eq!(bench.take_log(), ["SIGHUP to 102"]);
     assert_eq!(bench.supervisor.next_deadline(), Some(ms(2000)), "only the next look at memory");
@@ -219,6 +219,19 @@ fn a_signal_just_after_a_spawn_waits_ten_seconds_at_most() {
     assert_eq!(last, ms(10_999));
     bench.tell(signal(HUP));
     assert_eq!(bench.take_log(), ["SIGHUP to 101"], "by now it is its own affair");
+}
+
+#[test]
+fn where_nobody_can_tell_it_waits_for_the_first_second() {
+    let mut bench = Bench::running(Config::default());
+    bench.prepared = None;
+    bench.tell(signal(HUP));
+    while bench.now < ms(1000) {
+        assert!(bench.take_log().is_empty());
+        let at = bench.supervisor.next_deadline().unwrap();
+        bench.tick_at(at);
+    }
+    assert_eq!(bench.take_log(), ["SIGHUP to 101"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use libc::{c_int, siginfo_t, timespec};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::signal::{self, Signal, SignalSet};
 
@@ -84,6 +85,30 @@ pub fn reset_dispositions(ignore_hup: bool) {
         // By the system call itself, since libc's own refuses some numbers.
         // SAFETY: the kernel reads one KernelAction and writes nothing; a number it does not take is an error without effect.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, std::ptr::null::<KernelAction>(), SET_SIZE) };
+    }
+}
+
+/// How many signals are queued for us at the most, from now on. The kernel walks the queue for each one that it hands out: real-time signals
+/// by the ten thousand would make every turn a long one. Beyond it, those of a number come in as one.
+const QUEUED: u64 = 4096;
+
+/// A limit of queued signals that a command is to be given back.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimit(Option<(u64, u64)>);
+
+impl QueueLimit {
+    /// Lowers our own limit; gives back what it was.
+    pub fn lower() -> QueueLimit {
+        let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_SIGPENDING) else { return QueueLimit(None) };
+        let is_lowered = soft > QUEUED && setrlimit(Resource::RLIMIT_SIGPENDING, QUEUED, hard).is_ok();
+        QueueLimit(is_lowered.then_some((soft, hard)))
+    }
+
+    /// Makes it what it was. Async-signal-safe: it runs between vfork and exec.
+    pub fn restore(&self) {
+        if let QueueLimit(Some((soft, hard))) = self {
+            let _ = setrlimit(Resource::RLIMIT_SIGPENDING, *soft, *hard);
+        }
     }
 }
 

@@ -214,9 +214,7 @@ impl World {
         let answer = |way: &bool| match question {
             Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
             Question::MaySignal(pid) => Event::Probed { pid, allowed: *way },
-            Question::Prepared(pid) => {
-                Event::SignalsSeen { pid, survived: Signal::new(HUP).filter(|_| *way).map(|hup| [hup].into_iter().collect()) }
-            }
+            Question::Prepared(pid) => Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) },
         };
         match question {
             // A command installs its handlers in its own time.
@@ -276,7 +274,8 @@ impl World {
             Event::SignalsSeen { pid, survived } => {
                 self.questions.pop_front();
                 self.prepared.retain(|known| known != pid);
-                self.prepared.extend(survived.map(|_: SignalSet| *pid));
+                let is_prepared = |set: &SignalSet| Signal::new(HUP).is_some_and(|hup| set.contains(hup));
+                self.prepared.extend(survived.filter(is_prepared).map(|_| *pid));
             }
             Event::RestartAsked => self.restart_awaited = true,
             _ => {}

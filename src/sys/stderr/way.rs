@@ -84,8 +84,9 @@ impl Way {
                 let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast::<c_void>(), iov_len: line.len() };
                 // By the system call itself, which musl has no function for; -1 is the current position, in two halves.
                 // SAFETY: the kernel reads one iovec and the line that it points to.
-                count(unsafe { libc::syscall(libc::SYS_pwritev2, libc::STDERR_FILENO, &raw const part, 1, -1, -1, libc::RWF_NOWAIT) }
-                    as isize)
+                count(unsafe {
+                    libc::syscall(libc::SYS_pwritev2, libc::STDERR_FILENO, &raw const part, 1usize, -1i64, -1i64, libc::RWF_NOWAIT)
+                } as isize)
             }
             Way::Socket => {
                 let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
