@@ -68,7 +68,7 @@ impl EventLoop {
         }
         // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
         self.open_control();
-        let spawned = self.spawn_wired(generation, role, last_exit);
+        let spawned = self.spawn_linked(generation, role, last_exit);
         // Only now: the command need not wait for this.
         self.memory.generation_began();
         match spawned {
@@ -78,7 +78,7 @@ impl EventLoop {
     }
 
     /// With a Node channel, if there is to be one.
-    fn spawn_wired(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
+    fn spawn_linked(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
         let SpawnOptions { has_channel, holds_ports, tells_role } = self.spawn_options;
         let mut params = SpawnParams { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
         if !has_channel {

@@ -91,7 +91,7 @@ impl Descendants {
     pub fn end_leftovers(&mut self, generation: u32, order: Order, running: &[Running]) -> Option<Found> {
         let mut all = match processes::list() {
             Ok(all) => all,
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+            Err(error) if processes::is_short(&error) => {
                 warn_once!("cannot look for leftovers in /proc now ({error}): trying again");
                 return None;
             }

@@ -90,9 +90,9 @@ impl Links {
 
     /// When [`Links::turn`] is due though nothing is ready.
     pub fn deadline(&self) -> Option<Moment> {
-        let of_wire =
+        let of_link =
             |link: &Link| link.channel.deadline().into_iter().chain(link.silent_at).chain(link.settled_at).chain(link.retry_at).min();
-        self.links.iter().filter_map(of_wire).chain(self.sockets.deadline()).min()
+        self.links.iter().filter_map(of_link).chain(self.sockets.deadline()).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.

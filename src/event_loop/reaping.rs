@@ -9,9 +9,11 @@ use crate::supervisor::exit::Exit;
 use crate::sys::wait::{self, Waited};
 use crate::time::Moment;
 
-/// How long children are reaped in one turn, so that no reap_throttle of orphans can keep anything else waiting; and after how many that is looked at.
+/// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked
+/// at.
 const REAPING: Duration = Duration::from_millis(10);
 const REAPED_A_LOOK: usize = 64;
+
 fn is_kill(exit: Exit) -> bool {
     matches!(exit, Exit::Signal { signal: Signal::KILL, .. })
 }

@@ -23,8 +23,8 @@ pub fn list() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for pid in numbers("/proc")? {
         // A process that ends between the listing and the reading is no error.
-        match std::fs::read(format!("/proc/{pid}/stat")) {
-            Ok(stat) => processes.extend(read_stat(&stat)),
+        match look(pid) {
+            Ok(process) => processes.extend(process),
             Err(error) if is_short(&error) => return Err(error),
             Err(_) => {}
         }
@@ -81,9 +81,14 @@ fn first_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name.split(|byte| *byte == 0).next()?, rest))
 }
 
+/// One process; `None`: what its file says makes no sense.
+fn look(pid: i32) -> io::Result<Option<Process>> {
+    std::fs::read(format!("/proc/{pid}/stat")).map(|stat| read_stat(&stat))
+}
+
 /// One process; `None`: it is gone, or cannot be seen now.
 pub fn one(pid: i32) -> Option<Process> {
-    std::fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| read_stat(&stat))
+    look(pid).ok().flatten()
 }
 
 /// Whether a process is stopped by a signal or held by a debugger.
@@ -110,8 +115,8 @@ pub fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
     }
     // Whoever has the pid when this is opened keeps it for us. Where the kernel has no such thing, a look before the call has to do.
     let descriptor = pidfd(process.pid);
-    match std::fs::read(format!("/proc/{}/stat", process.pid)) {
-        Ok(stat) if read_stat(&stat).is_some_and(|now| now.is(process)) => {}
+    match look(process.pid) {
+        Ok(Some(now)) if now.is(process) => {}
         Err(error) if is_short(&error) => return Delivery::Unknown,
         _ => return Delivery::Gone,
     }
@@ -126,7 +131,8 @@ pub fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
     }
 }
 
-fn is_short(error: &io::Error) -> bool {
+/// Whether the machine is short of something now, and the same may succeed later.
+pub fn is_short(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 

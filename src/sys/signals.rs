@@ -11,8 +11,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::signal::{self, Signal, SignalSet};
 
-/// Signals that report a fault of restartinit's own: blocked, they would end it all the same.
-const FAULTS: [c_int; 4] = [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGBUS];
+/// All but those that report a fault of restartinit's own: blocked, they would end it all the same.
+const BLOCKED: u64 = !(bit(libc::SIGILL) | bit(libc::SIGFPE) | bit(libc::SIGSEGV) | bit(libc::SIGBUS));
 /// The bytes of a kernel signal set.
 const SET_SIZE: usize = 8;
 /// The kernel's `struct signalfd_siginfo`, in bytes.
@@ -54,7 +54,7 @@ const fn bit(number: c_int) -> u64 {
 /// Blocks every signal but the faults. The first act of PID 1: the kernel drops a signal that PID 1 neither handles nor blocks.
 pub fn block_all() {
     // libc's own calls leave out the signals that it uses itself, 32 to 34.
-    set_mask(FAULTS.iter().fold(u64::MAX, |mask, number| mask & !bit(*number)));
+    set_mask(BLOCKED);
 }
 
 /// Blocks none, as a command expects it. Async-signal-safe: it runs between vfork and exec.
@@ -125,8 +125,7 @@ impl SignalReader {
     /// That of signalfd(2).
     pub fn open() -> io::Result<SignalReader> {
         let child = bit(libc::SIGCHLD);
-        let others = FAULTS.iter().fold(!child, |mask, number| mask & !bit(*number));
-        Ok(SignalReader { own_pid: std::process::id() as c_int, children: signalfd(child)?, others: signalfd(others)? })
+        Ok(SignalReader { own_pid: std::process::id() as c_int, children: signalfd(child)?, others: signalfd(BLOCKED & !child)? })
     }
 
     /// What to poll for. `children`: SIGCHLD as well.
@@ -223,7 +222,7 @@ fn pending() -> SignalSet {
 
 /// Whether a signal other than CHLD has arrived that was not taken yet.
 pub fn any_pending() -> bool {
-    pending() != SignalSet::default()
+    !pending().is_empty()
 }
 
 /// Sends a signal to a process that has not been reaped, or to the process group it belongs to.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Cause, Ending, Report, Run, at_most};
-use crate::supervisor::exit::Exit;
+use crate::supervisor::exit::{Exit, Reason};
 use crate::supervisor::generation::Duty;
 
 pub type Fields = Vec<(&'static str, Value)>;
@@ -47,27 +47,21 @@ impl Report {
             }
             Report::Retired { run } => run_fields(run),
             Report::StandbyEnded { run, wait } => with(run_fields(run), [("wait_seconds", seconds(*wait))]),
-            Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } => who(*generation, *pid),
+            Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {
+                who(*generation, *pid)
+            }
             Report::StopAsked { signal, forwarded, drain } => {
                 vec![("signal", signal.to_string().into()), ("forwarded", forwarded.to_string().into()), ("wait_seconds", seconds(*drain))]
             }
             Report::GraceExpired { generation, pid, grace } => with(who(*generation, *pid), [("grace_seconds", seconds(*grace))]),
-            Report::Leftovers { generation, count, signal } => {
+            Report::Leftovers { generation, count, signal } | Report::Launched { generation, count, signal } => {
                 vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
             }
             Report::LeftoversRemain { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
             Report::LeftoversRefused { generation, refused } => {
                 vec![("generation", (*generation).into()), ("count", refused.count.into()), ("pid", refused.pid.into())]
             }
-            Report::Launched { generation, count, signal } => {
-                vec![("generation", (*generation).into()), ("count", (*count).into()), ("signal", signal.to_string().into())]
-            }
-            Report::OutOfReach { generation, pid } => who(*generation, *pid),
-            Report::CannotKill { generation, pid, reason } => {
-                let mut fields = who(*generation, *pid);
-                fields.extend(reason.map(|reason| ("reason", reason.name().into())));
-                fields
-            }
+            Report::CannotKill { generation, pid, reason } => with(who(*generation, *pid), reason_field(*reason)),
             Report::SignalDropped { signal } => vec![("signal", signal.to_string().into())],
             Report::SpawnFailed { generation, failure, wait } => {
                 vec![("generation", (*generation).into()), ("errno", failure.errno.into()), ("wait_seconds", seconds(*wait))]
@@ -88,11 +82,7 @@ impl Ending {
             }
             Cause::NeverSpawned { signal } => with(fields, [("signal", signal.to_string().into())]),
             Cause::Spawn(failure) => with(fields, [("errno", failure.errno.into())]),
-            Cause::OutOfReach { generation, pid, reason } => {
-                let mut fields = with(fields, who(*generation, *pid));
-                fields.extend(reason.map(|reason| ("reason", reason.name().into())));
-                fields
-            }
+            Cause::OutOfReach { generation, pid, reason } => with(with(fields, who(*generation, *pid)), reason_field(*reason)),
         }
     }
 
@@ -123,9 +113,8 @@ pub fn run_fields(run: &Run) -> Fields {
         Exit::Code(code) => ("code", code.into()),
         Exit::Signal { signal, .. } => ("signal", signal.to_string().into()),
     };
-    let mut fields = with(who(run.generation, run.pid), [exit, ("uptime_seconds", seconds(run.uptime))]);
-    fields.extend(run.reason.map(|reason| ("reason", reason.name().into())));
-    fields
+    let fields = with(who(run.generation, run.pid), [exit, ("uptime_seconds", seconds(run.uptime))]);
+    with(fields, reason_field(run.reason))
 }
 
 /// A duration as a number of seconds.
@@ -136,6 +125,11 @@ pub fn seconds(duration: Duration) -> Value {
 
 fn who(generation: u32, pid: i32) -> Fields {
     vec![("generation", generation.into()), ("pid", pid.into())]
+}
+
+/// Where there is one.
+fn reason_field(reason: Option<Reason>) -> Option<(&'static str, Value)> {
+    reason.map(|reason| ("reason", reason.name().into()))
 }
 
 fn with(mut fields: Fields, more: impl IntoIterator<Item = (&'static str, Value)>) -> Fields {
