@@ -24,7 +24,7 @@ impl EventLoop {
                 self.mark_leaving(pid);
                 let insist = self.supervisor.is_stopping();
                 let sending = self.retries.send(self.now(), pid, signal, group, insist);
-                return (sending == Sending::Refused).then_some(Event::SignalRefused { pid, signal });
+                return (sending == Sending::Refused).then_some(Event::SignalRefused { pid });
             }
             Action::Kill { pid } => {
                 let sending = self.retries.send(self.now(), pid, Signal::KILL, false, false);
@@ -35,6 +35,7 @@ impl EventLoop {
                 let survived = processes::signal_status(pid).map(SignalStatus::survived);
                 return Some(Event::SignalsSeen { pid, survived });
             }
+            Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
             Action::Request { pid, request } => {
                 self.mark_leaving(pid);

@@ -55,6 +55,7 @@ impl Descendants {
     /// A child was reaped: its pid is nobody's.
     pub fn reaped(&mut self, pid: i32) {
         self.foreign.retain(|foreign| *foreign != pid);
+        self.families.iter_mut().for_each(|family| family.launched.retain(|process| process.pid != pid));
     }
 
     /// How many leftovers that may not be signalled are there.
@@ -84,6 +85,14 @@ impl Descendants {
         let Ok(mut all) = processes::list() else { return };
         for process in descendants(&mut all, self.own_pid, &self.foreign) {
             processes::send(&process, Signal::KILL, self.own_pid);
+        }
+    }
+
+    /// One more signal for what a generation's launcher started.
+    pub fn forward_to_launched(&self, generation: u32, signal: Signal) {
+        let family = self.families.iter().find(|family| family.generation == generation);
+        for process in family.iter().flat_map(|family| &family.launched) {
+            self.send(process, signal);
         }
     }
 
@@ -121,15 +130,6 @@ impl Descendants {
                 let rest = descendants(&mut all, self.own_pid, &spared);
                 leftovers.retain(|process| rest.iter().any(|other| other.is(process)));
                 others
-            }
-            Order::Forward(signal) => {
-                let family = self.families.iter().find(|family| family.generation == generation);
-                let launched = family.map(|family| family.launched.as_slice()).unwrap_or_default();
-                for process in launched {
-                    self.send(process, signal);
-                }
-                // Nobody was counted.
-                return None;
             }
         };
         for process in leftovers {

@@ -33,7 +33,7 @@ pub enum Event {
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
     Memory { used: Option<u64>, limit: Option<u64> },
     /// The answer to [`Action::Forward`] where the kernel says that we may not signal the command.
-    SignalRefused { pid: i32, signal: Signal },
+    SignalRefused { pid: i32 },
     /// The answer to [`Action::Kill`].
     KillSent { pid: i32, allowed: bool },
     /// The answer to [`Action::Probe`].
@@ -81,6 +81,11 @@ pub enum Action {
         pid: i32,
         signal: Signal,
         group: bool,
+    },
+    /// Send a signal to what a launcher started, which has ended itself.
+    ForwardToLaunched {
+        generation: u32,
+        signal: Signal,
     },
     /// SIGKILL for a command; answered by [`Event::KillSent`].
     Kill {

@@ -8,7 +8,7 @@ use super::report::Report;
 use crate::signal::Signal;
 use crate::time::Moment;
 
-use super::sweep::{Due, Found, Order, Told};
+use super::sweep::{Due, Found, Told};
 
 impl Supervisor {
     pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {
@@ -44,7 +44,7 @@ impl Supervisor {
         for generation in &mut self.generations {
             let number = generation.number;
             if generation.sweep().is_some_and(|sweep| sweep.is_awaiting()) {
-                actions.push_back(Action::EndLeftovers { generation: number, order: Order::Forward(signal) });
+                actions.push_back(Action::ForwardToLaunched { generation: number, signal });
             }
         }
     }

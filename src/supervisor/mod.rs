@@ -207,7 +207,7 @@ impl Supervisor {
 
             (_, Event::RestartAsked) => self.restart_asked(now, actions),
 
-            (_, Event::SignalRefused { pid, signal: _ }) => self.signal_refused(now, pid, actions),
+            (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
             (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
             (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Probed { .. }) => {}

@@ -27,8 +27,6 @@ pub enum Order {
         others: Option<Signal>,
         admit: Admit,
     },
-    /// Those that the launcher started get one more signal.
-    Forward(Signal),
 }
 
 /// Who counts as started by the launcher.

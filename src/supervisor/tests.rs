@@ -77,7 +77,7 @@ impl Bench {
                 Action::Forward { pid, signal, group } => {
                     self.log.push(format!("{signal} to {pid}{}", if group { " group" } else { "" }));
                     if !self.in_reach {
-                        self.supervisor.handle(self.now, Event::SignalRefused { pid, signal }, &mut actions);
+                        self.supervisor.handle(self.now, Event::SignalRefused { pid }, &mut actions);
                     }
                 }
                 Action::Kill { pid } => {
@@ -90,13 +90,13 @@ impl Bench {
                 Action::LookAtSignals { pid } => {
                     self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: self.prepared }, &mut actions);
                 }
+                Action::ForwardToLaunched { generation, signal } => self.log.push(format!("leftovers {generation} forward {signal}")),
                 Action::NoteFamily { .. } => {}
                 Action::KillAll => self.log.push("kill all".to_owned()),
                 Action::EndLeftovers { generation, order } => {
                     let order = match order {
                         Order::Nothing => "count".to_owned(),
                         Order::All(signal) => signal.to_string(),
-                        Order::Forward(signal) => format!("forward {signal}"),
                         Order::Apart { signal, others, admit } => format!("{signal} {others:?} {admit:?}"),
                     };
                     self.log.push(format!("leftovers {generation} {order}"));

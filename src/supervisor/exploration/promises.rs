@@ -56,7 +56,7 @@ impl World {
             }
             Action::Report(Report::LeftoversRemain { generation, .. }) => self.unswept.retain(|unswept| *unswept != generation),
             Action::RestartDone(_) => self.restart_awaited = false,
-            Action::KillAll | Action::Suspend | Action::Report(_) => {}
+            Action::ForwardToLaunched { .. } | Action::KillAll | Action::Suspend | Action::Report(_) => {}
         }
     }
 
