@@ -38,7 +38,10 @@ impl World {
                     Action::Kill { .. } => self.questions.push_back(Question::MayKill(pid)),
                     Action::Probe { .. } => self.questions.push_back(Question::MaySignal(pid)),
                     Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
-                    Action::Forward { signal, .. } => self.check_unprepared(pid, signal),
+                    Action::Forward { signal, .. } => {
+                        self.check_unprepared(pid, signal);
+                        self.forwarded.push(pid);
+                    }
                     _ => {}
                 }
             }

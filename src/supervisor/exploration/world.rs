@@ -31,6 +31,8 @@ pub struct World {
     pub(super) asked: Vec<u32>,
     /// What else is asked about commands, in order.
     pub(super) questions: VecDeque<Question>,
+    /// The commands that the last event had signalled: a refusal may follow.
+    pub(super) forwarded: Vec<i32>,
     /// The kernel may refuse to let us signal a command, and the commands may be launchers.
     pub(super) harsh: bool,
     /// Commands that are prepared for HUP, as far as anybody has looked.
@@ -67,6 +69,7 @@ impl World {
             spawn_asked: false,
             asked: Vec::new(),
             questions: VecDeque::new(),
+            forwarded: Vec::new(),
             harsh,
             prepared: Vec::new(),
             stopped: false,
@@ -124,7 +127,8 @@ impl World {
         let watch = watch.map(|(look_at, drop_at)| (rank(Some(look_at)), rank(drop_at)));
         (phase, held, watch, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
         let kinds: Vec<_> = self.questions.iter().map(std::mem::discriminant).collect();
-        (kinds, s.wanted, s.spawning.is_delayed()).hash(&mut key);
+        let refusable: Vec<bool> = alive.iter().map(|pid| self.forwarded.contains(pid)).collect();
+        (kinds, s.wanted, s.spawning.is_delayed(), refusable).hash(&mut key);
         (memory, standby, restarts, s.generations.len()).hash(&mut key);
         key.finish()
     }
@@ -157,9 +161,12 @@ impl World {
     }
 
     pub fn events(&self) -> Vec<Event> {
+        let refused = self.forwarded.iter().filter(|pid| self.harsh && self.alive.contains(pid));
+        let mut events: Vec<Event> = refused.map(|pid| Event::SignalRefused { pid: *pid }).collect();
         // Questions are answered before anything else is told.
         if let Some(question) = self.questions.front() {
-            return self.answers(*question);
+            events.extend(self.answers(*question));
+            return events;
         }
         if let Some(generation) = self.asked.first() {
             let found = |launched, others| Some(Found { launched, others, refused: None });
@@ -167,15 +174,17 @@ impl World {
             if self.is_apart(*generation) {
                 answers.extend([found(1, 0), found(1, 1)]);
             }
-            return answers.into_iter().map(|found| Event::Leftovers { generation: *generation, found }).collect();
+            events.extend(answers.into_iter().map(|found| Event::Leftovers { generation: *generation, found }));
+            return events;
         }
         let config = &self.supervisor.config;
         if self.spawn_asked {
             let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, problem: Problem::NotFound });
             let passing = Event::SpawnFailed(SpawnFailure::fork(libc::EAGAIN));
-            return vec![Event::Spawned { pid: self.next_pid }, passing, failed(libc::ENOENT)];
+            events.extend([Event::Spawned { pid: self.next_pid }, passing, failed(libc::ENOENT)]);
+            return events;
         }
-        let mut events: Vec<Event> = [TERM, INT, HUP].map(signal).to_vec();
+        events.extend([TERM, INT, HUP].map(signal));
         events.push(Event::RestartAsked);
         for pid in &self.alive {
             events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
@@ -249,6 +258,7 @@ impl World {
 
     pub(super) fn tell(&mut self, event: Event) {
         let mut actions = Actions::new();
+        self.forwarded.retain(|forwarded| matches!(event, Event::SignalRefused { pid } if pid != *forwarded));
         match &event {
             Event::Signal { signal, .. } if self.supervisor.config.stop_signals.contains(*signal) => self.stopped = true,
             Event::Spawned { pid } => {
@@ -281,6 +291,7 @@ impl World {
             _ => {}
         }
         let is_tick = matches!(event, Event::Tick { .. });
+        let refused = if let Event::SignalRefused { pid } = event { Some(pid) } else { None };
         let was_delayed = self.supervisor.spawning.is_delayed();
         self.supervisor.handle(self.now, event, &mut actions);
         let acted = !actions.is_empty();
@@ -289,6 +300,9 @@ impl World {
         }
         let active = self.supervisor.running().filter(|generation| generation.duty == Duty::Active).count();
         assert!(active <= 1, "two generations serve");
+        let makes_room = self.supervisor.running().any(|generation| Some(generation.pid) == refused && generation.is_retiring());
+        let is_settled = self.supervisor.phase == Phase::Supervising(Next::Undecided);
+        assert!(!makes_room || !is_settled || active == 1, "one that cannot be asked to make room serves no more");
         let served = |run: &Run| self.served.contains(&run.generation);
         assert!(self.supervisor.last_exits().all(served), "the code would be that of one that never served");
         let planned = self.supervisor.planned.is_some() || self.supervisor.wanted.is_some();
