@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, LastExit, Outcome, Reason, Run};
-use super::generation::{Duty, Life, StopSent};
+use super::generation::{self, Duty, Life, StopSent};
 use super::policy::{self, Verdict};
 use super::report::{Cause, Ending, Report};
 use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
@@ -12,9 +12,7 @@ use crate::time::Moment;
 
 impl Supervisor {
     pub(super) fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
-            return;
-        };
+        let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
         let uptime = now.saturating_sub(generation.started);
         // What the kernel did counts before what we were about to do.
         let run = Run { generation: generation.number, pid, exit, reason: reason.or(generation.kill_reason), uptime };

@@ -86,6 +86,16 @@ pub enum Life {
     Ended { run: Run, sweep: Sweep },
 }
 
+/// The generation of that number.
+pub fn with_number(generations: &mut [Generation], number: u32) -> Option<&mut Generation> {
+    generations.iter_mut().find(|generation| generation.number == number)
+}
+
+/// The one whose command runs with that pid.
+pub fn with_pid(generations: &mut [Generation], pid: i32) -> Option<&mut Generation> {
+    generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid)
+}
+
 impl Generation {
     pub fn is_running(&self) -> bool {
         self.life == Life::Running

@@ -72,8 +72,7 @@ impl Supervisor {
 
     /// A signal that is no stop: forwarded, unless the command might not be prepared for it.
     pub(super) fn forward_or_hold(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
-        let is_young = |active: &Generation| now.saturating_sub(active.started) < HeldSignals::UNPREPARED;
-        let active = self.active().map(|active| (active.pid, is_young(active)));
+        let active = self.active().map(|active| (active.pid, is_young(active, now)));
         if !signal.ends_the_unprepared() {
             if self.addressees().next().is_none() {
                 actions.push_back(Action::Report(Report::SignalDropped { signal }));
@@ -99,12 +98,11 @@ impl Supervisor {
     /// second is over.
     pub(super) fn signals_seen(&mut self, now: Moment, pid: i32, survived: Option<SignalSet>, actions: &mut Actions) {
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
-        let is_young = now.saturating_sub(active.started) < HeldSignals::UNPREPARED;
         // It has said that it is ready: no handler will come any more.
         let is_settled = active.said_ready;
         let prepared = match survived {
             Some(survived) => self.held.signals.take_common(survived),
-            None if is_young => SignalSet::default(),
+            None if is_young(active, now) => SignalSet::default(),
             None => self.held.signals.take(),
         };
         prepared.iter().for_each(|signal| self.forward(signal, actions));
@@ -133,4 +131,9 @@ impl Supervisor {
     pub(super) fn drop_held_signals(&mut self) {
         self.held.clear();
     }
+}
+
+/// Whether a command may not have installed its handlers yet.
+fn is_young(command: &Generation, now: Moment) -> bool {
+    now.saturating_sub(command.started) < HeldSignals::UNPREPARED
 }

@@ -3,7 +3,7 @@
 
 use super::Supervisor;
 use super::event::{Action, Actions, Phase};
-use super::generation::Generation;
+use super::generation::{self, Generation};
 use super::report::Report;
 use crate::signal::Signal;
 use crate::time::Moment;
@@ -25,7 +25,7 @@ impl Supervisor {
 
     pub(super) fn leftovers(&mut self, now: Moment, number: u32, found: Option<Found>, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
-        let generation = self.generations.iter_mut().find(|generation| generation.number == number);
+        let generation = generation::with_number(&mut self.generations, number);
         let Some(sweep) = generation.and_then(Generation::sweep) else { return };
         let told = sweep.found(now, found, timeout);
         if let Some(refused) = found.and_then(|found| found.refused) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Reason, Run};
-use super::generation::{Duty, Generation, Port, StopSent};
+use super::generation::{self, Duty, Generation, Port, StopSent};
 use super::reach::cannot_be_signalled;
 use super::report::Report;
 use crate::signal::Signal;
@@ -198,7 +198,7 @@ impl Supervisor {
 
     /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
     pub(super) fn retire(&mut self, now: Moment, number: u32, reason: Reason, delay: Duration, actions: &mut Actions) {
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) {
+        if let Some(generation) = generation::with_number(&mut self.generations, number) {
             generation.ready_by = None;
             generation.duty = Duty::Retiring { reason, ask_at: Some(now.saturating_add(delay)), kill_at: None };
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, Outcome, Reason};
-use super::generation::{Duty, Generation};
+use super::generation::{self, Duty, Generation};
 use super::policy;
 use super::report::{Cause, Ending, Report};
 use crate::time::Moment;
@@ -17,7 +17,7 @@ impl Supervisor {
 
     /// A generation may not be signalled; told once.
     fn out_of_reach(&mut self, pid: i32, actions: &mut Actions) -> Option<u32> {
-        let generation = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid)?;
+        let generation = generation::with_pid(&mut self.generations, pid)?;
         let number = generation.number;
         if !std::mem::replace(&mut generation.out_of_reach, true) {
             actions.push_back(Action::Report(Report::OutOfReach { generation: number, pid }));
@@ -29,7 +29,7 @@ impl Supervisor {
     pub(super) fn signal_refused(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
         let Some(number) = self.out_of_reach(pid, actions) else { return };
         let serves_alone = self.active().is_none() && self.phase == Phase::Supervising(Next::Undecided);
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
+        let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         if generation.is_retiring() && serves_alone {
             // It was to make room and cannot be asked to: it goes on.
             generation.duty = Duty::Active;
@@ -60,7 +60,7 @@ impl Supervisor {
             actions.push_back(Action::Report(Report::CannotKill { generation: number, pid, reason: kill_reason }));
         }
         let again_at = Some(now.saturating_add(Self::KILL_AGAIN_AFTER));
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number) else { return };
+        let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         match &mut generation.duty {
             Duty::Active => {}
             Duty::Retiring { kill_at, .. } => *kill_at = again_at,

@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::event::{Action, Actions, AppRequest, ChannelEvent, Phase};
 use super::exit::Reason;
-use super::generation::{ChannelState, Duty, Generation, Port};
+use super::generation::{self, ChannelState, Duty, Generation, Port};
 use super::report::Report;
 use crate::time::Moment;
 
@@ -11,9 +11,7 @@ impl Supervisor {
     /// Something came over a command's own channel.
     pub(super) fn channel_event(&mut self, now: Moment, pid: i32, event: ChannelEvent, actions: &mut Actions) {
         let stopping = matches!(self.phase, Phase::Stopping { .. });
-        let Some(generation) = self.generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid) else {
-            return;
-        };
+        let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
         let number = generation.number;
         // Whatever it says, somebody is there who speaks Node's words.
         let speaks = matches!(
@@ -63,7 +61,7 @@ impl Supervisor {
             ChannelEvent::Gone => generation.channel = ChannelState::None,
             ChannelEvent::NotSent => self.request_not_sent(pid, actions),
         }
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number)
+        if let Some(generation) = generation::with_number(&mut self.generations, number)
             && generation.is_ready(self.config.wait_ready)
             && generation.duty == Duty::Active
         {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::Run;
-use super::generation::{Duty, Generation, Port};
+use super::generation::{self, Duty, Generation, Port};
 use super::policy::doubled;
 use super::report::Report;
 use crate::signal::Signal;
@@ -81,7 +81,7 @@ impl Supervisor {
     /// A standby has nothing to finish.
     pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
         let kill_at = Some(now.saturating_add(Self::DISMISSED_LIMIT));
-        if let Some(generation) = self.generations.iter_mut().find(|generation| generation.number == number && generation.is_running()) {
+        if let Some(generation) = generation::with_number(&mut self.generations, number).filter(|generation| generation.is_running()) {
             generation.ready_by = None;
             generation.duty = Duty::Dismissed { kill_at };
             actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });

@@ -9,7 +9,7 @@ mod path;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -37,7 +37,7 @@ const LISTEN_PID: &str = "LISTEN_PID=";
 /// The same as a number that is used once only: newer versions of sd_listen_fds(3) want it to fit the process too.
 const LISTEN_PIDFDID: &[u8] = b"LISTEN_PIDFDID=";
 /// As much of a file as the kernel looks at, in bytes.
-const BEGINNING: usize = 256;
+const BEGINNING: u64 = 256;
 
 /// What holds for every generation alike.
 pub struct ChildSetup {
@@ -194,18 +194,27 @@ impl Spawner {
         let Some((path, metadata)) = paths.find_map(|path| path.metadata().ok().map(|metadata| (path, metadata))) else {
             return if matches!(errno, libc::ENOENT | libc::ENOTDIR) { Problem::NotFound } else { Problem::Unknown };
         };
-        let mut buffer = Vec::with_capacity(BEGINNING);
-        // A pipe in the place of a program must not hold us up.
-        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-        let beginning = opened.and_then(|file: File| file.take(BEGINNING as u64).read_to_end(&mut buffer)).is_ok();
+        let beginning = beginning(path, BEGINNING);
         Problem::of(
             errno,
             FileFacts {
                 is_directory: metadata.is_dir(),
                 has_execute_bit: metadata.permissions().mode() & 0o111 != 0,
                 mounted_noexec: statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)),
-                beginning: beginning.then_some(buffer.as_slice()),
+                beginning: beginning.as_deref().ok(),
             },
         )
     }
+}
+
+/// The beginning of a file that is to be executed, of at most so many bytes.
+///
+/// # Errors
+/// That of opening or reading it.
+pub fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::new();
+    // A pipe in its place must not hold us up.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    file.take(bytes).read_to_end(&mut beginning)?;
+    Ok(beginning)
 }
