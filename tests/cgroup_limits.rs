@@ -25,15 +25,6 @@ fn grows(init: &mut Running) {
     init.out("allocated 100");
 }
 
-fn is_restarted(mut init: Running) {
-    let line = init.log("memory limit");
-    assert!(line.contains("generation 1"), "{line}");
-    init.out("up 2");
-    init.tell("exit 0");
-    let end = init.end();
-    assert_eq!((end.code, end.signals()), (Some(0), vec!["SIGTERM"]), "{end:?}");
-}
-
 /// In MiB. Of the first, 80 % are less than what it grows by; of the second, more.
 const TIGHT: u64 = 120;
 const WIDE: u64 = 400;
@@ -52,7 +43,7 @@ fn a_limit_that_rises_and_falls_is_followed() {
     init.out("rested");
     assert_eq!(init.signal_count(), 0, "below the raised limit nothing happens");
     cgroup.limit(TIGHT);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 /// Nobody has asked for the status in between: the next look is enough.
@@ -62,7 +53,7 @@ fn a_limit_that_falls_is_seen_at_the_next_look() {
     let mut init = start(&[&cgroup.enter()]);
     grows(&mut init);
     cgroup.limit(TIGHT);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 /// One line at the start that says what has no effect yet, and why.
@@ -91,7 +82,7 @@ fn a_percentage_of_no_limit_is_a_warning_until_there_is_one() {
     let text = init.verb(&["status"]).out;
     assert!(!text.contains("off: no limit"), "{text}");
     cgroup.limit(TIGHT);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 /// The cgroup's files are hidden, so that whatever limit the machine of the tests has is not there.
@@ -122,7 +113,7 @@ fn a_folder_bound_over_its_hierarchy_is_the_one_that_counts() {
     let mut init = start(&[&cgroup.enter(), &format!("bind {} {}", cgroup.path(), cgroup.mount())]);
     init.status_with("the limit holds", |status| allows(status, TIGHT / 5 * 4));
     grows(&mut init);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 /// The last one lies on top, whatever came before it.
@@ -138,7 +129,7 @@ fn of_several_mounts_over_one_another_the_topmost_counts() {
     let mut init = start(&[&cgroup.enter(), &keep, &under, &over]);
     init.status_with("the limit holds", |status| allows(status, TIGHT / 5 * 4));
     grows(&mut init);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 /// A tmpfs over the usual place hides it; the hierarchy is seen elsewhere.
@@ -150,7 +141,7 @@ fn a_hidden_mount_does_not_count_where_another_is_seen() {
     let mut init = start(&[&cgroup.enter(), &elsewhere, "empty /sys/fs/cgroup"]);
     init.status_with("the limit holds", |status| allows(status, TIGHT / 5 * 4));
     grows(&mut init);
-    is_restarted(init);
+    init.restarts_for_memory();
 }
 
 #[test]

@@ -14,14 +14,9 @@ const TITLES: [&str; 4] = ["x日本日本日本日本", "a) Z 1 1 1 (b", "a\nVmR
 const GROUPS: &str = "groups 300";
 
 /// Above its memory limit, it is replaced by plan.
-fn is_restarted(mut init: Running) {
+fn is_restarted(init: Running) {
     init.out("up 1");
-    let line = init.log("memory limit");
-    assert!(line.contains("generation 1"), "{line}");
-    init.out("up 2");
-    init.tell("exit 0");
-    let end = init.end();
-    assert_eq!((end.code, end.signals()), (Some(0), vec!["SIGTERM"]), "{end:?}");
+    init.restarts_for_memory();
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use support::web::free_port;
-use support::{Bench, Place, Running, Scratch, Stream, fixture};
+use support::{Bench, End, Place, Running, Scratch, Stream, fixture};
 
 /// Lines of a shell around a command. Without something to do after it, a shell becomes the command.
 const SHELL: &str = r#""$0" "$@"; true"#;
@@ -23,6 +23,16 @@ const SLOW: [&str; 6] = ["catch TERM INT QUIT", "up", "wait TERM", "sleep 600", 
 fn behind(line: &str, bench: Bench, statements: &[&str]) -> Running {
     let shell = ["/bin/sh", "-c", line].map(OsString::from);
     bench.command(shell.into_iter().chain([fixture().into_os_string()]).chain(statements.iter().map(OsString::from)))
+}
+
+/// The launcher dies of the stop, and the app has the time that it takes.
+#[track_caller]
+fn app_finishes(mut init: Running) -> End {
+    init.out("up 1");
+    init.signal(libc::SIGTERM);
+    let end = init.end();
+    assert!(end.code == Some(143) && end.said("finished"), "{end:?}");
+    end
 }
 
 #[test]
@@ -43,11 +53,7 @@ fn the_app_is_asked_and_has_its_time() {
 /// By default: three seconds are more than leftovers have, and less than ten.
 #[test]
 fn three_seconds_are_not_too_long() {
-    let mut init = behind(SHELL, Bench::new(&[]), &["catch TERM", "up", "wait TERM", "sleep 3000", "say finished", "exit 0"]);
-    init.out("up 1");
-    init.signal(libc::SIGTERM);
-    let end = init.end();
-    assert!(end.code == Some(143) && end.said("finished"), "{end:?}");
+    app_finishes(behind(SHELL, Bench::new(&[]), &["catch TERM", "up", "wait TERM", "sleep 3000", "say finished", "exit 0"]));
 }
 
 /// The fixture as the launcher of such an app: a shell may have its own ways with INT.
@@ -95,11 +101,7 @@ fn told_once(init: &Running, sender: &str) {
 /// With `--group` both have it already.
 #[test]
 fn with_group_the_app_gets_it_once_too() {
-    let mut init = launcher(Bench::new(&HURRIED).option("--group"), "plain", "TERM");
-    init.out("up 1");
-    init.signal(libc::SIGTERM);
-    let end = init.end();
-    assert!(end.code == Some(143) && end.said("finished"), "{end:?}");
+    let end = app_finishes(launcher(Bench::new(&HURRIED).option("--group"), "plain", "TERM"));
     assert_eq!(end.signals(), ["SIGTERM"], "{end:?}");
 }
 
@@ -158,11 +160,7 @@ fn what_the_app_started_holds_nobody_up() {
 fn who_listens_is_the_app_wherever_it_fled_to() {
     let port = free_port();
     let server = format!("child daemon listen {port} / catch TERM / wait TERM / sleep 600 / say finished / exit 0");
-    let mut init = behind(SHELL, Bench::new(&HURRIED), &[&server, "on TERM exit 0", "up", "pause"]);
-    init.out("up 1");
-    init.signal(libc::SIGTERM);
-    let end = init.end();
-    assert!(end.code == Some(143) && end.said("finished"), "{end:?}");
+    app_finishes(behind(SHELL, Bench::new(&HURRIED), &[&server, "on TERM exit 0", "up", "pause"]));
 }
 
 #[test]

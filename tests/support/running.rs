@@ -157,6 +157,16 @@ impl Running {
         Instant::now() >= self.until
     }
 
+    /// Its first generation, above its memory limit, is replaced by plan; the second, which obeys, ends when it is told to.
+    pub fn restarts_for_memory(mut self) {
+        let line = self.log("memory limit");
+        assert!(line.contains("generation 1"), "{line}");
+        self.out("up 2");
+        self.tell("exit 0");
+        let end = self.end();
+        assert_eq!((end.code, end.signals()), (Some(0), vec!["SIGTERM"]), "{end:?}");
+    }
+
     /// Waits for something that no line tells.
     pub fn until(&self, what: &str, happened: impl Fn() -> bool) {
         while !happened() {
