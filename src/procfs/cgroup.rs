@@ -1,9 +1,8 @@
 //! Where the memory cgroup's files are, and what they say. Pure: `sys::cgroup` reads them.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::mountinfo::{Mount, is_seen, path_of};
 use super::{field, number};
 
 /// Which of the two designs a cgroup is of: the files have other names.
@@ -68,9 +67,7 @@ impl Place {
         };
         let mounts: Vec<Mount<'_>> = mountinfo.split(|byte| *byte == b'\n').filter_map(Mount::parse).collect();
         let is_memory = |mount: &&Mount<'_>| mount.kind == kind && (option.is_empty() || has_word(mount.options, option));
-        // Another mount over it hides it: what counts is what a path leads to.
-        let is_seen = |mount: &&Mount<'_>| mount_at(&mounts, &mount.point).is_none_or(|seen| seen.id == mount.id);
-        let mount = mounts.iter().filter(is_memory).rfind(is_seen).ok_or(Missing::NoMount)?;
+        let mount = mounts.iter().filter(is_memory).rfind(|mount| is_seen(&mounts, mount)).ok_or(Missing::NoMount)?;
         // Both begin at the same root, that of the cgroup namespace or the host's.
         let below = path_of(path);
         let below = below.strip_prefix(&mount.root).map_err(|_| Missing::Elsewhere)?;
@@ -142,63 +139,8 @@ pub fn oom_kills(text: &[u8]) -> Option<u64> {
     field(text, "oom_kill ").and_then(number)
 }
 
-/// A line of mountinfo, see proc(5).
-struct Mount<'a> {
-    id: u32,
-    parent: u32,
-    /// The folder of the file system that is mounted.
-    root: PathBuf,
-    /// Where it is mounted.
-    point: PathBuf,
-    kind: &'a [u8],
-    options: &'a [u8],
-}
-
-impl Mount<'_> {
-    fn parse(line: &[u8]) -> Option<Mount<'_>> {
-        const SEPARATOR: &[u8] = b" - ";
-        let at = line.windows(SEPARATOR.len()).position(|window| window == SEPARATOR)?;
-        let (mount, device) = line.split_at_checked(at)?;
-        let mut mount = mount.split(|byte| *byte == b' ');
-        let (id, parent) = (number(mount.next()?)?, number(mount.next()?)?);
-        let (root, point) = (path_of(mount.nth(1)?), path_of(mount.next()?));
-        let mut device = device.get(SEPARATOR.len()..)?.split(|byte| *byte == b' ');
-        Some(Mount { id, parent, root, point, kind: device.next()?, options: device.nth(1).unwrap_or_default() })
-    }
-}
-
-/// The mount that a path leads to; `None`: the way there cannot be seen.
-fn mount_at<'a, 'b>(mounts: &'b [Mount<'a>], path: &Path) -> Option<&'b Mount<'a>> {
-    let is_top =
-        |mount: &&Mount<'_>| mount.point == Path::new("/") && mounts.iter().all(|other| other.id != mount.parent || other.id == mount.id);
-    let mut at = mounts.iter().find(is_top)?;
-    // Each step goes one mount deeper: more than there are would be a loop.
-    for _ in 0..mounts.len() {
-        let on_the_way = |mount: &&Mount<'_>| mount.parent == at.id && mount.id != at.id && path.starts_with(&mount.point);
-        let Some(next) = mounts.iter().filter(on_the_way).min_by_key(|mount| mount.point.components().count()) else { break };
-        at = next;
-    }
-    Some(at)
-}
-
 fn has_word(list: &[u8], word: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|each| each == word)
-}
-
-/// Both files write a space, tab, newline and backslash as `\040` and so on.
-fn path_of(text: &[u8]) -> PathBuf {
-    let (mut path, mut left) = (Vec::with_capacity(text.len()), text);
-    while let Some((first, rest)) = left.split_first() {
-        let (byte, rest) = match (first, rest) {
-            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..]) => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest)
-            }
-            _ => (*first, rest),
-        };
-        path.push(byte);
-        left = rest;
-    }
-    OsString::from_vec(path).into()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod listeners;
+pub mod mountinfo;
 pub mod process_tree;
 pub mod status;
 
