@@ -22,7 +22,17 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Files that are tests from the first line to the last.
-const TESTS: [&str; 6] = ["tests.rs", "exploration.rs", "launchers.rs", "promises.rs", "scenarios.rs", "world.rs"];
+const TESTS: [&str; 9] = [
+    "bench.rs",
+    "exploration.rs",
+    "launchers.rs",
+    "out_of_reach.rs",
+    "promises.rs",
+    "scenarios.rs",
+    "state_key.rs",
+    "tests.rs",
+    "world.rs",
+];
 
 /// The program's own part of a file, without its tests.
 fn code(text: &str) -> &str {

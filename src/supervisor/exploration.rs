@@ -1,13 +1,14 @@
 //! The state machine without a process: every event in every state that can be reached, the clock among them.
 
 mod promises;
+mod state_key;
 mod world;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::bench::ms;
 use super::event::Event;
-use super::tests::ms;
 use crate::config::Config;
 use crate::config::size::Size;
 use crate::config::values::{CodeSet, RestartPolicy, StopBy};

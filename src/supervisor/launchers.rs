@@ -1,8 +1,8 @@
 //! The state machine without a process: launchers in front of the app, which die of the stop and leave it behind.
 
+use super::bench::{Bench, TERM, TICK, killed_by, ms, signal};
 use super::exit::Exit;
 use super::sweep::Found;
-use super::tests::{Bench, TERM, TICK, killed_by, ms, signal};
 use super::*;
 
 impl Bench {
@@ -96,7 +96,7 @@ fn whoever_ends_otherwise_was_no_launcher() {
 #[test]
 fn a_second_stop_reaches_the_app_too() {
     let mut bench = Bench::running(Config::default());
-    bench.tell(signal(TERM)).launcher_dies(killed_by(TERM)).found_apart(1, 0).tell(signal(super::tests::INT)).found_apart(1, 0);
+    bench.tell(signal(TERM)).launcher_dies(killed_by(TERM)).found_apart(1, 0).tell(signal(super::bench::INT)).found_apart(1, 0);
     assert_eq!(bench.take_log(), ["SIGTERM to 101", FIRST, "leftovers 1 forward SIGINT"]);
     assert_eq!(bench.supervisor.next_deadline(), Some(ms(10_000)));
 }

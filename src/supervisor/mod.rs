@@ -21,9 +21,13 @@ pub mod sweep;
 pub mod view;
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod exploration;
 #[cfg(test)]
 mod launchers;
+#[cfg(test)]
+mod out_of_reach;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::world::{Question, SECOND, World};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
+use crate::supervisor::bench::{HUP, TERM, ms, signal};
 use crate::supervisor::event::{Action, Event, StartRole};
 use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation};
 use crate::supervisor::report::Report;
 use crate::supervisor::sweep::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
-use crate::supervisor::tests::{HUP, TERM, ms, signal};
 
 impl World {
     pub(super) fn check(&mut self, action: Action) {
@@ -40,7 +40,7 @@ impl World {
                     Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
                     Action::Forward { signal, .. } => {
                         self.check_unprepared(pid, signal);
-                        self.forwarded.push(pid);
+                        self.forwarded.extend(self.harsh.then_some(pid));
                     }
                     _ => {}
                 }

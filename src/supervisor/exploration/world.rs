@@ -2,20 +2,19 @@
 //! to now and pids by their order, so that what differs by a shift is one state.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::config::values::StopBy;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
+use crate::supervisor::bench::{HUP, INT, TERM, ms, signal};
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
 use crate::supervisor::exit::{Exit, Run};
 use crate::supervisor::generation::{Duty, Generation, Life};
 use crate::supervisor::report::Ending;
 use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use crate::supervisor::sweep::{Found, LAUNCHER_DIES_WITHIN, Sweep};
-use crate::supervisor::tests::{HUP, INT, TERM, ms, signal};
 use crate::supervisor::{Supervisor, Surroundings};
 use crate::time::Moment;
 
@@ -80,88 +79,8 @@ impl World {
         }
     }
 
-    /// What tells a state from another: moments by their order alone, and whether they have passed.
-    pub fn key(&self) -> u64 {
-        let World { supervisor: s, alive, spawn_asked, asked, stopped, now, .. } = self;
-        let mut pending = self.deadlines();
-        pending.sort_unstable();
-        pending.dedup();
-        let rank = |at: Option<Moment>| at.map(|at| if at <= *now { 0 } else { 1 + pending.partition_point(|other| *other < at) });
-        let mut key = DefaultHasher::new();
-        for g in &s.generations {
-            if let Life::Ended { sweep, .. } = &g.life {
-                // Of one that has ended, only its leftovers matter.
-                let launched = match sweep {
-                    Sweep::Unknown { launched } => launched.map(|launched| launched.until),
-                    Sweep::AskedApart { launched, .. } | Sweep::Awaiting { launched, .. } => Some(launched.until),
-                    Sweep::Asked { .. } | Sweep::Terminating { .. } | Sweep::Killing { .. } | Sweep::Done => None,
-                };
-                (std::mem::discriminant(sweep), rank(sweep.deadline()), rank(launched)).hash(&mut key);
-                continue;
-            }
-            let duty = match g.duty {
-                Duty::Active => (0, None, None),
-                Duty::Successor => (1, None, None),
-                Duty::Standby => (2, None, None),
-                Duty::Retiring { ask_at, kill_at, .. } => (3, rank(ask_at), rank(kill_at)),
-                Duty::Dismissed { kill_at } => (4, rank(kill_at), None),
-            };
-            let is_stable = now.saturating_sub(g.started) >= s.config.stable_after;
-            let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
-            (duty, g.port, g.channel, g.said_ready, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
-            let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));
-            (g.out_of_reach, stop, self.prepared.contains(&g.pid), rank(Some(g.started + SECOND))).hash(&mut key);
-        }
-        let phase = match s.phase {
-            Phase::Supervising(Next::Undecided) => (0, None, None),
-            Phase::Supervising(Next::Spawn { due }) => (1, rank(Some(due)), None),
-            Phase::Supervising(Next::HandOver(ending)) => (2, None, Some(ending.outcome)),
-            Phase::Draining { forward_at, .. } => (3, rank(Some(forward_at)), None),
-            Phase::Stopping { kill_at, .. } => (4, rank(kill_at), None),
-            Phase::Ended => (5, None, None),
-        };
-        let memory = s.memory.map(|memory| memory.moments().map(|at| rank(Some(at))));
-        let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
-        let restarts = s.restarts.key(&s.config, *now);
-        let (held, watch) = s.held.key();
-        let watch = watch.map(|(look_at, drop_at)| (rank(Some(look_at)), rank(drop_at)));
-        (phase, held, watch, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
-        let kinds: Vec<_> = self.questions.iter().map(std::mem::discriminant).collect();
-        let refusable: Vec<bool> = alive.iter().map(|pid| self.forwarded.contains(pid)).collect();
-        (kinds, s.wanted, s.spawning.is_delayed(), refusable).hash(&mut key);
-        (memory, standby, restarts, s.generations.len()).hash(&mut key);
-        key.finish()
-    }
-
-    /// All moments that something waits for.
-    fn deadlines(&self) -> Vec<Moment> {
-        let s = &self.supervisor;
-        let phase = match s.phase {
-            Phase::Supervising(Next::Spawn { due }) => Some(due),
-            Phase::Draining { forward_at, .. } => Some(forward_at),
-            Phase::Stopping { kill_at, .. } => kill_at,
-            Phase::Supervising(_) | Phase::Ended => None,
-        };
-        let of_generation = |g: &Generation| {
-            let (ask_at, kill_at) = match g.duty {
-                Duty::Retiring { ask_at, kill_at, .. } => (ask_at, kill_at),
-                Duty::Dismissed { kill_at } => (None, kill_at),
-                Duty::Active | Duty::Successor | Duty::Standby => (None, None),
-            };
-            // Where another rule holds from then on.
-            let [young, stop] = [g.is_running().then_some(g.started + SECOND), g.stop.map(|stop| stop.at + SECOND)];
-            [ask_at, kill_at, g.ready_by, g.deadline(), young, stop]
-        };
-        let mut all: Vec<Moment> = s.generations.iter().flat_map(of_generation).chain([phase]).flatten().collect();
-        all.extend(s.memory.iter().flat_map(|memory| memory.moments()));
-        all.extend(s.held.key().1.into_iter().flat_map(|(look_at, drop_at)| drop_at.into_iter().chain([look_at])));
-        all.extend(s.config.standby.then(|| s.standby.not_before()));
-        all.retain(|at| *at > self.now);
-        all
-    }
-
     pub fn events(&self) -> Vec<Event> {
-        let refused = self.forwarded.iter().filter(|pid| self.harsh && self.alive.contains(pid));
+        let refused = self.forwarded.iter().filter(|pid| self.alive.contains(pid));
         let mut events: Vec<Event> = refused.map(|pid| Event::SignalRefused { pid: *pid }).collect();
         // Questions are answered before anything else is told.
         if let Some(question) = self.questions.front() {

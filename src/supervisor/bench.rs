@@ -1,0 +1,159 @@
+//! The state machine without a process: a bench to drive it by hand.
+
+use super::*;
+use crate::config::size::Size;
+use crate::signal::SignalSet;
+use event::{ChannelEvent, StartRole};
+use exit::Exit;
+use sweep::{Found, Order};
+
+pub(super) const HUP: i32 = 1;
+
+pub(super) fn ms(n: u64) -> Moment {
+    Moment::from_millis(n)
+}
+
+pub(super) fn signal(number: i32) -> Event {
+    Event::Signal { signal: Signal::new(number).unwrap(), command_has_it: false }
+}
+
+/// Time has passed, and no signal is pending.
+pub(super) const TICK: Event = Event::Tick { signals_pending: false };
+
+/// A look at the memory that is used, of 1000 bytes.
+pub(super) fn used(bytes: u64) -> Event {
+    Event::Memory { used: Some(bytes), limit: Some(1000) }
+}
+
+/// So many leftovers, none of a launcher's.
+pub(super) fn found(generation: u32, others: usize) -> Event {
+    Event::Leftovers { generation, found: Some(Found { launched: 0, others, refused: None }) }
+}
+
+pub(super) const TERM: i32 = 15;
+pub(super) const INT: i32 = 2;
+
+/// A supervisor with a clock that is set by hand, and spawns that work: each command gets the next pid, from 101.
+pub(super) struct Bench {
+    pub(super) supervisor: Supervisor,
+    pub(super) now: Moment,
+    next_pid: i32,
+    log: Vec<String>,
+    /// Whether the commands may be signalled.
+    pub(super) in_reach: bool,
+    /// What the commands are prepared for.
+    pub(super) prepared: Option<SignalSet>,
+}
+
+impl Bench {
+    pub(super) fn new(config: Config) -> Bench {
+        let config = Config { max_memory: Some(Size::Bytes(1000)), ..config };
+        let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
+        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new(), in_reach: true, prepared: Some(SignalSet::default()) }
+    }
+
+    pub(super) fn running(config: Config) -> Bench {
+        let mut bench = Bench::new(config);
+        bench.tell(TICK);
+        bench.take_log();
+        bench
+    }
+
+    pub(super) fn tell(&mut self, event: Event) -> &mut Bench {
+        let mut actions = Actions::new();
+        self.supervisor.handle(self.now, event, &mut actions);
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Spawn { generation, role, last_exit } => {
+                    let role = if role == StartRole::Standby { " standby" } else { "" };
+                    self.log
+                        .push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), |exit| exit.short().to_string())));
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);
+                }
+                Action::Forward { pid, signal, group } => {
+                    self.log.push(format!("{signal} to {pid}{}", if group { " group" } else { "" }));
+                    if !self.in_reach {
+                        self.supervisor.handle(self.now, Event::SignalRefused { pid }, &mut actions);
+                    }
+                }
+                Action::Kill { pid } => {
+                    self.log.push(format!("SIGKILL to {pid}"));
+                    self.supervisor.handle(self.now, Event::KillSent { pid, allowed: self.in_reach }, &mut actions);
+                }
+                Action::Probe { pid } => {
+                    self.supervisor.handle(self.now, Event::Probed { pid, allowed: self.in_reach }, &mut actions);
+                }
+                Action::LookAtSignals { pid } => {
+                    self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: self.prepared }, &mut actions);
+                }
+                Action::ForwardToLaunched { generation, signal } => self.log.push(format!("leftovers {generation} forward {signal}")),
+                Action::NoteFamily { .. } => {}
+                Action::KillAll => self.log.push("kill all".to_owned()),
+                Action::EndLeftovers { generation, order } => {
+                    let order = match order {
+                        Order::Nothing => "count".to_owned(),
+                        Order::All(signal) => signal.to_string(),
+                        Order::Apart { signal, others, admit } => format!("{signal} {others:?} {admit:?}"),
+                    };
+                    self.log.push(format!("leftovers {generation} {order}"));
+                }
+                Action::Request { pid, request } => self.log.push(format!("{request:?} to {pid}").to_lowercase()),
+                Action::Promote { pid } => self.log.push(format!("promote {pid}")),
+                Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
+                Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),
+                Action::Suspend => self.log.push("suspend".to_owned()),
+                Action::Report(Report::SignalDropped { signal }) => self.log.push(format!("{signal} dropped")),
+                Action::Report(_) => {}
+                Action::Finish(ending) => self.log.push(format!("finish {} {}", ending.outcome.name(), ending.code)),
+            }
+        }
+        self
+    }
+
+    /// Lets the clock run up to the next deadline, which must be at `at`.
+    pub(super) fn tick_at(&mut self, at: Moment) -> &mut Bench {
+        assert_eq!(self.supervisor.next_deadline(), Some(at));
+        self.now = at;
+        self.tell(TICK)
+    }
+
+    pub(super) fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
+        self.tell(Event::Exited { pid, exit, reason: None }).tell(Event::Reaped { children: false })
+    }
+
+    pub(super) fn take_log(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.log)
+    }
+
+    pub(super) fn events(&mut self, pid: i32, events: &[ChannelEvent]) -> &mut Bench {
+        for event in events {
+            self.tell(Event::Channel { pid, event: *event });
+        }
+        self
+    }
+
+    pub(super) fn says(&mut self, lines: &[&str]) -> &mut Bench {
+        assert_eq!(self.take_log(), lines);
+        self
+    }
+
+    /// A server that listens on a held port.
+    pub(super) fn listening(config: Config) -> Bench {
+        let mut bench = Bench::running(Config { hold_port: true, ..config });
+        bench.events(101, &[ChannelEvent::Answered, ChannelEvent::Listening]);
+        bench
+    }
+
+    /// The same with a standby that waits.
+    pub(super) fn with_standby(config: Config) -> Bench {
+        let mut bench = Bench::listening(Config { standby: true, ..config });
+        bench.tick_at(ms(0)).events(102, &[ChannelEvent::Answered, ChannelEvent::AtListen]).says(&["spawn 2 - standby"]);
+        bench
+    }
+}
+
+pub(super) fn killed_by(number: i32) -> Exit {
+    Exit::Signal { signal: Signal::new(number).unwrap(), core_dumped: false }
+}

@@ -1,0 +1,70 @@
+//! The state machine without a process: commands that may not be signalled, by hand.
+
+use super::bench::{Bench, TERM, killed_by, ms, signal, used};
+use super::event::ChannelEvent;
+use super::exit::Exit;
+use super::*;
+
+/// A command that has changed its user, where CAP_KILL is missing.
+fn out_of_reach(config: Config) -> Bench {
+    let mut bench = Bench::running(config);
+    bench.in_reach = false;
+    bench
+}
+
+#[test]
+fn what_may_not_be_signalled_is_not_restarted_by_plan() {
+    let mut bench = out_of_reach(Config::default());
+    bench.tell(Event::RestartAsked).says(&["done badly"]);
+    bench.tick_at(ms(2000)).tell(used(2000)).says(&["look at 101"]);
+    assert!(bench.supervisor.view(bench.now).ready, "it serves");
+    bench.in_reach = true;
+    bench.tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
+}
+
+#[test]
+fn where_it_may_not_be_killed_pid_1_ends() {
+    let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    let mut bench = out_of_reach(Config { wait_ready: Some(ms(300)), ..Config::default() });
+    bench.tick_at(ms(300)).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    let mut bench = out_of_reach(Config { grace_period: ms(700), ..Config::default() });
+    bench.tell(signal(TERM)).tick_at(ms(700)).says(&["SIGTERM to 101", "SIGKILL to 101", "kill all", "finish cannot-signal 143"]);
+}
+
+#[test]
+fn where_it_is_not_pid_1_it_goes_on_and_says_that_it_is_not_well() {
+    let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.supervisor.is_init = false;
+    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
+    let view = bench.supervisor.view(bench.now);
+    assert!(!view.ready && view.not_ready.unwrap().contains("event loop blocked for 900 ms"));
+    assert_eq!(view.cannot_signal, Some(101));
+}
+
+#[test]
+fn one_that_cannot_be_asked_to_make_room_goes_on() {
+    let mut bench = Bench::running(Config { drain_delay: ms(500), ..Config::default() });
+    bench.tell(Event::RestartAsked).says(&[]);
+    // It changes its user meanwhile.
+    bench.in_reach = false;
+    bench.tick_at(ms(500)).says(&["SIGTERM to 101", "done badly"]);
+    assert!(bench.supervisor.view(bench.now).ready);
+}
+
+#[test]
+fn a_standby_that_cannot_be_ended_holds_nobody_up() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.in_reach = false;
+    bench.tell(signal(TERM)).tick_at(ms(100)).says(&["SIGTERM to 102", "SIGTERM to 101", "SIGKILL to 102"]);
+    bench.exit(101, Exit::Code(0)).says(&["SIGKILL to 102", "finish stopped 0"]);
+}
+
+#[test]
+fn what_such_a_standby_leaves_behind_is_ended_all_the_same() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.in_reach = false;
+    bench.tell(signal(TERM)).tick_at(ms(100)).tell(Event::Exited { pid: 102, exit: killed_by(9), reason: None });
+    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(0), reason: None }).take_log();
+    bench.tell(Event::Reaped { children: true }).says(&["leftovers 1 SIGTERM", "leftovers 2 SIGTERM"]);
+}
