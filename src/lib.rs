@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod event_loop;
+pub mod generation_number;
 pub mod logger;
 pub mod node;
 pub mod observe;

@@ -134,7 +134,9 @@ fn json_line(record: &Record<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generation_number::GenerationNumber;
     use crate::signal::Signal;
+    use nix::unistd::Pid;
     use std::time::Duration;
 
     fn line_of(report: &Report) -> Value {
@@ -144,7 +146,11 @@ mod tests {
 
     #[test]
     fn an_event_keeps_its_types_in_json() {
-        let line = line_of(&Report::GraceExpired { generation: 2, pid: 7, grace: Duration::from_millis(1500) });
+        let line = line_of(&Report::GraceExpired {
+            generation: GenerationNumber::new(2),
+            pid: Pid::from_raw(7),
+            grace: Duration::from_millis(1500),
+        });
         assert_eq!((&line["event"], &line["generation"], &line["grace_seconds"]), (&"grace-expired".into(), &2.into(), &1.5.into()));
         assert_eq!(line["level"], "warn");
         let line = line_of(&Report::StopAsked { signal: Signal::TERM, forwarded: Signal::TERM, drain: Duration::ZERO });

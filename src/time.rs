@@ -1,9 +1,51 @@
 //! Time as the pure core sees it: moments come in as arguments, durations go out to people. Pure.
 
+use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-/// A moment on the monotonic clock: the time since restartinit started.
-pub type Moment = Duration;
+/// A moment on the monotonic clock, as the time since restartinit started. Arithmetic stops at either end: a deadline beyond the clock's
+/// range is never due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// When restartinit started.
+    pub const START: Moment = Moment(Duration::ZERO);
+
+    /// So long after restartinit started.
+    pub const fn after_start(elapsed: Duration) -> Moment {
+        Moment(elapsed)
+    }
+
+    /// The time since restartinit started.
+    pub fn since_start(self) -> Duration {
+        self.0
+    }
+
+    /// The time since an earlier moment; zero where that is later.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// So long before; `None`: restartinit had not started.
+    pub fn checked_sub(self, duration: Duration) -> Option<Moment> {
+        self.0.checked_sub(duration).map(Moment)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0.saturating_add(duration))
+    }
+}
+
+impl AddAssign<Duration> for Moment {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
 
 /// A duration for a person: `12 ms`, `3.2 s`, `2 min 5 s`, `3 h 5 min`, `4 d 3 h`.
 pub fn human(duration: Duration) -> String {

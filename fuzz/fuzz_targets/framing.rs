@@ -5,10 +5,13 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use restartinit::generation_number::GenerationNumber;
 use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::framing::{Framing, LONGEST_LINE, Line};
 use restartinit::node::ports::{Grant, Ports};
+use restartinit::node::Errno;
 use restartinit::node::spec::Spec;
+use restartinit::time::Moment;
 use serde_json::Value;
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
@@ -23,8 +26,8 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     assert!(split.held() <= LONGEST_LINE);
 
     let watchdog = (choices & 1 != 0).then_some(Duration::from_millis(100));
-    let mut channel = Channel::new(Duration::ZERO, Options { watchdog, standby: choices & 2 != 0 });
-    let (mut ports, mut events, mut now) = (Ports::default(), Vec::new(), Duration::ZERO);
+    let mut channel = Channel::new(Moment::START, Options { watchdog, standby: choices & 2 != 0 });
+    let (mut ports, mut events, mut now) = (Ports::default(), Vec::new(), Moment::START);
     let mut sent = Vec::new();
     for piece in bytes.chunks(size) {
         now += Duration::from_millis(u64::from(choices));
@@ -35,7 +38,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
                 NodeEvent::Waiting if choices & 8 != 0 => {
                     channel.activate().into_iter().for_each(|query| answer(&mut channel, &mut ports, query, true));
                 }
-                NodeEvent::Closed { key } => ports.closed(now, 1, &key),
+                NodeEvent::Closed { key } => ports.closed(now, GenerationNumber::FIRST, &key),
                 _ => {}
             }
         }
@@ -49,7 +52,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         drain(&mut channel, now, usize::from(choices >> 4) + 1, &mut sent);
         ports.release_due(now);
     }
-    ports.died(1);
+    ports.died(GenerationNumber::FIRST);
     assert!(ports.held().count() <= 128);
     let lines = sent.split(|byte| *byte == b'\n').collect::<Vec<_>>();
     for line in lines.iter().rev().skip(1) {
@@ -65,12 +68,12 @@ fn text(line: Line<'_>) -> Option<Vec<u8>> {
 }
 
 fn answer(channel: &mut Channel, ports: &mut Ports, mut query: restartinit::node::message::Query, binds: bool) {
-    let outcome = match ports.query(1, &mut query) {
+    let outcome = match ports.query(GenerationNumber::FIRST, &mut query) {
         Grant::Hand { id, kind } => Ok((id, kind)),
         Grant::Bind { id, spec, .. } if binds => Ok((id, Spec::kind(&spec))),
         Grant::Bind { id, .. } => {
             ports.bind_failed(id);
-            Err(98)
+            Err(Errno::EADDRINUSE)
         }
         Grant::Refuse { errno } => Err(errno),
     };
@@ -78,7 +81,7 @@ fn answer(channel: &mut Channel, ports: &mut Ports, mut query: restartinit::node
 }
 
 /// A kernel that takes so many bytes at a time, and not for ever.
-fn drain(channel: &mut Channel, now: Duration, at_a_time: usize, sent: &mut Vec<u8>) {
+fn drain(channel: &mut Channel, now: Moment, at_a_time: usize, sent: &mut Vec<u8>) {
     for _ in 0..64 {
         let Some((bytes, _)) = channel.to_send(now) else { return };
         let count = bytes.len().min(at_a_time);

@@ -1,23 +1,22 @@
 //! What a client may send to a interface, in any pieces, and an answer that goes out in any pieces. No connection holds more than a head.
 #![no_main]
 
-use std::time::Duration;
-
 use libfuzzer_sys::fuzz_target;
 use restartinit::observe::connection::{Connection, Wants};
 use restartinit::observe::http::{Response, Route, Interface, read, read_answer};
+use restartinit::time::Moment;
 
 fuzz_target!(|input: (bool, u8, &[u8])| {
     let (trusted, size, bytes) = input;
     let interface = if trusted { Interface::Control } else { Interface::Http };
     let _ = read(interface, bytes);
     let _ = read_answer(bytes);
-    let mut connection = Connection::open(interface, Duration::ZERO);
+    let mut connection = Connection::open(interface, Moment::START);
     let mut answered = Vec::new();
     for piece in bytes.chunks(usize::from(size) + 1) {
         if let Some(route) = connection.received(piece) {
             assert!(trusted || route != Route::Restart, "nothing that changes anything is reached from outside");
-            connection.answer(&Response::text(200, "fine".to_owned()), Duration::ZERO);
+            connection.answer(&Response::text(200, "fine".to_owned()), Moment::START);
         }
         let out = connection.unsent();
         let count = out.len().min(usize::from(size) + 1);

@@ -2,19 +2,23 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nix::errno::Errno;
+use nix::unistd::Pid;
 use restartinit::node::permission::Credentials;
 use restartinit::procfs::cgroup::{Place, Version, limit, made_room, oom_kills};
 use restartinit::procfs::process_tree::{descendants, generation_of, read_stat, started_by};
 use restartinit::procfs::status::{SignalStatus, resident};
 use restartinit::supervisor::spawn_failure::{FileFacts, Problem};
 
+const INIT: Pid = Pid::from_raw(1);
+
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (one, other) = input;
     let mut processes: Vec<_> = one.split(|byte| *byte == b'\n').filter_map(read_stat).collect();
-    let pids: Vec<i32> = processes.iter().map(|process| process.pid).collect();
-    let found = descendants(&mut processes, 1, &pids[..pids.len() / 4]);
+    let pids: Vec<Pid> = processes.iter().map(|process| process.pid).collect();
+    let found = descendants(&mut processes, INIT, &pids[..pids.len() / 4]);
     assert!(found.iter().all(|process| pids.contains(&process.pid)) && found.len() <= pids.len());
-    let started = started_by(1, &found, &processes);
+    let started = started_by(INIT, &found, &processes);
     assert!(started.iter().all(|process| !process.ended) && started.len() <= pids.len());
     let _ = generation_of(other);
     if let Ok(place) = Place::find(one, other) {
@@ -27,8 +31,7 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         let _ = made_room(limit(one).unwrap_or(u64::MAX), unreclaimable.unwrap_or(u64::MAX), resident(other, 4096).unwrap_or(u64::MAX));
     }
     let _ = (limit(one), oom_kills(one), resident(other, 65536), SignalStatus::parse(other), Credentials::parse(one));
-    // ENOENT, ENOEXEC and EACCES.
-    for errno in [2, 8, 13] {
+    for errno in [Errno::ENOENT, Errno::ENOEXEC, Errno::EACCES] {
         let facts = FileFacts { is_directory: false, has_execute_bit: true, mounted_noexec: false, beginning: Some(one) };
         let _ = Problem::of(errno, facts);
     }

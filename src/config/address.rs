@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+
 use super::values::Accepted;
 
 /// `3000`, `127.0.0.1:3000`, `[::]:3000`, `unix:/run/app.sock`.
@@ -71,14 +73,14 @@ impl fmt::Display for Address {
 }
 
 /// Why an address cannot be bound, and what to do. `option` has named it.
-pub fn advice(errno: i32, option: &str) -> String {
+pub fn advice(errno: Errno, option: &str) -> String {
     match errno {
-        libc::EACCES => {
+        Errno::EACCES => {
             "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; a path, a folder that may be written to)".to_owned()
         }
-        libc::EADDRINUSE => format!("address in use (give {option} one that neither the command nor anybody else here listens on)"),
-        libc::EADDRNOTAVAIL => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
-        errno => std::io::Error::from_raw_os_error(errno).to_string().to_lowercase(),
+        Errno::EADDRINUSE => format!("address in use (give {option} one that neither the command nor anybody else here listens on)"),
+        Errno::EADDRNOTAVAIL => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
+        errno => std::io::Error::from(errno).to_string().to_lowercase(),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::os::fd::AsFd as _;
 
+use nix::unistd::Pid;
+
 use super::descendants::Running;
 use super::memory::Look;
 use super::retries::Sending;
 use super::{EventLoop, SpawnOptions};
+use crate::generation_number::GenerationNumber;
 use crate::logger;
 use crate::procfs::status::SignalStatus;
 use crate::signal::Signal;
@@ -14,7 +17,7 @@ use crate::supervisor::exit::Exit;
 use crate::supervisor::generation::Generation;
 use crate::supervisor::spawn_failure::SpawnFailure;
 use crate::sys::spawn::SpawnParams;
-use crate::sys::{processes, signals};
+use crate::sys::{channel, processes, signals};
 
 impl EventLoop {
     pub(super) fn act(&mut self, action: Action) -> Option<Event> {
@@ -63,7 +66,7 @@ impl EventLoop {
         None
     }
 
-    fn spawn(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Event {
+    fn spawn(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Event {
         if let Some(terminal) = &self.terminal {
             terminal.prepare();
         }
@@ -79,21 +82,21 @@ impl EventLoop {
     }
 
     /// With a Node channel, if there is to be one.
-    fn spawn_linked(&mut self, generation: u32, role: StartRole, last_exit: Option<Exit>) -> Result<i32, SpawnFailure> {
+    fn spawn_linked(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Result<Pid, SpawnFailure> {
         let SpawnOptions { has_channel, holds_ports, tells_role } = self.spawn_options;
         let mut params = SpawnParams { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
         if !has_channel {
             return self.spawner.spawn(params);
         }
-        let channel = self.links.open(self.now(), generation, role == StartRole::Standby).map_err(SpawnFailure::fork)?;
-        params.channel = Some(channel.as_fd());
-        let spawned = self.spawner.spawn(params);
-        self.links.spawned(self.now(), generation, spawned.as_ref().ok().copied());
-        spawned
+        let (ours, theirs) = channel::pair().map_err(SpawnFailure::fork)?;
+        params.channel = Some(theirs.as_fd());
+        let pid = self.spawner.spawn(params)?;
+        self.links.spawned(self.now(), generation, pid, role, ours);
+        Ok(pid)
     }
 
     /// What a command closes once it was asked to go is kept for the next one.
-    fn mark_leaving(&mut self, pid: i32) {
+    fn mark_leaving(&mut self, pid: Pid) {
         if self.spawn_options.holds_ports
             && let Some(generation) = self.supervisor.leaving(pid)
         {

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use nix::unistd::Pid;
+
+use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
@@ -14,11 +17,11 @@ const MOST_FAMILIES: usize = 4;
 const MOST_LEFT: usize = 256;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Descendants {
-    own_pid: i32,
+    own_pid: Pid,
     /// Children that were there before us, and all that descends from them: nobody's leftovers.
-    foreign: Vec<i32>,
+    foreign: Vec<Pid>,
     families: Vec<Family>,
     /// Leftovers that may not be signalled.
     left: Vec<Process>,
@@ -27,10 +30,10 @@ pub struct Descendants {
 /// A generation that was asked to stop.
 #[derive(Debug)]
 struct Family {
-    generation: u32,
-    command: i32,
+    generation: GenerationNumber,
+    command: Pid,
     /// The command's process group.
-    group: i32,
+    group: Pid,
     /// Its descendants at that time.
     noted: Vec<Process>,
     /// Those that a launcher started, which have their time.
@@ -40,20 +43,20 @@ struct Family {
 /// A generation that runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
-    pub generation: u32,
-    pub pid: i32,
+    pub generation: GenerationNumber,
+    pub pid: Pid,
 }
 
 impl Descendants {
     /// `has_children`: whoever executed us left some.
-    pub fn new(own_pid: i32, has_children: bool) -> Descendants {
+    pub fn new(own_pid: Pid, has_children: bool) -> Descendants {
         let all = if has_children { processes::list().unwrap_or_default() } else { Vec::new() };
         let foreign = all.into_iter().filter(|process| process.parent == own_pid).map(|process| process.pid).collect();
-        Descendants { own_pid, foreign, ..Descendants::default() }
+        Descendants { own_pid, foreign, families: Vec::new(), left: Vec::new() }
     }
 
     /// A child was reaped: its pid is nobody's.
-    pub fn reaped(&mut self, pid: i32) {
+    pub fn reaped(&mut self, pid: Pid) {
         self.foreign.retain(|foreign| *foreign != pid);
         self.families.iter_mut().for_each(|family| family.launched.retain(|process| process.pid != pid));
     }
@@ -65,7 +68,7 @@ impl Descendants {
     }
 
     /// A command is asked to stop.
-    pub fn note_family(&mut self, generation: u32, command: i32) {
+    pub fn note_family(&mut self, generation: GenerationNumber, command: Pid) {
         let Ok(mut all) = processes::list() else { return };
         let noted = descendants(&mut all, command, &[]);
         if let Some(known) = self.families.iter_mut().find(|family| family.generation == generation) {
@@ -75,7 +78,7 @@ impl Descendants {
             return known.noted.extend(new);
         }
         // One that the terminal's signal has ended already is still there, as nobody has reaped it.
-        let group = all.iter().find(|process| process.pid == command).map_or(0, |process| process.group);
+        let group = all.iter().find(|process| process.pid == command).map_or(command, |process| process.group);
         self.families.truncate(MOST_FAMILIES - 1);
         self.families.insert(0, Family { generation, command, group, noted, launched: Vec::new() });
     }
@@ -89,7 +92,7 @@ impl Descendants {
     }
 
     /// One more signal for what a generation's launcher started.
-    pub fn forward_to_launched(&self, generation: u32, signal: Signal) {
+    pub fn forward_to_launched(&self, generation: GenerationNumber, signal: Signal) {
         let family = self.families.iter().find(|family| family.generation == generation);
         for process in family.iter().flat_map(|family| &family.launched) {
             self.send(process, signal);
@@ -97,7 +100,7 @@ impl Descendants {
     }
 
     /// Does this to what generations that have ended have left behind; tells how many there are, if that can be known.
-    pub fn end_leftovers(&mut self, generation: u32, order: Order, running: &[Running]) -> Option<Found> {
+    pub fn end_leftovers(&mut self, generation: GenerationNumber, order: Order, running: &[Running]) -> Option<Found> {
         let mut all = match processes::list() {
             Ok(all) => all,
             Err(error) if processes::is_short(&error) => {
@@ -109,13 +112,13 @@ impl Descendants {
                 return Some(Found { launched: 0, others: 0, refused: None });
             }
         };
-        let spared: Vec<i32> = running.iter().map(|running| running.pid).chain(self.foreign.iter().copied()).collect();
+        let spared: Vec<Pid> = running.iter().map(|running| running.pid).chain(self.foreign.iter().copied()).collect();
         let mut leftovers = descendants(&mut all, self.own_pid, &spared);
         if !running.is_empty() {
             // An orphan may be one of a generation that runs. Whose it is, its environment tells; where that cannot be read it is left
             // alone until no generation runs.
             let generation = |process: &Process| processes::environ(process.pid).and_then(|environ| process_tree::generation_of(&environ));
-            let has_ended = |number: u32| running.iter().all(|running| running.generation != number);
+            let has_ended = |number: GenerationNumber| running.iter().all(|running| running.generation != number);
             leftovers.retain(|process| generation(process).is_some_and(has_ended));
         }
         let mut found = Found { launched: 0, others: 0, refused: None };
@@ -126,7 +129,7 @@ impl Descendants {
                 let launched = self.launched(generation, signal, admit, &leftovers);
                 found.launched = launched.len();
                 // What they started is theirs.
-                let spared: Vec<i32> = spared.iter().copied().chain(launched).collect();
+                let spared: Vec<Pid> = spared.iter().copied().chain(launched).collect();
                 let rest = descendants(&mut all, self.own_pid, &spared);
                 leftovers.retain(|process| rest.iter().any(|other| other.is(process)));
                 others
@@ -154,7 +157,7 @@ impl Descendants {
     }
 
     /// The pids of those that a launcher started, and of those that are listened at; whoever comes to light now is sent the signal.
-    fn launched(&mut self, generation: u32, signal: Signal, admit: Admit, leftovers: &[Process]) -> Vec<i32> {
+    fn launched(&mut self, generation: GenerationNumber, signal: Signal, admit: Admit, leftovers: &[Process]) -> Vec<Pid> {
         let own_pid = self.own_pid;
         let Some(family) = self.families.iter_mut().find(|family| family.generation == generation) else { return Vec::new() };
         family.launched.retain(|process| leftovers.iter().any(|now| now.is(process) && !now.ended));
@@ -188,7 +191,7 @@ impl Descendants {
 }
 
 /// A stopped process would have SIGTERM wait until somebody continues it.
-fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
+fn send(process: &Process, signal: Signal, own_pid: Pid) -> Delivery {
     let delivery = processes::send(process, signal, own_pid);
     if process.stopped && signal != Signal::KILL && delivery == Delivery::Sent {
         processes::send(process, Signal::CONT, own_pid);

@@ -4,7 +4,11 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use nix::unistd::Pid;
+
 use crate::config::address::{Address, advice};
+use crate::generation_number::GenerationNumber;
+use crate::logger::warn_once;
 use crate::node::message::Query;
 use crate::node::permission::{self, Credentials, Sender, may_bind};
 use crate::node::ports::{Grant, Ports};
@@ -25,7 +29,7 @@ pub struct HeldSockets {
     /// Of `--listen`, in the order in which the command finds them.
     given: Vec<HeldSocket>,
     /// Whom a port was refused to last, by pid, and how often.
-    refused: (i32, u32),
+    refused: Option<(Pid, u32)>,
 }
 
 impl HeldSockets {
@@ -37,7 +41,7 @@ impl HeldSockets {
         let mut sockets = HeldSockets::default();
         for address in addresses {
             let held = listen(address).map_err(|errno| {
-                let error = io::Error::from_raw_os_error(errno);
+                let error = io::Error::from(errno);
                 io::Error::new(error.kind(), format!("cannot bind {address}: {}", advice(errno, "--listen")))
             })?;
             sockets.given.push(held);
@@ -67,7 +71,7 @@ impl HeldSockets {
     }
 
     /// An app asks for a socket: the one that is held, or a new one.
-    pub fn query(&mut self, generation: u32, from: Option<Sender>, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
+    pub fn query(&mut self, generation: GenerationNumber, from: Option<Sender>, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
         match self.ports.query(generation, query) {
             Grant::Refuse { errno } => Err(errno),
             Grant::Hand { id, kind } if self.get_held(id).is_some_and(HeldSocket::is_in_place) => Ok((id, kind)),
@@ -77,7 +81,7 @@ impl HeldSockets {
                 self.ports.bind_failed(id);
                 match self.ports.query(generation, query) {
                     Grant::Bind { id, spec, release } => self.bind(id, &spec, release, from),
-                    Grant::Hand { .. } => Err(libc::EADDRINUSE),
+                    Grant::Hand { .. } => Err(Errno::EADDRINUSE),
                     Grant::Refuse { errno } => Err(errno),
                 }
             }
@@ -107,18 +111,24 @@ impl HeldSockets {
         let child = from.and_then(|from| credentials::of(&from.pid.to_string()).ok()).filter(is_sender).unwrap_or(NOBODY);
         let own = credentials::of("self").unwrap_or(NOBODY);
         if let Err(errno) = may_bind(spec, &child, &own, credentials::first_free_port()) {
-            let pid = from.map_or(-1, |from| from.pid);
-            // An app may ask as often as it likes.
-            let told = if self.refused.0 == pid { self.refused.1 } else { 0 };
-            self.refused = (pid, told.saturating_add(1));
-            if told < REFUSALS_TOLD {
-                log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
-            }
+            self.tell_refusal(spec, from);
             return Err(errno);
         }
         let Spec::Inherited { fd, kind } = *spec else { return listeners::bind(spec) };
-        let given = usize::try_from(fd - FIRST_SOCKET).ok().and_then(|index| self.given.get(index)).ok_or(libc::EINVAL)?;
+        let given = usize::try_from(fd - FIRST_SOCKET).ok().and_then(|index| self.given.get(index)).ok_or(Errno::EINVAL)?;
         listeners::adopt(given.as_fd(), kind)
+    }
+
+    /// An app may ask as often as it likes.
+    fn tell_refusal(&mut self, spec: &Spec, from: Option<Sender>) {
+        let Some(pid) = from.map(|from| from.pid) else {
+            return warn_once!("{spec} is not bound for a process that is not known: {}", permission::advice(spec));
+        };
+        let told = self.refused.filter(|(known, _)| *known == pid).map_or(0, |(_, told)| told);
+        self.refused = Some((pid, told.saturating_add(1)));
+        if told < REFUSALS_TOLD {
+            log::warn!("{spec} is not bound for pid {pid}: {}", permission::advice(spec));
+        }
     }
 
     fn get_held(&self, id: SocketId) -> Option<&HeldSocket> {
@@ -135,19 +145,19 @@ impl HeldSockets {
         }
     }
 
-    pub fn died(&mut self, generation: u32) {
+    pub fn died(&mut self, generation: GenerationNumber) {
         self.ports.died(generation);
     }
 
-    pub fn leaving(&mut self, generation: u32) {
+    pub fn leaving(&mut self, generation: GenerationNumber) {
         self.ports.leaving(generation);
     }
 
-    pub fn closed(&mut self, now: Moment, generation: u32, key: &str) {
+    pub fn closed(&mut self, now: Moment, generation: GenerationNumber, key: &str) {
         self.ports.closed(now, generation, key);
     }
 
-    pub fn serves(&self, generation: u32) -> bool {
+    pub fn serves(&self, generation: GenerationNumber) -> bool {
         self.ports.serves(generation)
     }
 
@@ -174,9 +184,9 @@ impl HeldSockets {
 fn listen(address: &Address) -> Result<HeldSocket, Errno> {
     let spec = spec_of(address);
     match (listeners::listen(&spec), address) {
-        (Err(libc::EADDRINUSE), Address::Unix(path)) if listeners::remove_if_stale(path) => listeners::listen(&spec),
+        (Err(Errno::EADDRINUSE), Address::Unix(path)) if listeners::remove_if_stale(path) => listeners::listen(&spec),
         // Node's word for a folder that is not there is EACCES.
-        (Err(libc::EACCES), Address::Unix(path)) if path.parent().is_some_and(|folder| !folder.exists()) => Err(libc::ENOENT),
+        (Err(Errno::EACCES), Address::Unix(path)) if path.parent().is_some_and(|folder| !folder.exists()) => Err(Errno::ENOENT),
         (result, _) => result,
     }
 }

@@ -1,51 +1,253 @@
-//! One generation's Node channel: our end of it, and what `node` makes of its bytes. It moves nothing.
+//! One generation's Node channel: our end of it, what `node` makes of its bytes, and its deadlines. It moves bytes and sockets, and turns what
+//! the app says into events for the supervisor. No app can hold it up: a turn reads and writes a bounded amount, and nothing waits.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use crate::node::channel::{Channel, Options};
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::unistd::Pid;
+
+use super::held_sockets::HeldSockets;
+use crate::generation_number::GenerationNumber;
+use crate::logger::warn_once;
+use crate::node::channel::{Channel, NodeEvent, Options};
 use crate::node::permission::Speaker;
+use crate::observe::snapshot::EventLoop;
+use crate::supervisor::event::{AppRequest, ChannelEvent};
+use crate::sys::channel::{self, Received, Sent};
+use crate::sys::processes;
 use crate::time::Moment;
 
+/// Bytes read at a time, and times in one turn.
+const CHUNK: usize = 16 * 1024;
+const CHUNKS_A_TURN: usize = 4;
+/// Messages written in one turn.
+const SENT_A_TURN: usize = 64;
+/// Between two attempts where the kernel is short of memory.
+const RETRY: Duration = Duration::from_millis(10);
 /// A command that has not answered for so long is mentioned in the log.
 const SILENCE: Duration = Duration::from_secs(30);
+/// After so long, a generation that listens has asked for all that it wants.
+const SETTLED: Duration = Duration::from_secs(10);
 
+/// See the module.
 #[derive(Debug)]
 pub struct Link {
-    pub generation: u32,
-    /// 0 until the command is spawned.
-    pub pid: i32,
+    pub generation: GenerationNumber,
+    pub pid: Pid,
     /// `None`: closed.
-    pub end: Option<OwnedFd>,
-    pub channel: Channel,
+    end: Option<OwnedFd>,
+    channel: Channel,
     /// Who has written to it.
-    pub speaker: Speaker,
+    speaker: Speaker,
     /// The app reads nothing now.
-    pub is_full: bool,
-    pub answered: bool,
+    is_full: bool,
+    answered: bool,
     /// A request to stop that may not have gone out yet.
-    pub stop_requested: bool,
-    pub silent_at: Option<Moment>,
-    pub settled_at: Option<Moment>,
+    stop_requested: bool,
+    silent_at: Option<Moment>,
+    settled_at: Option<Moment>,
     /// The kernel was short of memory: what waits is sent then.
-    pub retry_at: Option<Moment>,
+    retry_at: Option<Moment>,
+    /// What the supervisor is to be told.
+    events: Vec<ChannelEvent>,
 }
 
 impl Link {
-    pub fn new(now: Moment, generation: u32, end: OwnedFd, options: Options) -> Link {
+    /// The link of a generation that was just spawned; `end` is ours.
+    pub fn new(now: Moment, generation: GenerationNumber, pid: Pid, end: OwnedFd, options: Options) -> Link {
         Link {
             generation,
-            pid: 0,
+            pid,
             end: Some(end),
             channel: Channel::new(now, options),
             speaker: Speaker::default(),
             is_full: false,
             answered: false,
             stop_requested: false,
-            silent_at: Some(now.saturating_add(SILENCE)),
+            silent_at: Some(now + SILENCE),
             settled_at: None,
             retry_at: None,
+            events: Vec::new(),
         }
+    }
+
+    /// What to poll for.
+    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let write = if self.is_full { PollFlags::POLLOUT } else { PollFlags::empty() };
+        Some((self.end.as_ref()?.as_fd(), PollFlags::POLLIN | write))
+    }
+
+    /// When [`Link::turn`] is due though nothing is ready.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.channel.deadline().into_iter().chain(self.silent_at).chain(self.settled_at).chain(self.retry_at).min()
+    }
+
+    /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
+    pub fn turn(
+        &mut self,
+        ready: &dyn Fn(RawFd) -> PollFlags,
+        now: Moment,
+        sockets: &mut HeldSockets,
+    ) -> impl Iterator<Item = (Pid, ChannelEvent)> + use<'_> {
+        self.receive(ready, now, sockets);
+        self.tick(now, sockets);
+        self.transmit(now, sockets);
+        let pid = self.pid;
+        self.events.drain(..).map(move |event| (pid, event))
+    }
+
+    fn receive(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment, sockets: &mut HeldSockets) {
+        let mut buffer = [0; CHUNK];
+        let mut heard = Vec::new();
+        for _ in 0..CHUNKS_A_TURN {
+            let Some(end) = &self.end else { return };
+            let seen = ready(end.as_raw_fd());
+            if seen.contains(PollFlags::POLLOUT) {
+                self.is_full = false;
+            }
+            if seen.difference(PollFlags::POLLOUT).is_empty() {
+                return;
+            }
+            let (received, sender) = channel::receive(end, &mut buffer);
+            match received {
+                Received::Nothing => return,
+                Received::Closed => return self.closed(),
+                Received::Bytes(count) => {
+                    self.speaker.heard(sender);
+                    self.channel.receive(now, buffer.get(..count).unwrap_or_default(), &mut heard);
+                    for event in heard.drain(..) {
+                        let event = self.hear(event, now, sockets);
+                        self.events.extend(event);
+                    }
+                    if count < CHUNK {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the supervisor is to be told of it.
+    fn hear(&mut self, event: NodeEvent, now: Moment, sockets: &mut HeldSockets) -> Option<ChannelEvent> {
+        let Link { generation, pid, .. } = *self;
+        match event {
+            NodeEvent::Ready => Some(ChannelEvent::Ready),
+            NodeEvent::Answered { .. } => {
+                self.silent_at = None;
+                let is_first = !std::mem::replace(&mut self.answered, true);
+                is_first.then_some(ChannelEvent::Answered)
+            }
+            NodeEvent::Query(mut query) => {
+                let outcome = sockets.query(generation, self.speaker.sender(), &mut query);
+                self.channel.answer(query, outcome);
+                None
+            }
+            NodeEvent::Waiting => Some(ChannelEvent::AtListen),
+            NodeEvent::Listening(_) => {
+                self.settled_at = Some(now + SETTLED);
+                Some(ChannelEvent::Listening)
+            }
+            NodeEvent::Closed { key } => {
+                sockets.closed(now, generation, &key);
+                (!sockets.serves(generation)).then_some(ChannelEvent::Closed)
+            }
+            NodeEvent::Disconnecting => None,
+            NodeEvent::MalformedFirst => {
+                warn_once!(
+                    "generation {generation} (pid {pid}) wrote a line to the Node channel that is no JSON: dropped, and those that follow \
+                     unmentioned"
+                );
+                None
+            }
+            NodeEvent::TooLongFirst => {
+                log::info!(
+                    "generation {generation} (pid {pid}) sent a message of more than 64 KiB: dropped, and those that follow unmentioned"
+                );
+                None
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Moment, sockets: &mut HeldSockets) {
+        let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        if is_due(self.channel.deadline()) && self.channel.tick(now, processes::is_stopped(self.pid)) {
+            self.events.push(ChannelEvent::Blocked);
+        }
+        if is_due(self.silent_at) {
+            self.silent_at = None;
+            self.events.push(ChannelEvent::Silent);
+        }
+        if is_due(self.settled_at) {
+            self.settled_at = None;
+            sockets.release_unused();
+        }
+    }
+
+    /// Sends what waits, as far as the app takes it.
+    pub fn transmit(&mut self, now: Moment, sockets: &HeldSockets) {
+        let Some(end) = &self.end else { return };
+        for _ in 0..SENT_A_TURN {
+            if self.is_full || self.retry_at.is_some_and(|at| at > now) {
+                return;
+            }
+            self.retry_at = None;
+            let Some((bytes, id)) = self.channel.to_send(now) else {
+                self.stop_requested = false;
+                return;
+            };
+            let socket = id.map(|id| sockets.get(id).ok_or(Errno::EBADF)).transpose();
+            match socket.map(|socket| channel::send(end, bytes, socket)) {
+                Ok(Sent::Bytes(count)) => self.channel.sent(count),
+                Ok(Sent::Full) => self.is_full = true,
+                Ok(Sent::Closed) => return self.closed(),
+                // Only the socket in it can be what is refused.
+                Ok(Sent::Refused(errno)) | Err(errno) if id.is_some() => self.channel.send_failed(errno),
+                Ok(Sent::Short | Sent::Refused(_)) | Err(_) => {
+                    self.retry_at = Some(now + RETRY);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self) {
+        self.end = None;
+        self.silent_at = None;
+        self.channel.closed();
+        if std::mem::take(&mut self.stop_requested) {
+            self.events.push(ChannelEvent::NotSent);
+        }
+        self.events.push(ChannelEvent::Gone);
+    }
+
+    /// Says something to the command; false: it cannot be said.
+    pub fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
+        let is_open = match request {
+            AppRequest::Shutdown => self.channel.shut_down(),
+            AppRequest::Disconnect => self.channel.disconnect(),
+        };
+        self.stop_requested = is_open && request == AppRequest::Shutdown;
+        self.transmit(now, sockets);
+        is_open
+    }
+
+    /// Gives a standby what it has asked for.
+    pub fn promote(&mut self, now: Moment, sockets: &mut HeldSockets) {
+        for mut query in self.channel.activate() {
+            let outcome = sockets.query(self.generation, self.speaker.sender(), &mut query);
+            self.channel.answer(query, outcome);
+        }
+        self.transmit(now, sockets);
+    }
+
+    /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
+    pub fn event_loop(&mut self, is_scrape: bool) -> Option<EventLoop> {
+        let watchdog = self.channel.watchdog()?;
+        let last = watchdog.last()?;
+        let largest = if is_scrape { watchdog.take_largest() } else { watchdog.largest() };
+        Some(EventLoop { last, largest: largest.unwrap_or(last) })
     }
 
     /// Messages that came to nothing.

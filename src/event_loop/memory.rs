@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::unistd::Pid;
+
 use crate::config::size::Size;
 use crate::procfs::cgroup::made_room;
 use crate::supervisor::exit::Reason;
@@ -99,7 +101,7 @@ impl MemoryMonitor {
     }
 
     /// The command's resident memory, or all that is used under the cgroup's limit; and what is allowed.
-    pub fn look(&self, pid: i32) -> Look {
+    pub fn look(&self, pid: Pid) -> Look {
         match self.wanted {
             Some(Size::Percent(_)) => {
                 let usage = self.usage();

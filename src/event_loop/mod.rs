@@ -21,9 +21,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::poll::PollFlags;
+use nix::unistd::Pid;
+
 use crate::config::values::RestartPolicy;
 use crate::config::{Config, TERMINATION_LOG};
 use crate::event_loop::reap_throttle::ReapThrottle;
+use crate::generation_number::GenerationNumber;
 use crate::logger;
 use crate::supervisor::event::{Actions, ChannelEvent, Event};
 use crate::supervisor::report::{Ending, Report};
@@ -40,11 +44,11 @@ use descendants::Descendants;
 use held_sockets::HeldSockets;
 use links::Links;
 use memory::MemoryMonitor;
-use nix::poll::PollFlags;
 use retries::Retries;
 use server::Server;
 use setup::{forks_a_cluster, not_passed_on};
 
+const INIT: Pid = Pid::from_raw(1);
 /// Signals of one turn, unless very many are sent.
 const MOST_ARRIVALS: usize = 32;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
@@ -71,7 +75,7 @@ struct EventLoop {
     _placeholders: Vec<OwnedFd>,
     terminal: Option<Terminal>,
     memory: MemoryMonitor,
-    own_pid: i32,
+    own_pid: Pid,
     descendants: Descendants,
     command: String,
     termination_log: Option<std::path::PathBuf>,
@@ -99,8 +103,8 @@ struct SpawnOptions {
 /// # Errors
 /// Before the first spawn only: what could not be set up.
 pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
-    let own_pid = std::process::id() as i32;
-    let is_init = own_pid == 1;
+    let own_pid = nix::unistd::getpid();
+    let is_init = own_pid == INIT;
     let ignore_hup = signals::is_ignored(libc::SIGHUP);
     signals::reset_dispositions(ignore_hup);
     let signals = SignalReader::open()?;
@@ -118,7 +122,7 @@ pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
     let (stdio, queue_limit) = (StatusFlags::now(), QueueLimit::lower());
     let prepare = move |generation| {
         queue_limit.restore();
-        if generation > 1 {
+        if generation != GenerationNumber::FIRST {
             stdio.restore();
         }
         signals::unblock_all();
@@ -188,7 +192,7 @@ impl EventLoop {
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = match deadline {
             _ if self.more_to_reap => Some(Duration::ZERO),
-            Some(deadline) => Some(deadline.saturating_sub(now)),
+            Some(deadline) => Some(deadline.since(now)),
             None => None,
         };
         let timeout = timeout.into_iter().chain(stderr::pause()).min();
@@ -208,7 +212,7 @@ impl EventLoop {
             self.reap(now);
         }
         self.retries.tick(now);
-        for (pid, event) in self.links.turn(&|fd| self.poller.seen(fd), self.started.elapsed()) {
+        for (pid, event) in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
             self.handle(Event::Channel { pid, event });
             if event == ChannelEvent::Closed && self.supervisor.is_stopping() {
                 // Nobody will accept there any more.
@@ -225,7 +229,7 @@ impl EventLoop {
     }
 
     fn now(&self) -> Moment {
-        self.started.elapsed()
+        Moment::after_start(self.started.elapsed())
     }
 
     fn take_signals(&mut self) {

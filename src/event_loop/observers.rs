@@ -71,7 +71,7 @@ impl EventLoop {
             command: command_name(&self.command),
             pid: self.own_pid,
             now,
-            started_unix_seconds: unix_now.saturating_sub(now).as_secs_f64(),
+            started_unix_seconds: unix_now.saturating_sub(now.since_start()).as_secs_f64(),
             counters: Counters {
                 orphans_reaped: self.orphans_reaped,
                 log_lines_dropped: stderr::dropped() as u64,

@@ -29,10 +29,10 @@ impl ReapThrottle {
     pub fn looked(&mut self, since: Moment, now: Moment, orphans: u64) {
         self.rest_until = None;
         if orphans > 0 {
-            let goes_on = since.saturating_sub(self.last) < Self::CLOSE;
+            let goes_on = since.since(self.last) < Self::CLOSE;
             self.looks = if goes_on { self.looks.saturating_add(1) } else { 1 };
-            let rest = now.saturating_sub(since).saturating_mul(Self::SHARE).clamp(Self::REST.0, Self::REST.1);
-            self.rest_until = (self.looks >= Self::LOOKS).then(|| now.saturating_add(rest));
+            let rest = now.since(since).saturating_mul(Self::SHARE).clamp(Self::REST.0, Self::REST.1);
+            self.rest_until = (self.looks >= Self::LOOKS).then(|| now + rest);
             self.last = self.rest_until.unwrap_or(now);
         }
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn only_a_flood_is_rested_in() {
-        let at = Duration::from_micros;
+        let at = |micros| Moment::START + Duration::from_micros(micros);
         let mut flood = ReapThrottle::default();
         for look in 1..ReapThrottle::LOOKS {
             let now = at(100 * u64::from(look));

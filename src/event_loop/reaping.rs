@@ -36,7 +36,7 @@ impl EventLoop {
                 Waited::Exited { pid, exit, .. } => {
                     (self.orphans_reaped, orphan_was_killed) = (self.orphans_reaped + 1, orphan_was_killed || is_kill(exit));
                     self.descendants.reaped(pid);
-                    if count % REAPED_A_LOOK == 0 && self.now() >= since.saturating_add(REAPING) {
+                    if count % REAPED_A_LOOK == 0 && self.now() >= since + REAPING {
                         self.more_to_reap = true;
                         return;
                     }

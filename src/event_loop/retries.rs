@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
 use crate::signal::Signal;
 use crate::sys::signals;
 use crate::time::Moment;
@@ -15,7 +18,7 @@ const MOST: usize = 128;
 
 #[derive(Debug)]
 struct Unsent {
-    pid: i32,
+    pid: Pid,
     signal: Signal,
     group: bool,
     at: Moment,
@@ -40,29 +43,29 @@ pub enum Sending {
 
 impl Retries {
     /// Sends a signal to a command, now or later. `insist`: also where we may not; a command may change its user back.
-    pub fn send(&mut self, now: Moment, pid: i32, signal: Signal, group: bool, insist: bool) -> Sending {
+    pub fn send(&mut self, now: Moment, pid: Pid, signal: Signal, group: bool, insist: bool) -> Sending {
         let Err(error) = signals::send(pid, signal, group) else {
             log::debug!("{signal} forwarded to pid {pid}");
             return Sending::Taken;
         };
-        let is_refused = error.raw_os_error() == Some(libc::EPERM);
+        let is_refused = error == Errno::EPERM;
         let is_known = self.signals.iter().any(|unsent| (unsent.pid, unsent.signal) == (pid, signal));
-        if error.raw_os_error() != Some(libc::ESRCH) && (insist || !is_refused) && !is_known && self.signals.len() < MOST {
+        if error != Errno::ESRCH && (insist || !is_refused) && !is_known && self.signals.len() < MOST {
             if !is_refused {
-                log::warn!("cannot send {signal} to pid {pid} ({error}): trying again");
+                log::warn!("cannot send {signal} to pid {pid} ({}): trying again", error.desc());
             }
-            self.signals.push(Unsent { pid, signal, group, at: now.saturating_add(PAUSE), pause: PAUSE });
+            self.signals.push(Unsent { pid, signal, group, at: now + PAUSE, pause: PAUSE });
         }
         if is_refused { Sending::Refused } else { Sending::Taken }
     }
 
     /// The process is gone: its pid may be another's soon.
-    pub fn forget(&mut self, pid: i32) {
+    pub fn forget(&mut self, pid: Pid) {
         self.signals.retain(|unsent| unsent.pid != pid);
     }
 
     pub fn reap_again(&mut self, now: Moment) {
-        self.reap_at = Some(now.saturating_add(PAUSE));
+        self.reap_at = Some(now + PAUSE);
     }
 
     pub fn deadline(&self) -> Option<Moment> {
@@ -76,9 +79,9 @@ impl Retries {
                 return true;
             }
             match signals::send(unsent.pid, unsent.signal, unsent.group) {
-                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                Err(error) if error != Errno::ESRCH => {
                     unsent.pause = unsent.pause.saturating_mul(2).min(PAUSE_MAX);
-                    unsent.at = now.saturating_add(unsent.pause);
+                    unsent.at = now + unsent.pause;
                     true
                 }
                 _ => false,

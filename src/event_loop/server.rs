@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use crate::config::address::{Address, advice};
@@ -276,7 +277,7 @@ fn bind(address: &Address) -> io::Result<Listener> {
             Err(error) => {
                 failure = io::Error::new(
                     error.kind(),
-                    format!("cannot bind {candidate}: {}", advice(error.raw_os_error().unwrap_or(0), "--http")),
+                    format!("cannot bind {candidate}: {}", advice(Errno::from_raw(error.raw_os_error().unwrap_or(0)), "--http")),
                 )
             }
         }

@@ -136,7 +136,7 @@ impl Channel {
                     (kept.len() == 1).then_some(NodeEvent::Waiting)
                 }
                 Some(_) => {
-                    self.outbox.queue(outgoing::refusal(&query, libc::ENOBUFS));
+                    self.outbox.queue(outgoing::refusal(&query, Errno::ENOBUFS));
                     None
                 }
             },
@@ -155,7 +155,7 @@ impl Channel {
             Acknowledged::Nothing => return None,
             Acknowledged::Turned => {}
             // The app has no descriptor to spare: that is why handles get lost.
-            Acknowledged::Lost(query) => self.outbox.queue(outgoing::refusal(&query, libc::EMFILE)),
+            Acknowledged::Lost(query) => self.outbox.queue(outgoing::refusal(&query, Errno::EMFILE)),
         }
         Some(NodeEvent::Answered { lag: self.watchdog.as_mut().and_then(|watchdog| watchdog.answered(now)) })
     }
@@ -226,7 +226,7 @@ impl Channel {
     /// The other end is closed: the app disconnected or died. Nothing is sent from now on, and nothing is awaited.
     pub fn closed(&mut self) {
         let (ready, dropped) = (self.ready, self.dropped());
-        *self = Channel { open: false, ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::ZERO, Options::default()) };
+        *self = Channel { open: false, ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::START, Options::default()) };
     }
 
     /// Time has passed; to be told after what was read. `stopped`: the child is stopped or traced. True: its loop is blocked.

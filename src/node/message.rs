@@ -124,7 +124,7 @@ fn query(seq: u64, object: &Object<'_>) -> Query {
     }
     if key.is_empty() || key.len() > LONGEST_KEY {
         key.clear();
-        wanted = wanted.and(Err(libc::ENAMETOOLONG));
+        wanted = wanted.and(Err(Errno::ENAMETOOLONG));
     }
     let data = object.data.filter(|data| *data != "null" && data.len() <= LONGEST_DATA).map(str::to_owned);
     Query { seq, key, wanted, data }
@@ -193,7 +193,7 @@ mod tests {
             }
         };
         let query = of(&"/x".repeat(2000), &"x".repeat(2000));
-        assert_eq!(query, Query { seq: 1, key: String::new(), wanted: Err(libc::ENAMETOOLONG), data: None });
+        assert_eq!(query, Query { seq: 1, key: String::new(), wanted: Err(Errno::ENAMETOOLONG), data: None });
         assert!(of("/x", "x").wanted.is_ok());
     }
 

@@ -25,5 +25,5 @@ pub const SERIALIZATION_MODE: &str = "NODE_CHANNEL_SERIALIZATION_MODE";
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SocketId(pub u32);
 
-/// An error number of the kernel, positive, as in `errno(3)`.
-pub type Errno = i32;
+/// An error of the kernel, as in `errno(3)`.
+pub use nix::errno::Errno;

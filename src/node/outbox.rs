@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use nix::errno::Errno;
+
 use super::message::Query;
 use super::spec::Kind;
 use super::{SocketId, outgoing};
@@ -82,7 +84,7 @@ impl Outbox {
         if self.grants.len() < MOST_GRANTS {
             self.grants.push_back(Grant { query, socket, kind, tries: 0 });
         } else {
-            self.queue(outgoing::refusal(&query, libc::ENOBUFS));
+            self.queue(outgoing::refusal(&query, Errno::ENOBUFS));
         }
     }
 

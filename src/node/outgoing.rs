@@ -20,12 +20,12 @@ pub fn grant(query: &Query, kind: Kind) -> Vec<u8> {
         Kind::Stream => "net.Native",
         Kind::Datagram => "dgram.Native",
     };
-    format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"{name}\",\"msg\":{}}}\n", reply(query, 0)).into_bytes()
+    format!("{{\"cmd\":\"NODE_HANDLE\",\"type\":\"{name}\",\"msg\":{}}}\n", reply(query, None)).into_bytes()
 }
 
 /// Answers a query by an error: the app gets its usual event.
 pub fn refusal(query: &Query, errno: Errno) -> Vec<u8> {
-    (reply(query, errno) + "\n").into_bytes()
+    (reply(query, Some(errno)) + "\n").into_bytes()
 }
 
 /// Answers `exitedAfterDisconnect`; the app's `disconnect()` waits for it.
@@ -33,11 +33,12 @@ pub fn acknowledgement(seq: u64) -> Vec<u8> {
     format!("{{\"cmd\":\"NODE_CLUSTER\",\"ack\":{seq}}}\n").into_bytes()
 }
 
-fn reply(query: &Query, errno: Errno) -> String {
+fn reply(query: &Query, errno: Option<Errno>) -> String {
     let key = serde_json::Value::from(query.key.as_str());
     let data = query.data.as_deref().unwrap_or("null");
     // libuv's errors are negative.
-    format!("{{\"cmd\":\"NODE_CLUSTER\",\"errno\":{},\"key\":{key},\"ack\":{},\"data\":{data}}}", -errno, query.seq)
+    let errno = errno.map_or(0, |errno| -(errno as i32));
+    format!("{{\"cmd\":\"NODE_CLUSTER\",\"errno\":{errno},\"key\":{key},\"ack\":{},\"data\":{data}}}", query.seq)
 }
 
 #[cfg(test)]
@@ -47,7 +48,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn query(key: &str, data: Option<&str>) -> Query {
-        Query { seq: 7, key: key.to_owned(), wanted: Err(0), data: data.map(str::to_owned) }
+        Query { seq: 7, key: key.to_owned(), wanted: Err(Errno::EINVAL), data: data.map(str::to_owned) }
     }
 
     #[test]
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn errors_are_negative_and_come_with_the_data() {
-        let line = refusal(&query("k", Some(r#"{"ticketKeys":"00"}"#)), libc::EADDRINUSE);
+        let line = refusal(&query("k", Some(r#"{"ticketKeys":"00"}"#)), Errno::EADDRINUSE);
         let value: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value, json!({"cmd":"NODE_CLUSTER","errno":-98,"key":"k","ack":7,"data":{"ticketKeys":"00"}}));
         assert_eq!(acknowledgement(3), b"{\"cmd\":\"NODE_CLUSTER\",\"ack\":3}\n");
@@ -70,7 +71,7 @@ mod tests {
         /// Whatever the app called its socket: one line, valid, and the same name.
         #[test]
         fn every_line_is_one_valid_line(key in ".{0,40}") {
-            for line in [grant(&query(&key, None), Kind::Stream), refusal(&query(&key, None), 98)] {
+            for line in [grant(&query(&key, None), Kind::Stream), refusal(&query(&key, None), Errno::EADDRINUSE)] {
                 prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
                 let value: Value = serde_json::from_slice(&line).unwrap();
                 let reply = value.get("msg").unwrap_or(&value);

@@ -1,6 +1,8 @@
 //! What a held port may be: only what the app itself could bind. restartinit may be root while the app dropped its privileges, and must
 //! not lend them to it. Pure: `sys::credentials` reads the files.
 
+use nix::unistd::Pid;
+
 use super::Errno;
 use super::spec::Spec;
 use crate::procfs::{field, number, words};
@@ -12,7 +14,7 @@ const CAP_NET_BIND_SERVICE: u64 = 10;
 /// Whoever sent something on a channel, as the kernel tells it (SCM_CREDENTIALS in unix(7)): nobody can pretend to be another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sender {
-    pub pid: i32,
+    pub pid: Pid,
     pub uid: u32,
     pub gid: u32,
 }
@@ -86,7 +88,7 @@ pub fn may_bind(spec: &Spec, child: &Credentials, own: &Credentials, first_free_
         // Handed to every app alike, by the one who started us.
         Spec::Inherited { .. } => true,
     };
-    if allowed { Ok(()) } else { Err(libc::EACCES) }
+    if allowed { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 /// For people: why a bind was refused, and what to do.
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn one_speaker_is_known_and_several_are_not() {
-        let (app, other) = (Sender { pid: 7, uid: 1000, gid: 5 }, Sender { pid: 8, uid: 0, gid: 0 });
+        let (app, other) = (Sender { pid: Pid::from_raw(7), uid: 1000, gid: 5 }, Sender { pid: Pid::from_raw(8), uid: 0, gid: 0 });
         let mut speaker = Speaker::default();
         assert_eq!(speaker.sender(), None);
         speaker.heard(Some(app));
@@ -159,10 +161,10 @@ mod tests {
     fn paths_need_the_same_rights() {
         let path = Spec::Unix { path: "/run/app.sock".to_owned() };
         let less = Credentials { effective: 0, ..ROOT };
-        assert_eq!(may_bind(&path, &APP, &ROOT, 0), Err(libc::EACCES));
-        assert_eq!(may_bind(&path, &less, &ROOT, 0), Err(libc::EACCES));
-        assert_eq!(may_bind(&path, &Credentials { egid: 5, ..ROOT }, &ROOT, 0), Err(libc::EACCES));
-        assert_eq!(may_bind(&path, &Credentials { same_user_namespace: Some(false), ..APP }, &APP, 0), Err(libc::EACCES));
+        assert_eq!(may_bind(&path, &APP, &ROOT, 0), Err(Errno::EACCES));
+        assert_eq!(may_bind(&path, &less, &ROOT, 0), Err(Errno::EACCES));
+        assert_eq!(may_bind(&path, &Credentials { egid: 5, ..ROOT }, &ROOT, 0), Err(Errno::EACCES));
+        assert_eq!(may_bind(&path, &Credentials { same_user_namespace: Some(false), ..APP }, &APP, 0), Err(Errno::EACCES));
         assert_eq!(may_bind(&path, &APP, &APP, 0), Ok(()));
         assert_eq!(may_bind(&path, &ROOT, &ROOT, 0), Ok(()));
         assert_eq!(may_bind(&Spec::Inherited { fd: 3, kind: Kind::Stream }, &APP, &ROOT, 1024), Ok(()));

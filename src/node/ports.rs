@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::message::Query;
 use super::spec::{Kind, Spec};
 use super::{Errno, SocketId};
+use crate::generation_number::GenerationNumber;
 use crate::time::Moment;
 
 /// More sockets than that are refused with ENOBUFS.
@@ -40,9 +41,9 @@ struct HeldPort {
     /// What came with the first query for the key, and goes back in every answer: keys of TLS tickets.
     data: Option<String>,
     /// The generations that have it and have not closed it.
-    users: Vec<u32>,
+    users: Vec<GenerationNumber>,
     /// The last user closed it: who, and when it goes for good.
-    closing: Option<(u32, Moment)>,
+    closing: Option<(GenerationNumber, Moment)>,
 }
 
 /// All held sockets.
@@ -51,12 +52,12 @@ pub struct Ports {
     held: Vec<HeldPort>,
     last_id: u32,
     /// Generations that were asked to go: what they close is still wanted.
-    leaving: Vec<u32>,
+    leaving: Vec<GenerationNumber>,
 }
 
 impl Ports {
     /// A generation asks for a socket. Sets the query's data to what the answer must carry.
-    pub fn query(&mut self, generation: u32, query: &mut Query) -> Grant {
+    pub fn query(&mut self, generation: GenerationNumber, query: &mut Query) -> Grant {
         let spec = match &query.wanted {
             Ok(spec) => spec.clone(),
             Err(errno) => return Grant::Refuse { errno: *errno },
@@ -82,7 +83,7 @@ impl Ports {
         let excess = (self.held.len() + 1).saturating_sub(MOST_PORTS);
         release.extend(self.held.extract_if(.., |held| held.users.is_empty()).take(excess).map(|held| held.id));
         if self.held.len() >= MOST_PORTS {
-            return Grant::Refuse { errno: libc::ENOBUFS };
+            return Grant::Refuse { errno: Errno::ENOBUFS };
         }
         self.last_id = self.last_id.wrapping_add(1);
         let id = SocketId(self.last_id);
@@ -97,19 +98,19 @@ impl Ports {
     }
 
     /// A generation has closed a socket. Where it was the last user, the socket goes after a delay.
-    pub fn closed(&mut self, now: Moment, generation: u32, key: &str) {
+    pub fn closed(&mut self, now: Moment, generation: GenerationNumber, key: &str) {
         let leaving = self.leaving.contains(&generation);
         let uses = |held: &&mut HeldPort| held.key == key && held.users.contains(&generation);
         if let Some(held) = self.held.iter_mut().find(uses) {
             held.users.retain(|user| *user != generation);
             if held.users.is_empty() && !leaving {
-                held.closing = Some((generation, now.saturating_add(CLOSING_DELAY)));
+                held.closing = Some((generation, now + CLOSING_DELAY));
             }
         }
     }
 
     /// A generation was asked to go, by a signal, a message or a drain, and another one follows: what it closes from now on stays.
-    pub fn leaving(&mut self, generation: u32) {
+    pub fn leaving(&mut self, generation: GenerationNumber) {
         if !self.leaving.contains(&generation) {
             self.leaving.push(generation);
         }
@@ -117,7 +118,7 @@ impl Ports {
     }
 
     /// A generation has died: its sockets stay, also those that it closed a moment before.
-    pub fn died(&mut self, generation: u32) {
+    pub fn died(&mut self, generation: GenerationNumber) {
         self.leaving.retain(|leaving| *leaving != generation);
         self.keep_what_it_closed(generation);
         for held in &mut self.held {
@@ -125,7 +126,7 @@ impl Ports {
         }
     }
 
-    fn keep_what_it_closed(&mut self, generation: u32) {
+    fn keep_what_it_closed(&mut self, generation: GenerationNumber) {
         for held in &mut self.held {
             held.closing = held.closing.filter(|(closer, _)| *closer != generation);
         }
@@ -153,7 +154,7 @@ impl Ports {
     }
 
     /// Whether this generation has a socket of ours.
-    pub fn serves(&self, generation: u32) -> bool {
+    pub fn serves(&self, generation: GenerationNumber) -> bool {
         self.held.iter().any(|held| held.users.contains(&generation))
     }
 }
@@ -165,7 +166,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(seconds: u64) -> Moment {
-        Duration::from_secs(seconds)
+        Moment::START + Duration::from_secs(seconds)
+    }
+
+    fn generation(number: u32) -> GenerationNumber {
+        GenerationNumber::new(number)
     }
 
     fn query(port: u16, index: u8, data: &str) -> Query {
@@ -178,7 +183,7 @@ mod tests {
         }
     }
 
-    fn bound(ports: &mut Ports, generation: u32, port: u16, index: u8) -> SocketId {
+    fn bound(ports: &mut Ports, generation: GenerationNumber, port: u16, index: u8) -> SocketId {
         match ports.query(generation, &mut query(port, index, "null")) {
             Grant::Bind { id, .. } => id,
             other => panic!("{other:?}"),
@@ -192,11 +197,11 @@ mod tests {
     #[test]
     fn the_next_generation_gets_the_same_socket_and_the_first_ones_data() {
         let mut ports = Ports::default();
-        let Grant::Bind { id, release, .. } = ports.query(1, &mut query(3000, 0, "[1]")) else { panic!() };
-        assert!(release.is_empty() && ports.serves(1) && !ports.serves(2));
-        ports.died(1);
+        let Grant::Bind { id, release, .. } = ports.query(generation(1), &mut query(3000, 0, "[1]")) else { panic!() };
+        assert!(release.is_empty() && ports.serves(generation(1)) && !ports.serves(generation(2)));
+        ports.died(generation(1));
         let mut second = query(3000, 0, "[2]");
-        assert_eq!(ports.query(2, &mut second), hand(id));
+        assert_eq!(ports.query(generation(2), &mut second), hand(id));
         assert_eq!(second.data.as_deref(), Some("[1]"));
         assert_eq!((ports.deadline(), ports.release_due(at(99))), (None, vec![]));
     }
@@ -204,13 +209,13 @@ mod tests {
     #[test]
     fn a_socket_closed_for_good_goes_after_a_delay() {
         let mut ports = Ports::default();
-        let id = bound(&mut ports, 1, 3000, 0);
-        assert_eq!(ports.query(2, &mut query(3000, 0, "null")), hand(id));
-        ports.closed(at(1), 1, "null:3000:4:undefined:0");
+        let id = bound(&mut ports, generation(1), 3000, 0);
+        assert_eq!(ports.query(generation(2), &mut query(3000, 0, "null")), hand(id));
+        ports.closed(at(1), generation(1), "null:3000:4:undefined:0");
         assert_eq!(ports.deadline(), None, "another generation uses it");
-        ports.closed(at(2), 1, "null:3000:4:undefined:0");
-        ports.closed(at(2), 2, "nothing");
-        ports.closed(at(5), 2, "null:3000:4:undefined:0");
+        ports.closed(at(2), generation(1), "null:3000:4:undefined:0");
+        ports.closed(at(2), generation(2), "nothing");
+        ports.closed(at(5), generation(2), "null:3000:4:undefined:0");
         assert_eq!(ports.release_due(at(6)), []);
         assert_eq!((ports.deadline(), ports.release_due(at(7))), (Some(at(7)), vec![id]));
         assert_eq!(ports.held().count(), 0);
@@ -219,57 +224,57 @@ mod tests {
     #[test]
     fn a_death_or_a_new_query_within_the_delay_keeps_it() {
         let mut ports = Ports::default();
-        let id = bound(&mut ports, 1, 3000, 0);
-        ports.closed(at(1), 1, "null:3000:4:undefined:0");
-        ports.died(2);
+        let id = bound(&mut ports, generation(1), 3000, 0);
+        ports.closed(at(1), generation(1), "null:3000:4:undefined:0");
+        ports.died(generation(2));
         assert_eq!(ports.deadline(), Some(at(3)), "somebody else's death says nothing");
-        ports.died(1);
+        ports.died(generation(1));
         assert_eq!(ports.deadline(), None);
-        assert_eq!(ports.query(2, &mut query(3000, 0, "null")), hand(id));
-        ports.closed(at(5), 2, "null:3000:4:undefined:0");
-        assert_eq!(ports.query(2, &mut query(3000, 0, "null")), hand(id));
+        assert_eq!(ports.query(generation(2), &mut query(3000, 0, "null")), hand(id));
+        ports.closed(at(5), generation(2), "null:3000:4:undefined:0");
+        assert_eq!(ports.query(generation(2), &mut query(3000, 0, "null")), hand(id));
         assert_eq!(ports.release_due(at(99)), []);
     }
 
     #[test]
     fn what_a_leaving_generation_closes_stays() {
         let mut ports = Ports::default();
-        let id = bound(&mut ports, 1, 3000, 0);
-        let other = bound(&mut ports, 1, 3001, 0);
-        ports.closed(at(1), 1, "null:3000:4:undefined:0");
-        ports.leaving(1);
-        ports.closed(at(1), 1, "null:3001:4:undefined:0");
+        let id = bound(&mut ports, generation(1), 3000, 0);
+        let other = bound(&mut ports, generation(1), 3001, 0);
+        ports.closed(at(1), generation(1), "null:3000:4:undefined:0");
+        ports.leaving(generation(1));
+        ports.closed(at(1), generation(1), "null:3001:4:undefined:0");
         assert_eq!(ports.deadline(), None);
-        ports.died(1);
+        ports.died(generation(1));
         assert_eq!(ports.release_unused(), [id, other]);
         let mut again = query(3000, 0, "null");
-        assert!(matches!(ports.query(1, &mut again), Grant::Bind { .. }));
-        ports.closed(at(1), 1, &again.key);
+        assert!(matches!(ports.query(generation(1), &mut again), Grant::Bind { .. }));
+        ports.closed(at(1), generation(1), &again.key);
         assert_eq!(ports.deadline(), Some(at(3)), "a death ends the leaving");
     }
 
     #[test]
     fn another_key_for_the_same_socket_finds_it() {
         let mut ports = Ports::default();
-        let id = bound(&mut ports, 1, 3000, 1);
-        ports.died(1);
-        assert_eq!(ports.query(2, &mut query(3000, 0, "null")), hand(id));
-        ports.closed(at(1), 2, "null:3000:4:undefined:0");
+        let id = bound(&mut ports, generation(1), 3000, 1);
+        ports.died(generation(1));
+        assert_eq!(ports.query(generation(2), &mut query(3000, 0, "null")), hand(id));
+        ports.closed(at(1), generation(2), "null:3000:4:undefined:0");
         assert_eq!(ports.deadline(), Some(at(3)), "it has the new name");
     }
 
     #[test]
     fn an_unused_socket_in_the_way_is_released_first_and_one_in_use_is_not() {
         let mut ports = Ports::default();
-        let old = bound(&mut ports, 1, 3000, 0);
+        let old = bound(&mut ports, generation(1), 3000, 0);
         let mut narrow = query(3000, 0, "null");
         narrow.key = "127.0.0.1:3000:4:undefined:0".to_owned();
         narrow.wanted = Ok(Spec::Tcp { address: super::super::spec::Host::V4([127, 0, 0, 1].into()), port: 3000, v6only: false });
-        let Grant::Bind { id, release, .. } = ports.query(1, &mut narrow.clone()) else { panic!() };
+        let Grant::Bind { id, release, .. } = ports.query(generation(1), &mut narrow.clone()) else { panic!() };
         assert_eq!(release, []);
         ports.bind_failed(id);
-        ports.died(1);
-        let Grant::Bind { release, .. } = ports.query(2, &mut narrow) else { panic!() };
+        ports.died(generation(1));
+        let Grant::Bind { release, .. } = ports.query(generation(2), &mut narrow) else { panic!() };
         assert_eq!(release, [old]);
     }
 
@@ -277,12 +282,12 @@ mod tests {
     fn the_table_is_bounded() {
         let mut ports = Ports::default();
         for port in 1..=128 {
-            bound(&mut ports, 1, port, 0);
+            bound(&mut ports, generation(1), port, 0);
         }
-        assert_eq!(ports.query(1, &mut query(999, 0, "null")), Grant::Refuse { errno: libc::ENOBUFS });
+        assert_eq!(ports.query(generation(1), &mut query(999, 0, "null")), Grant::Refuse { errno: Errno::ENOBUFS });
         let mut bad = query(999, 0, "null");
-        bad.wanted = Err(libc::EINVAL);
-        assert_eq!(ports.query(1, &mut bad), Grant::Refuse { errno: libc::EINVAL });
+        bad.wanted = Err(Errno::EINVAL);
+        assert_eq!(ports.query(generation(1), &mut bad), Grant::Refuse { errno: Errno::EINVAL });
     }
 
     proptest! {
@@ -293,7 +298,8 @@ mod tests {
         ) {
             let mut ports = Ports::default();
             let (mut open, mut now) = (std::collections::BTreeSet::new(), at(0));
-            for (what, generation, port, index) in steps {
+            for (what, number, port, index) in steps {
+                let generation = generation(number);
                 now += Duration::from_millis(700);
                 let mut asked = query(port, index, "null");
                 let mut released = Vec::new();

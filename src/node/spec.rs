@@ -71,23 +71,23 @@ impl Spec {
         match query.fd.number() {
             Some(fd) if fd > 0 || (fd == 0 && !datagram) => {
                 let kind = if datagram { Kind::Datagram } else { Kind::Stream };
-                return Ok(Spec::Inherited { fd: i32::try_from(fd).map_err(|_| libc::EINVAL)?, kind });
+                return Ok(Spec::Inherited { fd: i32::try_from(fd).map_err(|_| Errno::EINVAL)?, kind });
             }
             _ => {}
         }
         if query.address.text().is_some_and(|address| address.len() > LONGEST_ADDRESS) {
-            return Err(libc::ENAMETOOLONG);
+            return Err(Errno::ENAMETOOLONG);
         }
         if query.port.number() == Some(-1) && query.address_type.number() == Some(-1) {
             let path = query.address.text().filter(|path| path.starts_with('/') && !path.contains('\0'));
-            return Ok(Spec::Unix { path: path.ok_or(libc::EINVAL)?.to_owned() });
+            return Ok(Spec::Unix { path: path.ok_or(Errno::EINVAL)?.to_owned() });
         }
         let port = if query.port.is_absent() { Some(0) } else { query.port.number() };
-        let port = port.and_then(|port| u16::try_from(port).ok()).ok_or(libc::EINVAL)?;
+        let port = port.and_then(|port| u16::try_from(port).ok()).ok_or(Errno::EINVAL)?;
         let mut address = match query.address.text().filter(|address| !address.is_empty()) {
-            Some(address) => Host::parse(address).ok_or(libc::EINVAL)?,
+            Some(address) => Host::parse(address).ok_or(Errno::EINVAL)?,
             None if query.address.is_absent() || query.address.text().is_some() => Host::Any,
-            None => return Err(libc::EINVAL),
+            None => return Err(Errno::EINVAL),
         };
         if !datagram {
             return Ok(Spec::Tcp { address, port, v6only });
@@ -97,7 +97,7 @@ impl Spec {
             address = if four { Host::V4(Ipv4Addr::UNSPECIFIED) } else { Host::V6(Ipv6Addr::UNSPECIFIED, None) };
         }
         if matches!(address, Host::V4(_)) != four {
-            return Err(libc::EINVAL);
+            return Err(Errno::EINVAL);
         }
         Ok(Spec::Udp { address, port, v6only, reuse_address: flags & UDP_REUSEADDR != 0 })
     }
@@ -207,18 +207,18 @@ mod tests {
     fn nonsense_is_refused() {
         let long = format!(r#""address":"/{}","port":-1,"addressType":-1"#, "x".repeat(LONGEST_ADDRESS));
         for (fields, errno) in [
-            (r#""port":65536"#, libc::EINVAL),
-            (r#""port":-1"#, libc::EINVAL),
-            (r#""port":"80""#, libc::EINVAL),
-            (r#""port":80,"address":"nowhere""#, libc::EINVAL),
-            (r#""port":80,"address":5"#, libc::EINVAL),
-            (r#""port":80,"address":"1.2.3.4%x""#, libc::EINVAL),
-            (r#""port":80,"address":"::1","addressType":"udp4""#, libc::EINVAL),
-            (r#""port":-1,"addressType":-1"#, libc::EINVAL),
-            (r#""port":-1,"addressType":-1,"address":"relative""#, libc::EINVAL),
-            (r#""port":-1,"addressType":-1,"address":"/a\u0000b""#, libc::EINVAL),
-            (r#""fd":99999999999"#, libc::EINVAL),
-            (long.as_str(), libc::ENAMETOOLONG),
+            (r#""port":65536"#, Errno::EINVAL),
+            (r#""port":-1"#, Errno::EINVAL),
+            (r#""port":"80""#, Errno::EINVAL),
+            (r#""port":80,"address":"nowhere""#, Errno::EINVAL),
+            (r#""port":80,"address":5"#, Errno::EINVAL),
+            (r#""port":80,"address":"1.2.3.4%x""#, Errno::EINVAL),
+            (r#""port":80,"address":"::1","addressType":"udp4""#, Errno::EINVAL),
+            (r#""port":-1,"addressType":-1"#, Errno::EINVAL),
+            (r#""port":-1,"addressType":-1,"address":"relative""#, Errno::EINVAL),
+            (r#""port":-1,"addressType":-1,"address":"/a\u0000b""#, Errno::EINVAL),
+            (r#""fd":99999999999"#, Errno::EINVAL),
+            (long.as_str(), Errno::ENAMETOOLONG),
         ] {
             assert_eq!(spec(fields), Err(errno), "{fields}");
         }

@@ -59,7 +59,7 @@ impl Watchdog {
     /// Time has passed. However late it comes, one interval counts at most: what restartinit slept through (a paused container, a
     /// suspended machine), the child slept through as well. A slice at whose end the child is stopped or traced does not count.
     pub fn tick(&mut self, now: Moment, stopped: bool) -> Turn {
-        let slice = now.saturating_sub(self.last_tick);
+        let slice = now.since(self.last_tick);
         self.last_tick = now;
         self.stopped = stopped;
         if self.asked.is_none() {
@@ -79,7 +79,7 @@ impl Watchdog {
             self.last_tick = now;
             self.waited = Duration::ZERO;
             self.disturbed = false;
-            self.next_ask = now.saturating_add(self.interval);
+            self.next_ask = now + self.interval;
         }
     }
 
@@ -92,7 +92,7 @@ impl Watchdog {
         if first || self.disturbed {
             return None;
         }
-        let lag = now.saturating_sub(asked);
+        let lag = now.since(asked);
         self.last = Some(lag);
         self.largest = self.largest.max(Some(lag));
         Some(lag)
@@ -101,15 +101,15 @@ impl Watchdog {
     /// What was asked could not be sent: it is asked again after an interval.
     pub fn withdrawn(&mut self) {
         self.asked = None;
-        self.next_ask = self.next_ask.max(self.last_tick.saturating_add(self.interval));
+        self.next_ask = self.next_ask.max(self.last_tick + self.interval);
     }
 
     /// When to tick next.
     pub fn deadline(&self) -> Moment {
         match self.asked {
             None => self.next_ask,
-            Some(_) if !self.begun || self.stopped => self.last_tick.saturating_add(self.interval),
-            Some(_) => self.last_tick.saturating_add(self.interval.min(self.limit.saturating_sub(self.waited))),
+            Some(_) if !self.begun || self.stopped => self.last_tick + self.interval,
+            Some(_) => self.last_tick + self.interval.min(self.limit.saturating_sub(self.waited)),
         }
     }
 
@@ -143,17 +143,22 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// So many milliseconds after the start.
+    fn at(millis: u64) -> Moment {
+        Moment::START + ms(millis)
+    }
+
     /// A watchdog of 1 s whose loop has answered at 100 ms, having booted so long.
     fn begun() -> Watchdog {
-        let mut dog = Watchdog::new(ms(0), ms(1000));
-        assert_eq!((dog.deadline(), dog.tick(ms(0), false)), (ms(0), Turn::Ask));
-        dog.asked(ms(0));
-        assert_eq!(dog.answered(ms(100)), None, "the boot is no lag");
+        let mut dog = Watchdog::new(at(0), ms(1000));
+        assert_eq!((dog.deadline(), dog.tick(at(0), false)), (at(0), Turn::Ask));
+        dog.asked(at(0));
+        assert_eq!(dog.answered(at(100)), None, "the boot is no lag");
         dog
     }
 
     /// Ticks at every deadline until something is called for.
-    fn run(dog: &mut Watchdog, stopped: bool, until: Duration) -> (Duration, Turn) {
+    fn run(dog: &mut Watchdog, stopped: bool, until: Moment) -> (Moment, Turn) {
         loop {
             let now = dog.deadline();
             if now > until {
@@ -170,9 +175,9 @@ mod tests {
     fn a_loop_that_turns_is_asked_four_times_within_the_limit() {
         let mut dog = begun();
         for millis in [250, 500, 750, 1000] {
-            assert_eq!(run(&mut dog, false, ms(9999)), (ms(millis), Turn::Ask));
-            dog.asked(ms(millis));
-            assert_eq!(dog.answered(ms(millis + 3)), Some(ms(3)));
+            assert_eq!(run(&mut dog, false, at(9999)), (at(millis), Turn::Ask));
+            dog.asked(at(millis));
+            assert_eq!(dog.answered(at(millis + 3)), Some(ms(3)));
         }
         assert_eq!((dog.last(), dog.take_largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), None));
     }
@@ -180,53 +185,53 @@ mod tests {
     #[test]
     fn silence_for_the_limit_is_a_blocked_loop() {
         let mut dog = begun();
-        assert_eq!(run(&mut dog, false, ms(9999)), (ms(250), Turn::Ask));
-        dog.asked(ms(250));
-        assert_eq!(run(&mut dog, false, ms(9999)), (ms(1250), Turn::Blocked));
+        assert_eq!(run(&mut dog, false, at(9999)), (at(250), Turn::Ask));
+        dog.asked(at(250));
+        assert_eq!(run(&mut dog, false, at(9999)), (at(1250), Turn::Blocked));
     }
 
     #[test]
     fn a_slow_boot_is_no_hang() {
-        let mut dog = Watchdog::new(ms(0), ms(1000));
-        dog.asked(ms(0));
-        assert_eq!(run(&mut dog, false, ms(60_000)).1, Turn::Wait);
+        let mut dog = Watchdog::new(at(0), ms(1000));
+        dog.asked(at(0));
+        assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
         assert!(!dog.has_begun());
     }
 
     #[test]
     fn a_stopped_child_is_not_counted() {
         let mut dog = begun();
-        dog.asked(ms(250));
-        assert_eq!(run(&mut dog, true, ms(60_000)).1, Turn::Wait);
-        let (at, turn) = run(&mut dog, false, ms(90_000));
+        dog.asked(at(250));
+        assert_eq!(run(&mut dog, true, at(60_000)).1, Turn::Wait);
+        let (blocked_at, turn) = run(&mut dog, false, at(90_000));
         assert_eq!(turn, Turn::Blocked);
-        assert!(at >= ms(60_750), "its own second begins when it goes on: {at:?}");
-        assert_eq!(dog.answered(ms(70_000)), None, "no lag of the loop's making");
+        assert!(blocked_at >= at(60_750), "its own second begins when it goes on: {blocked_at:?}");
+        assert_eq!(dog.answered(at(70_000)), None, "no lag of the loop's making");
     }
 
     #[test]
     fn a_late_tick_counts_one_interval() {
         let mut dog = begun();
-        dog.asked(ms(250));
-        assert_eq!(dog.tick(ms(3_600_000), false), Turn::Wait);
-        assert_eq!(dog.answered(ms(3_600_001)), None);
+        dog.asked(at(250));
+        assert_eq!(dog.tick(at(3_600_000), false), Turn::Wait);
+        assert_eq!(dog.answered(at(3_600_001)), None);
     }
 
     #[test]
     fn a_tiny_limit_is_asked_every_ten_milliseconds() {
-        let mut dog = Watchdog::new(ms(0), ms(1));
-        dog.asked(ms(0));
-        dog.answered(ms(1));
-        assert_eq!(dog.deadline(), ms(10));
+        let mut dog = Watchdog::new(at(0), ms(1));
+        dog.asked(at(0));
+        dog.answered(at(1));
+        assert_eq!(dog.deadline(), at(10));
     }
 
     proptest! {
         /// Whatever happens, no deadline makes the event loop spin: time gets on by an interval in a bounded number of ticks.
         #[test]
         fn ticking_at_deadlines_gets_on(stops in proptest::collection::vec(any::<bool>(), 40), limit in 1u64..5000) {
-            let mut dog = Watchdog::new(ms(0), ms(limit));
-            dog.asked(ms(0));
-            dog.answered(ms(0));
+            let mut dog = Watchdog::new(at(0), ms(limit));
+            dog.asked(at(0));
+            dog.answered(at(0));
             let mut blocked = false;
             for stopped in &stops {
                 match dog.tick(dog.deadline(), *stopped) {
@@ -235,7 +240,7 @@ mod tests {
                     Turn::Wait => {}
                 }
             }
-            prop_assert!(blocked || dog.last_tick >= dog.interval * 10);
+            prop_assert!(blocked || dog.last_tick.since_start() >= dog.interval * 10);
         }
     }
 }

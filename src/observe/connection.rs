@@ -167,7 +167,7 @@ mod tests {
 
     /// Feeds bytes in pieces of these sizes, over and over, and then the end; gives back what was asked and answered.
     fn feed(interface: Interface, bytes: &[u8], sizes: &[usize]) -> (Option<Route>, Vec<u8>) {
-        let mut connection = Connection::open(interface, Moment::ZERO);
+        let mut connection = Connection::open(interface, Moment::START);
         let (mut left, mut sizes, mut asked) = (bytes, sizes.iter().cycle(), None);
         while connection.wants() == Wants::Read && !left.is_empty() {
             let (piece, rest) = left.split_at((*sizes.next().unwrap()).clamp(1, left.len()));
@@ -184,10 +184,10 @@ mod tests {
     fn an_answer_goes_out_in_any_pieces() {
         let answer = Response::text(200, "ready".to_owned());
         for size in [1, 7, 1000] {
-            let mut connection = Connection::open(Interface::Http, Moment::ZERO);
+            let mut connection = Connection::open(Interface::Http, Moment::START);
             assert_eq!(connection.received(b"GET /readyz HTTP/1.1\r\n\r\n"), Some(Route::Readyz));
             assert_eq!(connection.wants(), Wants::Nothing);
-            connection.answer(&answer, Moment::ZERO);
+            connection.answer(&answer, Moment::START);
             let mut out = Vec::new();
             loop {
                 assert_eq!(connection.wants(), Wants::Write);
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_body_is_thrown_away_up_to_a_bound() {
-        let mut connection = Connection::open(Interface::Http, Moment::ZERO);
+        let mut connection = Connection::open(Interface::Http, Moment::START);
         assert_eq!(connection.received(b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nbody"), None);
         assert!(connection.unsent().starts_with(b"HTTP/1.1 405 "));
         assert!(connection.sent(connection.unsent().len()));
@@ -217,18 +217,18 @@ mod tests {
             read += 4096;
         }
         assert_eq!((read, connection.wants()), (DISCARDED, Wants::Nothing));
-        assert_eq!(connection.deadline(), Some(PATIENCE));
+        assert_eq!(connection.deadline(), Some(Moment::START + PATIENCE));
     }
 
     #[test]
     fn only_the_outcome_of_a_restart_may_take_longer() {
-        let mut connection = Connection::open(Interface::Control, Moment::ZERO);
-        assert_eq!(connection.deadline(), Some(PATIENCE));
+        let mut connection = Connection::open(Interface::Control, Moment::START);
+        assert_eq!(connection.deadline(), Some(Moment::START + PATIENCE));
         assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Route::Restart));
         connection.wait();
         assert!(connection.is_waiting() && connection.deadline().is_none());
-        connection.answer(&Response::text(200, "restarted".to_owned()), Duration::from_secs(100));
-        assert_eq!(connection.deadline(), Some(Duration::from_secs(102)));
+        connection.answer(&Response::text(200, "restarted".to_owned()), Moment::START + Duration::from_secs(100));
+        assert_eq!(connection.deadline(), Some(Moment::START + Duration::from_secs(102)));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use crate::supervisor::view::View;
 use crate::time::Moment;
 
@@ -14,7 +16,7 @@ pub struct Snapshot {
     /// What [`command_name`] makes of the command.
     pub command: String,
     /// restartinit's own.
-    pub pid: i32,
+    pub pid: Pid,
     pub now: Moment,
     /// The wall clock when `now` was zero, in seconds since 1970.
     pub started_unix_seconds: f64,
@@ -66,7 +68,7 @@ pub struct EventLoop {
 impl Snapshot {
     /// A moment on the wall clock, in seconds since 1970, to the millisecond.
     pub fn unix_seconds(&self, moment: Moment) -> f64 {
-        let seconds = ((self.started_unix_seconds + moment.as_secs_f64()) * 1000.0).round() / 1000.0;
+        let seconds = ((self.started_unix_seconds + moment.since_start().as_secs_f64()) * 1000.0).round() / 1000.0;
         if seconds.is_finite() { seconds } else { 0.0 }
     }
 }
@@ -80,6 +82,7 @@ pub fn command_name(command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generation_number::GenerationNumber;
     use crate::signal::Signal;
     use crate::supervisor::exit::{Exit, LastExit, Reason, Run};
     use crate::supervisor::view::{GenerationRole, GenerationView, State};
@@ -89,34 +92,45 @@ mod tests {
         pub fn example() -> Snapshot {
             let second = Duration::from_secs;
             let killed = Exit::Signal { signal: Signal::KILL, core_dumped: false };
-            let oom =
-                Run { generation: 2, pid: 19, exit: killed, reason: Some(Reason::OutOfMemory { certain: true }), uptime: second(3000) };
-            let crash = Run { generation: 1, pid: 7, exit: Exit::Code(1), reason: None, uptime: Duration::from_millis(3200) };
+            let oom = Run {
+                generation: GenerationNumber::new(2),
+                pid: Pid::from_raw(19),
+                exit: killed,
+                reason: Some(Reason::OutOfMemory { certain: true }),
+                uptime: second(3000),
+            };
+            let crash = Run {
+                generation: GenerationNumber::new(1),
+                pid: Pid::from_raw(7),
+                exit: Exit::Code(1),
+                reason: None,
+                uptime: Duration::from_millis(3200),
+            };
             Snapshot {
                 version: "0.1.0",
                 command: "node".to_owned(),
-                pid: 1,
-                now: second(3600),
+                pid: Pid::from_raw(1),
+                now: Moment::START + second(3600),
                 started_unix_seconds: 1_764_000_000.25,
                 view: View {
                     state: State::Running,
                     ready: true,
                     not_ready: None,
                     generations: vec![GenerationView {
-                        number: 3,
-                        pid: 31,
+                        number: GenerationNumber::new(3),
+                        pid: Pid::from_raw(31),
                         role: GenerationRole::Active,
-                        started: second(3003),
+                        started: Moment::START + second(3003),
                         ready: true,
                     }],
-                    latest_generation: 3,
+                    latest_generation: GenerationNumber::new(3),
                     restarts_used: 1,
                     restarts_allowed: 5,
                     restart_window: second(60),
                     next_restart_in: None,
                     last_exits: vec![
-                        LastExit { run: oom, ended: second(3003) },
-                        LastExit { run: crash, ended: Duration::from_millis(3200) },
+                        LastExit { run: oom, ended: Moment::START + second(3003) },
+                        LastExit { run: crash, ended: Moment::START + Duration::from_millis(3200) },
                     ],
                     cannot_signal: None,
                     restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],

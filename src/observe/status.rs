@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use serde_json::{Map, Value};
 
 use super::snapshot::Snapshot;
@@ -25,7 +26,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     lines.extend(memory(snapshot).map(|memory| ("memory", memory)));
     lines.extend(snapshot.event_loop.map(|lag| ("event loop", format!("lag {}, at most {}", human(lag.last), human(lag.largest)))));
     let Snapshot { version, pid, now, view: View { state, .. }, .. } = snapshot;
-    lines.push(("restartinit", format!("{version} (pid {pid}), {}, up {}", state.name(), human(*now))));
+    lines.push(("restartinit", format!("{version} (pid {pid}), {}, up {}", state.name(), human(now.since_start()))));
     lines.iter().map(|(name, what)| format!("{name:<12} {what}\n")).collect()
 }
 
@@ -33,7 +34,7 @@ fn running(snapshot: &Snapshot) -> String {
     let Snapshot { command, view: View { latest_generation, .. }, .. } = snapshot;
     let part = |generation: &GenerationView| {
         let GenerationView { number, pid, role, started, .. } = generation;
-        let uptime = human(snapshot.now.saturating_sub(*started));
+        let uptime = human(snapshot.now.since(*started));
         format!("generation {number} (pid {pid}) {}, up {uptime}, since {}", role.name(), rfc3339(snapshot, *started))
     };
     let parts: Vec<String> = snapshot.view.generations.iter().map(part).collect();
@@ -54,7 +55,7 @@ fn restarts(snapshot: &Snapshot) -> String {
 }
 
 fn last_exit(snapshot: &Snapshot, exit: &LastExit) -> String {
-    format!("{} ago: {}", human(snapshot.now.saturating_sub(exit.ended)), exit.run)
+    format!("{} ago: {}", human(snapshot.now.since(exit.ended)), exit.run)
 }
 
 /// What restartinit may not signal.
@@ -105,10 +106,10 @@ pub fn human_bytes(bytes: u64) -> String {
 /// are under `init`. What is not known is null.
 pub fn json(snapshot: &Snapshot) -> String {
     let active = snapshot.view.active();
-    let uptime = |generation: &GenerationView| seconds(snapshot.now.saturating_sub(generation.started));
+    let uptime = |generation: &GenerationView| seconds(snapshot.now.since(generation.started));
     let fields = [
         ("command", snapshot.command.as_str().into()),
-        ("pid", active.map(|generation| generation.pid).into()),
+        ("pid", active.map(|generation| generation.pid.as_raw()).into()),
         ("generation", active.map_or(snapshot.view.latest_generation, |generation| generation.number).into()),
         ("started", active.map(|generation| rfc3339(snapshot, generation.started)).into()),
         ("uptime_seconds", active.map_or(Value::Null, uptime)),
@@ -121,7 +122,7 @@ pub fn json(snapshot: &Snapshot) -> String {
             "generations",
             snapshot.view.generations.iter().map(|generation| generation_json(snapshot, generation)).collect::<Vec<_>>().into(),
         ),
-        ("cannot_signal", snapshot.view.cannot_signal.into()),
+        ("cannot_signal", snapshot.view.cannot_signal.map(Pid::as_raw).into()),
         ("leftovers_left", snapshot.leftovers_left.into()),
         ("memory", memory_json(snapshot)),
         ("event_loop", snapshot.event_loop.map_or(Value::Null, |lag| event_loop_json(lag.last, lag.largest))),
@@ -130,9 +131,9 @@ pub fn json(snapshot: &Snapshot) -> String {
             "init",
             object([
                 ("version", snapshot.version.into()),
-                ("pid", snapshot.pid.into()),
-                ("started", rfc3339(snapshot, Moment::ZERO).into()),
-                ("uptime_seconds", seconds(snapshot.now)),
+                ("pid", snapshot.pid.as_raw().into()),
+                ("started", rfc3339(snapshot, Moment::START).into()),
+                ("uptime_seconds", seconds(snapshot.now.since_start())),
             ]),
         ),
     ];
@@ -154,10 +155,10 @@ fn restarts_json(snapshot: &Snapshot) -> Value {
 fn generation_json(snapshot: &Snapshot, generation: &GenerationView) -> Value {
     object([
         ("generation", generation.number.into()),
-        ("pid", generation.pid.into()),
+        ("pid", generation.pid.as_raw().into()),
         ("role", generation.role.name().into()),
         ("started", rfc3339(snapshot, generation.started).into()),
-        ("uptime_seconds", seconds(snapshot.now.saturating_sub(generation.started))),
+        ("uptime_seconds", seconds(snapshot.now.since(generation.started))),
         ("ready", generation.ready.into()),
     ])
 }

@@ -3,16 +3,19 @@
 
 use std::collections::BTreeSet;
 
+use nix::unistd::Pid;
+
 use super::{number, words};
 use crate::config::GENERATION;
+use crate::generation_number::GenerationNumber;
 
 /// One process, as a line of `/proc/PID/stat` tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Process {
-    pub pid: i32,
-    pub parent: i32,
+    pub pid: Pid,
+    pub parent: Pid,
     /// Its process group.
-    pub group: i32,
+    pub group: Pid,
     /// Its first thread has ended: it waits to be reaped, or other threads of it live on.
     pub ended: bool,
     /// It is stopped by a signal or held by a debugger.
@@ -37,32 +40,36 @@ pub fn read_stat(stat: &[u8]) -> Option<Process> {
     let mut rest = words(stat.get(close + 1..)?);
     let state = rest.next()?;
     Some(Process {
-        pid: number(stat.get(..open)?)?,
-        parent: number(rest.next()?)?,
-        group: number(rest.next()?)?,
+        pid: pid(stat.get(..open)?)?,
+        parent: pid(rest.next()?)?,
+        group: pid(rest.next()?)?,
         ended: matches!(state, b"Z" | b"X" | b"x"),
         stopped: matches!(state, b"T" | b"t"),
         start: number(rest.nth(SKIPPED)?)?,
     })
 }
 
+fn pid(text: &[u8]) -> Option<Pid> {
+    number(text).map(Pid::from_raw)
+}
+
 /// Which generation a process says it is of, off `/proc/PID/environ`: its variables are those of the command it descends from, unless
 /// somebody has changed them.
-pub fn generation_of(environ: &[u8]) -> Option<u32> {
+pub fn generation_of(environ: &[u8]) -> Option<GenerationNumber> {
     let name = [GENERATION.as_bytes(), b"="].concat();
     let value = environ.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(name.as_slice()))?;
-    number(value)
+    number(value).map(GenerationNumber::new)
 }
 
 /// The descendants of `root`, without the trees that begin at one of `spared`. Those that have ended and were not reaped are among them.
-pub fn descendants(processes: &mut [Process], root: i32, spared: &[i32]) -> Vec<Process> {
+pub fn descendants(processes: &mut [Process], root: Pid, spared: &[Pid]) -> Vec<Process> {
     processes.sort_unstable_by_key(|process| process.parent);
-    let children = |parent: i32| {
+    let children = |parent: Pid| {
         let first = processes.partition_point(|process| process.parent < parent);
         processes.iter().skip(first).take_while(move |process| process.parent == parent)
     };
     // The list was read while processes came and went: it may hold a pid twice, or a loop of parents.
-    let mut seen: BTreeSet<i32> = spared.iter().copied().chain([root]).collect();
+    let mut seen: BTreeSet<Pid> = spared.iter().copied().chain([root]).collect();
     let mut found = Vec::new();
     let mut parents = vec![root];
     while let Some(parent) = parents.pop() {
@@ -78,7 +85,7 @@ pub fn descendants(processes: &mut [Process], root: i32, spared: &[i32]) -> Vec<
 
 /// Those of `now` that `command`, which has ended, started: itself, or through others that have ended as well. `noted`: its descendants while
 /// it lived.
-pub fn started_by(command: i32, noted: &[Process], now: &[Process]) -> Vec<Process> {
+pub fn started_by(command: Pid, noted: &[Process], now: &[Process]) -> Vec<Process> {
     let lives = |process: &Process| now.iter().any(|other| other.is(process) && !other.ended);
     let is_started = |process: &&Process| {
         let mut child = noted.iter().find(|other| other.is(process));
@@ -100,8 +107,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, group: pid, ended: false, stopped: false, start: 77 }
+    fn process(number: i32, parent: i32) -> Process {
+        let pid = Pid::from_raw(number);
+        Process { pid, parent: Pid::from_raw(parent), group: pid, ended: false, stopped: false, start: 77 }
+    }
+
+    fn pids(processes: &[Process]) -> Vec<i32> {
+        processes.iter().map(|process| process.pid.as_raw()).collect()
     }
 
     /// The line of a process whose group is its own.
@@ -126,7 +138,8 @@ mod tests {
         let mut all = vec![process(1, 0), process(2, 1), process(3, 2), process(4, 1), process(5, 4), process(9, 0), process(10, 9)];
         all.push(Process { ended: true, ..process(6, 1) });
         let sorted = |spared: &[i32]| {
-            let mut found: Vec<i32> = descendants(&mut all.clone(), 1, spared).iter().map(|process| process.pid).collect();
+            let spared: Vec<Pid> = spared.iter().copied().map(Pid::from_raw).collect();
+            let mut found = pids(&descendants(&mut all.clone(), Pid::from_raw(1), &spared));
             found.sort_unstable();
             found
         };
@@ -138,7 +151,7 @@ mod tests {
     fn what_a_launcher_started_is_told_from_what_that_started() {
         // npm (7) started sh (8), which started node (9), which started a helper (10).
         let noted = [process(8, 7), process(9, 8), process(10, 9)];
-        let started = |now: &[Process]| started_by(7, &noted, now).iter().map(|process| process.pid).collect::<Vec<_>>();
+        let started = |now: &[Process]| pids(&started_by(Pid::from_raw(7), &noted, now));
         assert_eq!(started(&[process(8, 1), process(9, 8), process(10, 9)]), [8]);
         assert_eq!(started(&[process(9, 1), process(10, 9)]), [9], "sh is gone");
         assert_eq!(started(&[Process { ended: true, ..process(8, 1) }, process(9, 8)]), [9], "or as good as gone");
@@ -148,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_process_tells_its_generation() {
-        assert_eq!(generation_of(b"A=1\0RESTARTINIT_GENERATION=12\0B=2\0"), Some(12));
+        assert_eq!(generation_of(b"A=1\0RESTARTINIT_GENERATION=12\0B=2\0"), Some(GenerationNumber::new(12)));
         for none in [&b""[..], b"RESTARTINIT_GENERATION=\0", b"XRESTARTINIT_GENERATION=1\0", b"RESTARTINIT_GENERATION=-1\0"] {
             assert_eq!(generation_of(none), None);
         }
@@ -164,9 +177,9 @@ mod tests {
         #[test]
         fn any_list_of_processes_has_an_end(pairs in proptest::collection::vec((0i32..20, 0i32..20), 0..60)) {
             let mut all: Vec<Process> = pairs.into_iter().map(|(pid, parent)| process(pid, parent)).collect();
-            let found = descendants(&mut all, 1, &[2]);
-            prop_assert!(found.iter().all(|process| process.pid != 1 && process.pid != 2));
-            prop_assert!(started_by(3, &found, &all).len() <= all.len());
+            let found = descendants(&mut all, Pid::from_raw(1), &[Pid::from_raw(2)]);
+            prop_assert!(pids(&found).iter().all(|pid| ![1, 2].contains(pid)));
+            prop_assert!(started_by(Pid::from_raw(3), &found, &all).len() <= all.len());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The state machine without a process: a bench to drive it by hand.
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::size::Size;
 use crate::signal::SignalSet;
@@ -9,8 +11,13 @@ use sweep::{Found, Order};
 
 pub(super) const HUP: i32 = 1;
 
-pub(super) fn ms(n: u64) -> Moment {
-    Moment::from_millis(n)
+pub(super) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// So many milliseconds after the start.
+pub(super) fn at(n: u64) -> Moment {
+    Moment::START + ms(n)
 }
 
 pub(super) fn signal(number: i32) -> Event {
@@ -25,9 +32,17 @@ pub(super) fn used(bytes: u64) -> Event {
     Event::Memory { used: Some(bytes), limit: Some(1000) }
 }
 
+pub(super) fn pid(number: i32) -> Pid {
+    Pid::from_raw(number)
+}
+
+pub(super) fn generation(number: u32) -> GenerationNumber {
+    GenerationNumber::new(number)
+}
+
 /// So many leftovers, none of a launcher's.
-pub(super) fn found(generation: u32, others: usize) -> Event {
-    Event::Leftovers { generation, found: Some(Found { launched: 0, others, refused: None }) }
+pub(super) fn found(number: u32, others: usize) -> Event {
+    Event::Leftovers { generation: generation(number), found: Some(Found { launched: 0, others, refused: None }) }
 }
 
 pub(super) const TERM: i32 = 15;
@@ -49,7 +64,7 @@ impl Bench {
     pub(super) fn new(config: Config) -> Bench {
         let config = Config { max_memory: Some(Size::Bytes(1000)), ..config };
         let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
-        Bench { supervisor, now: ms(0), next_pid: 101, log: Vec::new(), in_reach: true, prepared: Some(SignalSet::default()) }
+        Bench { supervisor, now: Moment::START, next_pid: 101, log: Vec::new(), in_reach: true, prepared: Some(SignalSet::default()) }
     }
 
     pub(super) fn running(config: Config) -> Bench {
@@ -68,7 +83,7 @@ impl Bench {
                     let role = if role == StartRole::Standby { " standby" } else { "" };
                     self.log
                         .push(format!("spawn {generation} {}{role}", last_exit.map_or("-".to_owned(), |exit| exit.short().to_string())));
-                    let pid = self.next_pid;
+                    let pid = pid(self.next_pid);
                     self.next_pid += 1;
                     self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);
                 }
@@ -112,24 +127,31 @@ impl Bench {
         self
     }
 
-    /// Lets the clock run up to the next deadline, which must be at `at`.
-    pub(super) fn tick_at(&mut self, at: Moment) -> &mut Bench {
-        assert_eq!(self.supervisor.next_deadline(), Some(at));
-        self.now = at;
+    /// Lets the clock run up to the next deadline, and gives back when that is.
+    pub(super) fn tick(&mut self) -> Moment {
+        self.now = self.supervisor.next_deadline().unwrap();
+        self.tell(TICK);
+        self.now
+    }
+
+    /// The same; it must be so long after the start.
+    pub(super) fn tick_at(&mut self, after_start: Duration) -> &mut Bench {
+        self.now = Moment::START + after_start;
+        assert_eq!(self.supervisor.next_deadline(), Some(self.now));
         self.tell(TICK)
     }
 
-    pub(super) fn exit(&mut self, pid: i32, exit: Exit) -> &mut Bench {
-        self.tell(Event::Exited { pid, exit, reason: None }).tell(Event::Reaped { children: false })
+    pub(super) fn exit(&mut self, number: i32, exit: Exit) -> &mut Bench {
+        self.tell(Event::Exited { pid: pid(number), exit, reason: None }).tell(Event::Reaped { children: false })
     }
 
     pub(super) fn take_log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
-    pub(super) fn events(&mut self, pid: i32, events: &[ChannelEvent]) -> &mut Bench {
+    pub(super) fn events(&mut self, number: i32, events: &[ChannelEvent]) -> &mut Bench {
         for event in events {
-            self.tell(Event::Channel { pid, event: *event });
+            self.tell(Event::Channel { pid: pid(number), event: *event });
         }
         self
     }

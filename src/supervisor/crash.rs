@@ -1,5 +1,7 @@
 //! What the end of a generation leads to, by what it was for. Pure.
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, LastExit, Outcome, Reason, Run};
@@ -8,12 +10,13 @@ use super::policy::{self, Verdict};
 use super::report::{Cause, Ending, Report};
 use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use crate::config::values::Leftovers;
+use crate::generation_number::GenerationNumber;
 use crate::time::Moment;
 
 impl Supervisor {
-    pub(super) fn exited(&mut self, now: Moment, pid: i32, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
+    pub(super) fn exited(&mut self, now: Moment, pid: Pid, exit: Exit, reason: Option<Reason>, actions: &mut Actions) {
         let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
-        let uptime = now.saturating_sub(generation.started);
+        let uptime = now.since(generation.started);
         // What the kernel did counts before what we were about to do.
         let run = Run { generation: generation.number, pid, exit, reason: reason.or(generation.kill_reason), uptime };
         let (duty, stop) = (generation.duty, generation.stop);
@@ -53,10 +56,10 @@ impl Supervisor {
                 actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait, successor }));
                 if successor.is_some() {
                     // The wait is for the process that is to be spawned: the next standby.
-                    self.standby.wait_until(now.saturating_add(wait));
+                    self.standby.wait_until(now + wait);
                     Next::Undecided
                 } else {
-                    Next::Spawn { due: now.saturating_add(wait) }
+                    Next::Spawn { due: now + wait }
                 }
             }
             Verdict::HandOver(outcome) => {
@@ -77,14 +80,14 @@ impl Supervisor {
     }
 
     /// A successor that boots, or else a standby, becomes the active one; gives back its number.
-    fn take_over(&mut self, now: Moment, actions: &mut Actions) -> Option<u32> {
+    fn take_over(&mut self, now: Moment, actions: &mut Actions) -> Option<GenerationNumber> {
         let duty = if self.with_duty(Duty::Successor).is_some() { Duty::Successor } else { Duty::Standby };
         let wait_ready = self.config.wait_ready;
         let generation = self.with_duty(duty)?;
         generation.duty = Duty::Active;
         if duty == Duty::Standby {
             let waits = !generation.is_ready(wait_ready);
-            generation.ready_by = wait_ready.filter(|_| waits).map(|limit| now.saturating_add(limit));
+            generation.ready_by = wait_ready.filter(|_| waits).map(|limit| now + limit);
             actions.push_back(Action::Promote { pid: generation.pid });
         }
         let number = generation.number;
@@ -111,9 +114,9 @@ fn launched(now: Moment, phase: Phase, duty: Duty, stop: StopSent, exit: Exit) -
     let died_of_it = exit.code() == Exit::Signal { signal, core_dumped: false }.code();
     let until = match (phase, duty) {
         (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => kill_at,
-        (Phase::Stopping { kill_at, .. }, Duty::Active | Duty::Retiring { .. }) => kill_at.unwrap_or(now.saturating_add(LAUNCHED_GRACE)),
+        (Phase::Stopping { kill_at, .. }, Duty::Active | Duty::Retiring { .. }) => kill_at.unwrap_or(now + LAUNCHED_GRACE),
         _ => return None,
     };
-    let admit_until = at.saturating_add(LAUNCHER_DIES_WITHIN);
+    let admit_until = at + LAUNCHER_DIES_WITHIN;
     (died_of_it && now <= admit_until).then_some(Launched { signal, group_has_it, admit_until, until })
 }

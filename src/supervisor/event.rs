@@ -2,44 +2,47 @@
 
 use std::collections::VecDeque;
 
+use nix::unistd::Pid;
+
 use super::exit::{Exit, Reason};
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
 use super::sweep::{Found, Order};
+use crate::generation_number::GenerationNumber;
 use crate::signal::{Signal, SignalSet};
 use crate::time::Moment;
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// A signal arrived here. `command_has_it`: the terminal sent it to the command as well.
     Signal { signal: Signal, command_has_it: bool },
     /// The spawn that was asked for was made.
-    Spawned { pid: i32 },
+    Spawned { pid: Pid },
     /// It could not be made.
     SpawnFailed(SpawnFailure),
     /// A child that may be a command's was reaped; with the reason of its end, where that is known from outside.
-    Exited { pid: i32, exit: Exit, reason: Option<Reason> },
+    Exited { pid: Pid, exit: Exit, reason: Option<Reason> },
     /// A child was stopped by a signal.
-    ChildStopped { pid: i32, signal: Signal },
+    ChildStopped { pid: Pid, signal: Signal },
     /// All exits up to now have been told. `children`: somebody's child is still ours.
     Reaped { children: bool },
     /// The answer to [`Action::EndLeftovers`]; `None`: it cannot be told now.
-    Leftovers { generation: u32, found: Option<Found> },
+    Leftovers { generation: GenerationNumber, found: Option<Found> },
     /// A command was heard of on its Node channel.
-    Channel { pid: i32, event: ChannelEvent },
+    Channel { pid: Pid, event: ChannelEvent },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
     Memory { used: Option<u64>, limit: Option<u64> },
     /// The answer to [`Action::Forward`] where the kernel says that we may not signal the command.
-    SignalRefused { pid: i32 },
+    SignalRefused { pid: Pid },
     /// The answer to [`Action::Kill`].
-    KillSent { pid: i32, allowed: bool },
+    KillSent { pid: Pid, allowed: bool },
     /// The answer to [`Action::Probe`].
-    Probed { pid: i32, allowed: bool },
+    Probed { pid: Pid, allowed: bool },
     /// The answer to [`Action::LookAtSignals`]: those that do not end the command; `None`: it cannot be told.
-    SignalsSeen { pid: i32, survived: Option<SignalSet> },
+    SignalsSeen { pid: Pid, survived: Option<SignalSet> },
     /// Time has passed. `signals_pending`: some have arrived that were not told yet.
     Tick { signals_pending: bool },
 }
@@ -68,61 +71,61 @@ pub enum ChannelEvent {
 }
 
 /// Something to be done.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Spawn the command; answered by [`Event::Spawned`] or [`Event::SpawnFailed`].
     Spawn {
-        generation: u32,
+        generation: GenerationNumber,
         role: StartRole,
         last_exit: Option<Exit>,
     },
     /// Send a signal to a command, or to its whole process group; answered by [`Event::SignalRefused`] where that is so.
     Forward {
-        pid: i32,
+        pid: Pid,
         signal: Signal,
         group: bool,
     },
     /// Send a signal to what a launcher started, which has ended itself.
     ForwardToLaunched {
-        generation: u32,
+        generation: GenerationNumber,
         signal: Signal,
     },
     /// SIGKILL for a command; answered by [`Event::KillSent`].
     Kill {
-        pid: i32,
+        pid: Pid,
     },
     /// See whether a command may be signalled; answered by [`Event::Probed`].
     Probe {
-        pid: i32,
+        pid: Pid,
     },
     /// See which signals a command is prepared for; answered by [`Event::SignalsSeen`].
     LookAtSignals {
-        pid: i32,
+        pid: Pid,
     },
     /// Note who descends from a command that is asked to stop: when it has died of that, nothing else tells whom it started.
     NoteFamily {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
     },
     /// Send a message on a command's Node channel; [`ChannelEvent::NotSent`] answers if it cannot be sent.
     Request {
-        pid: i32,
+        pid: Pid,
         request: AppRequest,
     },
     /// Give a standby the ports that it asks for.
     Promote {
-        pid: i32,
+        pid: Pid,
     },
     /// SIGKILL for all descendants.
     KillAll,
     /// Do this to the descendants that outlive a generation, and count them; answered by [`Event::Leftovers`].
     EndLeftovers {
-        generation: u32,
+        generation: GenerationNumber,
         order: Order,
     },
     /// See how much memory is used; answered by [`Event::Memory`].
     LookAtMemory {
-        pid: i32,
+        pid: Pid,
     },
     /// Stop, as a job that was stopped at a terminal: the shell above is waiting for that.
     Suspend,
@@ -163,7 +166,7 @@ impl StartRole {
 pub type Actions = VecDeque<Action>;
 
 /// What restartinit is about.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
     /// The command is kept running.
     Supervising(Next),
@@ -176,7 +179,7 @@ pub enum Phase {
 }
 
 /// What comes once no generation is active.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     /// Nothing yet: a generation runs.
     Undecided,

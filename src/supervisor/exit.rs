@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::{Moment, human};
 
@@ -95,8 +98,8 @@ impl Reason {
 /// One finished run of the command.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Run {
-    pub generation: u32,
-    pub pid: i32,
+    pub generation: GenerationNumber,
+    pub pid: Pid,
     pub exit: Exit,
     pub reason: Option<Reason>,
     pub uptime: Duration,

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::exit::{Reason, Run};
 use super::sweep::Sweep;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
 
 /// A run of the command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Generation {
-    pub number: u32,
-    pub pid: i32,
+    pub number: GenerationNumber,
+    pub pid: Pid,
     pub started: Moment,
     pub duty: Duty,
     pub port: Port,
@@ -87,12 +90,12 @@ pub enum Life {
 }
 
 /// The generation of that number.
-pub fn with_number(generations: &mut [Generation], number: u32) -> Option<&mut Generation> {
+pub fn with_number(generations: &mut [Generation], number: GenerationNumber) -> Option<&mut Generation> {
     generations.iter_mut().find(|generation| generation.number == number)
 }
 
 /// The one whose command runs with that pid.
-pub fn with_pid(generations: &mut [Generation], pid: i32) -> Option<&mut Generation> {
+pub fn with_pid(generations: &mut [Generation], pid: Pid) -> Option<&mut Generation> {
     generations.iter_mut().find(|generation| generation.is_running() && generation.pid == pid)
 }
 

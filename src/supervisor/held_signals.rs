@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Phase};
 use super::generation::Generation;
@@ -42,8 +44,7 @@ impl HeldSignals {
 
     /// A generation is active that may come to handle them.
     pub(super) fn generation_began(&mut self, now: Moment) {
-        let watch =
-            Watch { look_at: now.saturating_add(Self::PAUSE), pause: Self::PAUSE, drop_at: Some(now.saturating_add(Self::LONGEST)) };
+        let watch = Watch { look_at: now + Self::PAUSE, pause: Self::PAUSE, drop_at: Some(now + Self::LONGEST) };
         self.watch = (!self.signals.is_empty()).then_some(watch);
     }
 
@@ -96,7 +97,7 @@ impl Supervisor {
 
     /// The command is prepared for these signals: it gets them. `None`: nobody can tell, as without /proc: then it gets all once its first
     /// second is over.
-    pub(super) fn signals_seen(&mut self, now: Moment, pid: i32, survived: Option<SignalSet>, actions: &mut Actions) {
+    pub(super) fn signals_seen(&mut self, now: Moment, pid: Pid, survived: Option<SignalSet>, actions: &mut Actions) {
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
         // It has said that it is ready: no handler will come any more.
         let is_settled = active.said_ready;
@@ -122,7 +123,7 @@ impl Supervisor {
         if is_last || (watch.look_at <= now && watch.drop_at.is_some()) {
             watch.drop_at = watch.drop_at.filter(|_| !is_last);
             watch.pause = watch.pause.saturating_mul(2).min(HeldSignals::PAUSE_MAX);
-            watch.look_at = now.saturating_add(watch.pause);
+            watch.look_at = now + watch.pause;
             actions.push_back(Action::LookAtSignals { pid });
         }
     }
@@ -135,5 +136,5 @@ impl Supervisor {
 
 /// Whether a command may not have installed its handlers yet.
 fn is_young(command: &Generation, now: Moment) -> bool {
-    now.saturating_sub(command.started) < HeldSignals::UNPREPARED
+    now.since(command.started) < HeldSignals::UNPREPARED
 }

@@ -5,10 +5,10 @@ use super::Supervisor;
 use super::event::{Action, Actions, Phase};
 use super::generation::{self, Generation};
 use super::report::Report;
+use super::sweep::{Due, Found, Told};
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
-
-use super::sweep::{Due, Found, Told};
 
 impl Supervisor {
     pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {
@@ -23,7 +23,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn leftovers(&mut self, now: Moment, number: u32, found: Option<Found>, actions: &mut Actions) {
+    pub(super) fn leftovers(&mut self, now: Moment, number: GenerationNumber, found: Option<Found>, actions: &mut Actions) {
         let timeout = self.config.leftover_timeout;
         let generation = generation::with_number(&mut self.generations, number);
         let Some(sweep) = generation.and_then(Generation::sweep) else { return };

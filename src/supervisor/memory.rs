@@ -22,7 +22,7 @@ impl MemoryWatch {
     const APART: Duration = Duration::from_secs(30);
 
     pub(super) fn new() -> MemoryWatch {
-        MemoryWatch { look_at: Self::EVERY, not_before: Moment::ZERO }
+        MemoryWatch { look_at: Moment::START + Self::EVERY, not_before: Moment::START }
     }
 }
 
@@ -44,7 +44,7 @@ impl Supervisor {
 
     pub(super) fn look_at_memory(&mut self, now: Moment, actions: &mut Actions) {
         if let Some(watch) = &mut self.memory {
-            watch.look_at = now.saturating_add(MemoryWatch::EVERY);
+            watch.look_at = now + MemoryWatch::EVERY;
         }
         actions.extend(self.active().map(|active| Action::LookAtMemory { pid: active.pid }));
     }
@@ -54,7 +54,7 @@ impl Supervisor {
         let is_busy = self.planned.is_some() || self.wanted.is_some() || self.is_replacing();
         let (Some(watch), Some((used, limit))) = (&mut self.memory, used.zip(limit)) else { return };
         if next == Next::Undecided && !is_busy && used > limit && watch.not_before <= now {
-            watch.not_before = now.saturating_add(MemoryWatch::APART);
+            watch.not_before = now + MemoryWatch::APART;
             self.plan(Reason::MemoryLimit, Some((used, limit)), actions);
         }
     }

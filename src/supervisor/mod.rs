@@ -35,7 +35,10 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use nix::unistd::Pid;
+
 use crate::config::Config;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
 use event::{Action, Actions, Event, Next, Phase};
@@ -62,7 +65,7 @@ pub struct Supervisor {
     phase: Phase,
     generations: Vec<Generation>,
     /// The number of the latest generation.
-    latest: u32,
+    latest: GenerationNumber,
     spawning: Spawning,
     restarts: Restarts,
     held: HeldSignals,
@@ -98,9 +101,9 @@ impl Supervisor {
             command,
             job_control,
             is_init,
-            phase: Phase::Supervising(Next::Spawn { due: Moment::ZERO }),
+            phase: Phase::Supervising(Next::Spawn { due: Moment::START }),
             generations: Vec::with_capacity(4),
-            latest: 0,
+            latest: GenerationNumber::NONE,
             spawning: Spawning::default(),
             restarts: Restarts::default(),
             held: HeldSignals::default(),
@@ -130,7 +133,7 @@ impl Supervisor {
     }
 
     /// The number of the generation with this pid, if it was asked to go.
-    pub fn leaving(&self, pid: i32) -> Option<u32> {
+    pub fn leaving(&self, pid: Pid) -> Option<GenerationNumber> {
         let generation = self.running().find(|generation| generation.pid == pid)?;
         (self.is_stopping() || generation.is_retiring()).then_some(generation.number)
     }

@@ -1,6 +1,6 @@
 //! The state machine without a process: commands that may not be signalled, by hand.
 
-use super::bench::{Bench, TERM, killed_by, ms, signal, used};
+use super::bench::{Bench, TERM, killed_by, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::*;
@@ -39,7 +39,7 @@ fn where_it_is_not_pid_1_it_goes_on_and_says_that_it_is_not_well() {
     bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
     let view = bench.supervisor.view(bench.now);
     assert!(!view.ready && view.not_ready.unwrap().contains("event loop blocked for 900 ms"));
-    assert_eq!(view.cannot_signal, Some(101));
+    assert_eq!(view.cannot_signal, Some(pid(101)));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_standby_that_cannot_be_ended_holds_nobody_up() {
 fn what_such_a_standby_leaves_behind_is_ended_all_the_same() {
     let mut bench = Bench::with_standby(Config::default());
     bench.in_reach = false;
-    bench.tell(signal(TERM)).tick_at(ms(100)).tell(Event::Exited { pid: 102, exit: killed_by(9), reason: None });
-    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(0), reason: None }).take_log();
+    bench.tell(signal(TERM)).tick_at(ms(100)).tell(Event::Exited { pid: pid(102), exit: killed_by(9), reason: None });
+    bench.tell(Event::Exited { pid: pid(101), exit: Exit::Code(0), reason: None }).take_log();
     bench.tell(Event::Reaped { children: true }).says(&["leftovers 1 SIGTERM", "leftovers 2 SIGTERM"]);
 }

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Reason, Run};
 use super::generation::{self, Duty, Generation, Port, StopSent};
 use super::reach::cannot_be_signalled;
 use super::report::Report;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::{Moment, human};
 
@@ -17,7 +20,7 @@ use crate::time::{Moment, human};
 pub struct Planned {
     pub reason: Reason,
     /// The new generation has at least this number, unless it is a successor that was a standby before.
-    from: u32,
+    from: GenerationNumber,
 }
 
 /// A planned restart that is wanted, while it is asked whether the active generation may be signalled at all.
@@ -30,7 +33,7 @@ pub struct Wanted {
 
 #[cfg(test)]
 impl Planned {
-    pub(super) fn is_new(self, number: u32) -> bool {
+    pub(super) fn is_new(self, number: GenerationNumber) -> bool {
         number >= self.from
     }
 }
@@ -68,7 +71,7 @@ impl Supervisor {
             return actions.push_back(Action::RestartDone(Err(why)));
         }
         if let Phase::Supervising(Next::Spawn { .. }) = self.phase {
-            self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.saturating_add(1) });
+            self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.next() });
             self.phase = Phase::Supervising(Next::Spawn { due: now });
             actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
         } else {
@@ -84,7 +87,7 @@ impl Supervisor {
     }
 
     /// Begins the planned restart that is wanted, if the active generation can be asked to make room; else nothing is disturbed.
-    pub(super) fn probed(&mut self, now: Moment, pid: i32, allowed: bool, actions: &mut Actions) {
+    pub(super) fn probed(&mut self, now: Moment, pid: Pid, allowed: bool, actions: &mut Actions) {
         let Some(Wanted { reason, memory }) = self.wanted.take() else { return };
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
         let (number, is_known) = (active.number, active.out_of_reach);
@@ -108,7 +111,7 @@ impl Supervisor {
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening;
-        self.planned = Some(Planned { reason, from: self.latest.saturating_add(1) });
+        self.planned = Some(Planned { reason, from: self.latest.next() });
         actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
         if !overlaps {
             return self.retire(now, number, reason, self.config.drain_delay, actions);
@@ -119,7 +122,7 @@ impl Supervisor {
             && let Some(standby) = self.with_duty(Duty::Standby)
         {
             standby.duty = Duty::Successor;
-            standby.ready_by = Some(now.saturating_add(limit));
+            standby.ready_by = Some(now + limit);
             let pid = standby.pid;
             self.standby.promoted(now);
             actions.push_back(Action::Promote { pid });
@@ -146,7 +149,7 @@ impl Supervisor {
         let Some(new) = self.generations.iter_mut().filter(|generation| generation.is_running()).find(is_new) else { return };
         new.duty = Duty::Active;
         new.ready_by = None;
-        let (number, pid, after) = (new.number, new.pid, now.saturating_sub(new.started));
+        let (number, pid, after) = (new.number, new.pid, now.since(new.started));
         self.planned = None;
         if let Some(old) = old.filter(|old| *old != number) {
             actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, old, reason }));
@@ -171,7 +174,7 @@ impl Supervisor {
     }
 
     /// The successor of the active generation, which has ended, is the new one.
-    pub(super) fn plan_goes_on_with(&mut self, successor: u32) {
+    pub(super) fn plan_goes_on_with(&mut self, successor: GenerationNumber) {
         if let Some(planned) = &mut self.planned {
             planned.from = successor;
         }
@@ -197,10 +200,10 @@ impl Supervisor {
     }
 
     /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
-    pub(super) fn retire(&mut self, now: Moment, number: u32, reason: Reason, delay: Duration, actions: &mut Actions) {
+    pub(super) fn retire(&mut self, now: Moment, number: GenerationNumber, reason: Reason, delay: Duration, actions: &mut Actions) {
         if let Some(generation) = generation::with_number(&mut self.generations, number) {
             generation.ready_by = None;
-            generation.duty = Duty::Retiring { reason, ask_at: Some(now.saturating_add(delay)), kill_at: None };
+            generation.duty = Duty::Retiring { reason, ask_at: Some(now + delay), kill_at: None };
         }
         self.tick_retiring(now, actions);
     }
@@ -216,7 +219,7 @@ impl Supervisor {
                 Duty::Retiring { ask_at: ask_at @ Some(_), kill_at, .. } => {
                     if ask_at.is_some_and(|at| at <= now) {
                         *ask_at = None;
-                        *kill_at = Some(now.saturating_add(grace));
+                        *kill_at = Some(now + grace);
                         asked.push(generation.number);
                         Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, leftovers, actions);
                     }

@@ -84,7 +84,7 @@ impl Restarts {
 impl Restarts {
     /// What tells it from another, seen from `now`.
     pub(super) fn key(&self, config: &Config, now: Moment) -> impl std::hash::Hash {
-        let ages: Vec<Duration> = self.window.entries.iter().map(|(at, _)| now.saturating_sub(*at)).collect();
+        let ages: Vec<Duration> = self.window.entries.iter().map(|(at, _)| now.since(*at)).collect();
         (self.clone().used(config, now), self.in_a_row.min(7), ages)
     }
 }
@@ -141,13 +141,19 @@ mod tests {
 
     const SHORT: Duration = Duration::from_millis(10);
 
+    const EARLY: Moment = Moment::after_start(SHORT);
+
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
     }
 
+    fn at(seconds: u64) -> Moment {
+        Moment::START + Duration::from_secs(seconds)
+    }
+
     fn waits(config: &Config, uptimes: &[Duration]) -> Vec<u64> {
         let mut restarts = Restarts::default();
-        let wait = |uptime: &Duration| match restarts.decide(config, SHORT, Exit::Code(1), *uptime) {
+        let wait = |uptime: &Duration| match restarts.decide(config, EARLY, Exit::Code(1), *uptime) {
             Verdict::Restart { wait, .. } => wait.as_millis() as u64,
             other => panic!("{other:?}"),
         };
@@ -168,19 +174,19 @@ mod tests {
         assert_eq!(waits(&config, &[SHORT, SHORT, seconds(10), SHORT]), [0, 100, 0, 100]);
         let mut restarts = Restarts::default();
         for _ in 0..4 {
-            restarts.decide(&config, SHORT, Exit::Code(1), seconds(10));
+            restarts.decide(&config, EARLY, Exit::Code(1), seconds(10));
         }
-        assert_eq!(restarts.decide(&config, SHORT, Exit::Code(1), seconds(10)), Verdict::HandOver(Outcome::RestartsExhausted));
+        assert_eq!(restarts.decide(&config, EARLY, Exit::Code(1), seconds(10)), Verdict::HandOver(Outcome::RestartsExhausted));
     }
 
     #[test]
     fn the_window_slides_unless_it_is_the_whole_life() {
         let config = Config { max_restarts: 2, restart_window: seconds(60), ..Config::default() };
         let life = Config { restart_window: Duration::ZERO, ..config.clone() };
-        let outcomes = |config: &Config, at: &[u64]| -> Vec<bool> {
+        let outcomes = |config: &Config, crashes: &[u64]| -> Vec<bool> {
             let mut restarts = Restarts::default();
-            let restarted = |s: &u64| matches!(restarts.decide(config, seconds(*s), Exit::Code(1), SHORT), Verdict::Restart { .. });
-            at.iter().map(restarted).collect()
+            let restarted = |s: &u64| matches!(restarts.decide(config, at(*s), Exit::Code(1), SHORT), Verdict::Restart { .. });
+            crashes.iter().map(restarted).collect()
         };
         assert_eq!(outcomes(&config, &[1, 50, 60]), [true, true, false]);
         assert_eq!(outcomes(&config, &[1, 50, 61, 62, 110]), [true, true, true, false, true]);
@@ -199,7 +205,7 @@ mod tests {
             ..Config::default()
         };
         let outcomes = |config: Config| {
-            exits.map(|exit| match Restarts::default().decide(&config, SHORT, exit, SHORT) {
+            exits.map(|exit| match Restarts::default().decide(&config, EARLY, exit, SHORT) {
                 Verdict::Restart { .. } => "restart",
                 Verdict::HandOver(outcome) => outcome.name(),
             })
@@ -232,7 +238,7 @@ mod tests {
             for gap in gaps {
                 now += gap;
                 let inside = made.iter().filter(|at| **at + window > now).count() as u32;
-                let restarted = matches!(restarts.decide(&config, seconds(now), Exit::Code(1), SHORT), Verdict::Restart { .. });
+                let restarted = matches!(restarts.decide(&config, at(now), Exit::Code(1), SHORT), Verdict::Restart { .. });
                 prop_assert_eq!(restarted, inside < max);
                 if restarted {
                     made.push(now);
@@ -244,11 +250,11 @@ mod tests {
         #[test]
         fn a_crowded_window_errs_on_the_strict_side(crashes in 1025usize..4000) {
             let mut window = Window::default();
-            (0..crashes).for_each(|n| window.enter(Duration::from_millis(n as u64), u32::MAX));
+            (0..crashes).for_each(|n| window.enter(Moment::START + Duration::from_millis(n as u64), u32::MAX));
             prop_assert!(window.entries.len() <= Window::PLACES);
             prop_assert_eq!(window.total as usize, crashes);
             let half = Duration::from_millis(crashes as u64 / 2);
-            window.forget_until(half);
+            window.forget_until(Moment::START + half);
             prop_assert!(window.total as usize >= crashes - crashes / 2 - 1);
         }
     }

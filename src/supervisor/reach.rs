@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, Outcome, Reason};
 use super::generation::{self, Duty, Generation};
 use super::policy;
 use super::report::{Cause, Ending, Report};
+use crate::generation_number::GenerationNumber;
 use crate::time::Moment;
 
 impl Supervisor {
@@ -16,7 +19,7 @@ impl Supervisor {
     const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
     /// A generation may not be signalled; told once.
-    fn out_of_reach(&mut self, pid: i32, actions: &mut Actions) -> Option<u32> {
+    fn out_of_reach(&mut self, pid: Pid, actions: &mut Actions) -> Option<GenerationNumber> {
         let generation = generation::with_pid(&mut self.generations, pid)?;
         let number = generation.number;
         if !std::mem::replace(&mut generation.out_of_reach, true) {
@@ -26,7 +29,7 @@ impl Supervisor {
     }
 
     /// A signal could not be sent; it is tried again, since a command may change its user back.
-    pub(super) fn signal_refused(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
+    pub(super) fn signal_refused(&mut self, now: Moment, pid: Pid, actions: &mut Actions) {
         let Some(number) = self.out_of_reach(pid, actions) else { return };
         let serves_alone = self.active().is_none() && self.phase == Phase::Supervising(Next::Undecided);
         let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
@@ -40,7 +43,7 @@ impl Supervisor {
     }
 
     /// SIGKILL was sent to a generation, or may not be.
-    pub(super) fn kill_sent(&mut self, now: Moment, pid: i32, allowed: bool, actions: &mut Actions) {
+    pub(super) fn kill_sent(&mut self, now: Moment, pid: Pid, allowed: bool, actions: &mut Actions) {
         let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
         let Generation { number, duty, kill_reason, out_of_reach: was_known, .. } = *generation;
         let stopping = matches!(self.phase, Phase::Stopping { .. });
@@ -59,7 +62,7 @@ impl Supervisor {
         if !was_known || duty == Duty::Active {
             actions.push_back(Action::Report(Report::CannotKill { generation: number, pid, reason: kill_reason }));
         }
-        let again_at = Some(now.saturating_add(Self::KILL_AGAIN_AFTER));
+        let again_at = Some(now + Self::KILL_AGAIN_AFTER);
         let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         match &mut generation.duty {
             Duty::Active => {}
@@ -72,7 +75,7 @@ impl Supervisor {
     }
 
     /// The one means that PID 1 has.
-    fn end_without_it(&mut self, generation: u32, pid: i32, reason: Option<Reason>, actions: &mut Actions) {
+    fn end_without_it(&mut self, generation: GenerationNumber, pid: Pid, reason: Option<Reason>, actions: &mut Actions) {
         let code = match self.phase {
             Phase::Stopping { signal, .. } => {
                 policy::exit_code(&self.config, Outcome::Stopped, Exit::Signal { signal, core_dumped: false })
@@ -100,10 +103,10 @@ impl Supervisor {
 }
 
 /// Why a planned restart is not begun.
-pub(super) fn cannot_be_signalled(generation: u32, pid: i32) -> String {
+pub(super) fn cannot_be_signalled(generation: GenerationNumber, pid: Pid) -> String {
     format!("{} may not be signalled: it runs as another user, and restartinit lacks CAP_KILL", named(generation, pid))
 }
 
-fn named(generation: u32, pid: i32) -> String {
+fn named(generation: GenerationNumber, pid: Pid) -> String {
     format!("generation {generation} (pid {pid})")
 }

@@ -1,5 +1,7 @@
 //! What the commands' Node channels tell: readiness, ports, blocked event loops. Pure.
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, AppRequest, ChannelEvent, Phase};
 use super::exit::Reason;
@@ -9,7 +11,7 @@ use crate::time::Moment;
 
 impl Supervisor {
     /// Something came over a command's own channel.
-    pub(super) fn channel_event(&mut self, now: Moment, pid: i32, event: ChannelEvent, actions: &mut Actions) {
+    pub(super) fn channel_event(&mut self, now: Moment, pid: Pid, event: ChannelEvent, actions: &mut Actions) {
         let stopping = matches!(self.phase, Phase::Stopping { .. });
         let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
         let number = generation.number;
@@ -25,7 +27,7 @@ impl Supervisor {
             ChannelEvent::Answered => {}
             ChannelEvent::Ready => {
                 if !generation.said_ready && self.config.wait_ready.is_some() {
-                    let after = now.saturating_sub(generation.started);
+                    let after = now.since(generation.started);
                     actions.push_back(Action::Report(Report::Ready { generation: number, pid, after }));
                 }
                 generation.said_ready = true;

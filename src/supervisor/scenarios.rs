@@ -1,6 +1,8 @@
 //! The state machine without a process: planned restarts, readiness, the watchdog, held ports and the standby, by hand.
 
-use super::bench::{Bench, TERM, killed_by, ms, signal, used};
+use nix::errno::Errno;
+
+use super::bench::{Bench, TERM, at, killed_by, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
@@ -67,7 +69,7 @@ fn whoever_is_not_ready_in_time_has_crashed() {
     bench.tick_at(ms(300)).says(&["SIGKILL to 101"]);
     bench.exit(101, killed_by(9)).tick_at(ms(300)).events(102, &[ChannelEvent::Ready]).says(&["spawn 2 SIGKILL"]);
     assert!(bench.supervisor.view(bench.now).ready);
-    assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(ms(2000))), "only the next look at memory");
+    assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(at(2000))), "only the next look at memory");
     let reason = bench.supervisor.last_exits().next().unwrap().reason;
     assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300) }));
 }
@@ -129,9 +131,9 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
         let mut bench = Bench::listening(Config::default());
         if case == 0 {
             let mut actions = Actions::new();
-            bench.supervisor.handle(ms(0), Event::RestartAsked, &mut actions);
-            bench.supervisor.handle(ms(0), Event::Probed { pid: 101, allowed: true }, &mut actions);
-            let failure = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, problem: Problem::NotFound };
+            bench.supervisor.handle(at(0), Event::RestartAsked, &mut actions);
+            bench.supervisor.handle(at(0), Event::Probed { pid: pid(101), allowed: true }, &mut actions);
+            let failure = SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound };
             bench.tell(Event::SpawnFailed(failure)).says(&["done badly"]);
         } else {
             bench.tell(Event::RestartAsked);
@@ -142,7 +144,7 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
                 bench.exit(102, killed_by(9)).says(&["done badly"]);
             }
         }
-        assert_eq!(bench.supervisor.active().unwrap().pid, 101);
+        assert_eq!(bench.supervisor.active().unwrap().pid, pid(101));
         assert_eq!((bench.restarts_used(), bench.supervisor.last_exits().count()), (0, 0));
     }
 }
@@ -151,13 +153,13 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
 fn a_crash_while_the_successor_boots_makes_it_the_active_one() {
     let mut bench = Bench::listening(Config::default());
     bench.tell(Event::RestartAsked).exit(101, Exit::Code(1)).says(&["spawn 2 -", "done well"]);
-    assert_eq!((bench.supervisor.active().unwrap().pid, bench.restarts_used()), (102, 1));
+    assert_eq!((bench.supervisor.active().unwrap().pid, bench.restarts_used()), (pid(102), 1));
 }
 
 #[test]
 fn a_standby_takes_over_at_once_and_is_replaced() {
     let mut bench = Bench::with_standby(Config::default());
-    bench.now = ms(100);
+    bench.now = at(100);
     bench.exit(101, killed_by(9)).says(&["promote 102"]);
     bench.events(102, &[ChannelEvent::Listening]);
     // Only once those who waited have had their answers.
@@ -168,10 +170,10 @@ fn a_standby_takes_over_at_once_and_is_replaced() {
 #[test]
 fn a_standby_that_dies_never_touches_the_service() {
     let mut bench = Bench::with_standby(Config { max_restarts: 1, ..Config::default() });
-    for (pid, wait) in [(102, 100), (103, 200), (104, 400)] {
+    for (number, wait) in [(102, 100), (103, 200), (104, 400)] {
         let now = bench.now;
-        bench.tell(Event::Exited { pid, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: false });
-        bench.tick_at(now + ms(wait));
+        bench.tell(Event::Exited { pid: pid(number), exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: false });
+        bench.tick_at(now.since_start() + ms(wait));
     }
     bench.says(&["spawn 3 - standby", "spawn 4 - standby", "spawn 5 - standby"]);
     assert_eq!((bench.restarts_used(), bench.supervisor.last_exits().count()), (0, 0));
@@ -221,10 +223,10 @@ fn a_hand_over_ends_the_standby_as_well() {
 fn an_out_of_memory_kill_is_told_as_such_whatever_was_planned() {
     let reason = Some(exit::Reason::OutOfMemory { certain: true });
     let mut bench = Bench::running(Config::default());
-    bench.tell(used(2000)).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
+    bench.tell(used(2000)).tell(Event::Exited { pid: pid(101), exit: killed_by(9), reason });
     assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
     let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.events(101, &[ChannelEvent::Blocked]).tell(Event::Exited { pid: 101, exit: killed_by(9), reason });
+    bench.events(101, &[ChannelEvent::Blocked]).tell(Event::Exited { pid: pid(101), exit: killed_by(9), reason });
     assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
 }
 

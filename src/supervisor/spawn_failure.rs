@@ -1,10 +1,11 @@
 //! Why a generation could not be spawned, and whether trying again is of use. Pure: `sys::spawn` looks at the file.
+use nix::errno::Errno;
 
 /// Why a generation could not be spawned: the errno of what was tried.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpawnFailure {
     pub step: SpawnStep,
-    pub errno: i32,
+    pub errno: Errno,
     pub problem: Problem,
 }
 
@@ -50,19 +51,19 @@ pub struct FileFacts<'a> {
 
 impl Problem {
     /// What an execve(2) that failed with this errno comes of.
-    pub fn of(errno: i32, file: FileFacts<'_>) -> Problem {
+    pub fn of(errno: Errno, file: FileFacts<'_>) -> Problem {
         let beginning = file.beginning.unwrap_or_default();
         let interpreter = interpreter(beginning);
         match errno {
-            libc::EACCES if file.is_directory => Problem::Directory,
-            libc::EACCES if file.mounted_noexec => Problem::MountedNoexec,
-            libc::EACCES if !file.has_execute_bit => Problem::NoExecuteBit,
-            libc::ENOENT | libc::ENOTDIR if interpreter.is_some_and(|name| name.ends_with(b"\r")) => Problem::WindowsLineEnds,
-            libc::ENOENT | libc::ENOTDIR if interpreter.is_some() => Problem::InterpreterNotFound,
-            libc::ENOENT if machine(beginning).is_some() => Problem::LoaderNotFound,
-            libc::ENOEXEC if machine(beginning).is_some_and(|machine| machine != OWN_MACHINE) => Problem::OtherArchitecture,
-            libc::ENOEXEC if file.beginning == Some(&[]) => Problem::Empty,
-            libc::ENOEXEC if file.beginning.is_some() && machine(beginning).is_none() && interpreter.is_none() => {
+            Errno::EACCES if file.is_directory => Problem::Directory,
+            Errno::EACCES if file.mounted_noexec => Problem::MountedNoexec,
+            Errno::EACCES if !file.has_execute_bit => Problem::NoExecuteBit,
+            Errno::ENOENT | Errno::ENOTDIR if interpreter.is_some_and(|name| name.ends_with(b"\r")) => Problem::WindowsLineEnds,
+            Errno::ENOENT | Errno::ENOTDIR if interpreter.is_some() => Problem::InterpreterNotFound,
+            Errno::ENOENT if machine(beginning).is_some() => Problem::LoaderNotFound,
+            Errno::ENOEXEC if machine(beginning).is_some_and(|machine| machine != OWN_MACHINE) => Problem::OtherArchitecture,
+            Errno::ENOEXEC if file.beginning == Some(&[]) => Problem::Empty,
+            Errno::ENOEXEC if file.beginning.is_some() && machine(beginning).is_none() && interpreter.is_none() => {
                 Problem::NoInterpreterLine
             }
             _ => Problem::Unknown,
@@ -89,15 +90,15 @@ fn machine(beginning: &[u8]) -> Option<u16> {
 
 impl SpawnFailure {
     /// A process could not be made.
-    pub fn fork(errno: i32) -> SpawnFailure {
+    pub fn fork(errno: Errno) -> SpawnFailure {
         SpawnFailure { step: SpawnStep::Fork, errno, problem: Problem::Unknown }
     }
 
     /// The exit code if trying again is of no use: 127 for what is not there, 126 for what is and cannot be executed. `None`: the
     /// machine is short of something now and may not be later.
     pub fn final_code(self) -> Option<u8> {
-        const PASSING: [i32; 8] =
-            [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::EINTR, libc::EIO, libc::ETXTBSY, libc::ENOSPC];
+        const PASSING: [Errno; 8] =
+            [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::EINTR, Errno::EIO, Errno::ETXTBSY, Errno::ENOSPC];
         match (self.step, self.problem) {
             (SpawnStep::Fork, _) => None,
             (SpawnStep::Exec, _) if PASSING.contains(&self.errno) => None,
@@ -108,7 +109,7 @@ impl SpawnFailure {
 
     /// What happened and what to do, for the end of a line about `command`.
     pub fn advice(self, command: &str) -> String {
-        let errno = std::io::Error::from_raw_os_error(self.errno).to_string();
+        let errno = std::io::Error::from(self.errno).to_string();
         let errno = errno.split(" (os error").next().unwrap_or_default().to_lowercase();
         match self.problem {
             Problem::Unknown => errno,
@@ -163,15 +164,15 @@ mod tests {
     #[test]
     fn only_what_cannot_pass_is_final() {
         let exec = |errno, problem| SpawnFailure { step: SpawnStep::Exec, errno, problem }.final_code();
-        assert_eq!(exec(libc::ENOENT, Problem::NotFound), Some(127));
-        assert_eq!(exec(libc::ENOENT, Problem::LoaderNotFound), Some(126));
-        for errno in [libc::EACCES, libc::ENOEXEC, libc::EPERM, libc::E2BIG, libc::ELOOP] {
+        assert_eq!(exec(Errno::ENOENT, Problem::NotFound), Some(127));
+        assert_eq!(exec(Errno::ENOENT, Problem::LoaderNotFound), Some(126));
+        for errno in [Errno::EACCES, Errno::ENOEXEC, Errno::EPERM, Errno::E2BIG, Errno::ELOOP] {
             assert_eq!(exec(errno, Problem::Unknown), Some(126));
         }
-        for errno in [libc::EAGAIN, libc::ENOMEM, libc::ETXTBSY] {
+        for errno in [Errno::EAGAIN, Errno::ENOMEM, Errno::ETXTBSY] {
             assert_eq!(exec(errno, Problem::Unknown), None);
         }
-        assert_eq!(SpawnFailure::fork(libc::ENOENT).final_code(), None);
+        assert_eq!(SpawnFailure::fork(Errno::ENOENT).final_code(), None);
     }
 
     #[test]
@@ -179,21 +180,21 @@ mod tests {
         let foreign = elf(if OWN_MACHINE == 62 { 183 } else { 62 });
         let own = elf(OWN_MACHINE as u8);
         for (errno, beginning, problem) in [
-            (libc::ENOENT, &b"#!/bin/sh\r\necho"[..], Problem::WindowsLineEnds),
-            (libc::ENOENT, b"#! /bin/none -x\n", Problem::InterpreterNotFound),
-            (libc::ENOENT, b"#!/usr/bin/env\tnode\r\n", Problem::InterpreterNotFound),
-            (libc::ENOENT, &own, Problem::LoaderNotFound),
-            (libc::ENOEXEC, &foreign, Problem::OtherArchitecture),
-            (libc::ENOEXEC, &own, Problem::Unknown),
-            (libc::ENOEXEC, b"echo hello\n", Problem::NoInterpreterLine),
-            (libc::ENOEXEC, b"#!\n", Problem::NoInterpreterLine),
-            (libc::ENOEXEC, b"", Problem::Empty),
-            (libc::EPERM, b"#!/bin/sh\r\n", Problem::Unknown),
+            (Errno::ENOENT, &b"#!/bin/sh\r\necho"[..], Problem::WindowsLineEnds),
+            (Errno::ENOENT, b"#! /bin/none -x\n", Problem::InterpreterNotFound),
+            (Errno::ENOENT, b"#!/usr/bin/env\tnode\r\n", Problem::InterpreterNotFound),
+            (Errno::ENOENT, &own, Problem::LoaderNotFound),
+            (Errno::ENOEXEC, &foreign, Problem::OtherArchitecture),
+            (Errno::ENOEXEC, &own, Problem::Unknown),
+            (Errno::ENOEXEC, b"echo hello\n", Problem::NoInterpreterLine),
+            (Errno::ENOEXEC, b"#!\n", Problem::NoInterpreterLine),
+            (Errno::ENOEXEC, b"", Problem::Empty),
+            (Errno::EPERM, b"#!/bin/sh\r\n", Problem::Unknown),
         ] {
             assert_eq!(Problem::of(errno, FileFacts { beginning: Some(beginning), ..FILE }), problem, "{errno} {beginning:?}");
         }
-        assert_eq!(Problem::of(libc::ENOEXEC, FILE), Problem::Unknown, "it cannot be read");
-        let denied = |file| Problem::of(libc::EACCES, file);
+        assert_eq!(Problem::of(Errno::ENOEXEC, FILE), Problem::Unknown, "it cannot be read");
+        let denied = |file| Problem::of(Errno::EACCES, file);
         assert_eq!(denied(FILE), Problem::Unknown);
         assert_eq!(denied(FileFacts { is_directory: true, ..FILE }), Problem::Directory);
         assert_eq!(denied(FileFacts { has_execute_bit: false, ..FILE }), Problem::NoExecuteBit);
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_command_line_in_one_word_is_told_apart() {
-        let missing = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, problem: Problem::NotFound };
+        let missing = SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound };
         assert!(missing.advice("node server.js").ends_with(r#"give each word by itself: ["node", "server.js"]"#));
         assert_eq!(missing.advice("nodee"), "not found in any folder of PATH (is it in the image?)");
         assert_eq!(missing.advice("/app/x"), "no such file (is it in the image?)");

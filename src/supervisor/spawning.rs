@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase, StartRole};
 use super::exit::Outcome;
@@ -66,16 +68,16 @@ impl Supervisor {
         self.spawning.asked = Some(duty);
         let role = if duty == Duty::Standby { StartRole::Standby } else { StartRole::Active };
         let last_exit = self.last_exits.front().map(|last| last.run.exit);
-        actions.push_back(Action::Spawn { generation: self.latest.saturating_add(1), role, last_exit });
+        actions.push_back(Action::Spawn { generation: self.latest.next(), role, last_exit });
     }
 
     pub(super) fn is_spawning(&self) -> bool {
         self.spawning.asked.is_some()
     }
 
-    pub(super) fn spawned(&mut self, now: Moment, pid: i32, actions: &mut Actions) {
+    pub(super) fn spawned(&mut self, now: Moment, pid: Pid, actions: &mut Actions) {
         let duty = self.spawning.asked.take().unwrap_or(Duty::Active);
-        self.latest = self.latest.saturating_add(1);
+        self.latest = self.latest.next();
         self.spawning.failures = 0;
         let limit = match duty {
             Duty::Successor => Some(self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT)),
@@ -89,7 +91,7 @@ impl Supervisor {
             port: Port::None,
             channel: if self.config.has_channel() { ChannelState::Open } else { ChannelState::None },
             said_ready: false,
-            ready_by: limit.map(|limit| now.saturating_add(limit)),
+            ready_by: limit.map(|limit| now + limit),
             kill_reason: None,
             stop: None,
             out_of_reach: false,
@@ -111,14 +113,14 @@ impl Supervisor {
     pub(super) fn spawn_failed(&mut self, now: Moment, failure: SpawnFailure, actions: &mut Actions) {
         let duty = self.spawning.asked.take().unwrap_or(Duty::Active);
         let wait = self.spawning.failed();
-        let generation = self.latest.saturating_add(1);
+        let generation = self.latest.next();
         match duty {
             // The one that serves goes on.
             Duty::Successor => {
                 self.plan_failed(&format!("generation {generation} could not be started: {}", failure.advice(&self.command)), actions)
             }
             Duty::Standby => {
-                self.standby.wait_until(now.saturating_add(wait));
+                self.standby.wait_until(now + wait);
                 actions.push_back(Action::Report(Report::SpawnFailed { generation, failure, wait }));
             }
             Duty::Active | Duty::Retiring { .. } | Duty::Dismissed { .. } => {
@@ -126,7 +128,7 @@ impl Supervisor {
                     Some(code) => Next::HandOver(Ending { outcome: Outcome::CannotExecute, code, cause: Cause::Spawn(failure) }),
                     None => {
                         actions.push_back(Action::Report(Report::SpawnFailed { generation, failure, wait }));
-                        Next::Spawn { due: now.saturating_add(wait) }
+                        Next::Spawn { due: now + wait }
                     }
                 };
                 self.phase = Phase::Supervising(next);

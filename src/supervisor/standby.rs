@@ -8,6 +8,7 @@ use super::exit::Run;
 use super::generation::{self, Duty, Generation, Port};
 use super::policy::doubled;
 use super::report::Report;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
 
@@ -29,7 +30,7 @@ impl StandbyPlan {
 
     pub(super) fn promoted(&mut self, now: Moment) {
         self.failures = 0;
-        self.wait_until(now.saturating_add(BREATH));
+        self.wait_until(now + BREATH);
     }
 }
 
@@ -58,7 +59,7 @@ impl Supervisor {
         let stable = run.uptime >= self.config.stable_after;
         self.standby.failures = if stable { 1 } else { self.standby.failures.saturating_add(1) };
         let wait = doubled(self.config.backoff, self.standby.failures, self.config.backoff_max);
-        self.standby.wait_until(now.saturating_add(wait));
+        self.standby.wait_until(now + wait);
         actions.push_back(Action::Report(Report::StandbyEnded { run, wait }));
     }
 
@@ -79,8 +80,8 @@ impl Supervisor {
     const DISMISSED_LIMIT: Duration = Duration::from_millis(100);
 
     /// A standby has nothing to finish.
-    pub(super) fn dismiss(&mut self, now: Moment, number: u32, actions: &mut Actions) {
-        let kill_at = Some(now.saturating_add(Self::DISMISSED_LIMIT));
+    pub(super) fn dismiss(&mut self, now: Moment, number: GenerationNumber, actions: &mut Actions) {
+        let kill_at = Some(now + Self::DISMISSED_LIMIT);
         if let Some(generation) = generation::with_number(&mut self.generations, number).filter(|generation| generation.is_running()) {
             generation.ready_by = None;
             generation.duty = Duty::Dismissed { kill_at };
@@ -104,7 +105,7 @@ impl Supervisor {
     /// restartinit hands over: whoever has not been asked to go yet goes.
     pub(super) fn dismiss_all(&mut self, now: Moment, actions: &mut Actions) {
         let stays = |generation: &&Generation| matches!(generation.duty, Duty::Successor | Duty::Standby);
-        let left: Vec<u32> = self.running().filter(stays).map(|generation| generation.number).collect();
+        let left: Vec<GenerationNumber> = self.running().filter(stays).map(|generation| generation.number).collect();
         for number in left {
             self.dismiss(now, number, actions);
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::event::{Action, Actions, AppRequest, Phase};
 use super::exit::{Exit, Outcome};
 use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
@@ -25,7 +27,7 @@ impl Supervisor {
         // Whoever is on the way out need not become ready any more.
         self.generations.iter_mut().for_each(|generation| generation.ready_by = None);
         if !drain.is_zero() {
-            self.phase = Phase::Draining { signal, forward_at: now.saturating_add(drain) };
+            self.phase = Phase::Draining { signal, forward_at: now + drain };
         } else if command_has_it {
             self.begin_stopping(now, signal);
             self.stop_sent(now, signal, true, actions);
@@ -43,7 +45,7 @@ impl Supervisor {
 
     /// Notes that a stop signal goes to whom signals are for, or has gone: whom it finds in front of the app is a launcher.
     pub(super) fn stop_sent(&mut self, now: Moment, signal: Signal, by_terminal: bool, actions: &mut Actions) {
-        let pids: Vec<i32> = self.addressees().map(|generation| generation.pid).collect();
+        let pids: Vec<Pid> = self.addressees().map(|generation| generation.pid).collect();
         let group_has_it = by_terminal || self.config.group;
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running() && pids.contains(&generation.pid)) {
             Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, self.config.leftovers, actions);
@@ -59,7 +61,7 @@ impl Supervisor {
 
     fn begin_stopping(&mut self, now: Moment, signal: Signal) {
         let grace = self.config.grace_period;
-        let kill_at = (!grace.is_zero()).then(|| now.saturating_add(grace));
+        let kill_at = (!grace.is_zero()).then(|| now + grace);
         self.phase = Phase::Stopping { signal, kill_at };
         for generation in &mut self.generations {
             if let Duty::Retiring { ask_at, .. } = &mut generation.duty {
@@ -80,7 +82,7 @@ impl Supervisor {
     }
 
     /// A generation could not be told to stop over its channel: the signal takes over.
-    pub(super) fn request_not_sent(&self, pid: i32, actions: &mut Actions) {
+    pub(super) fn request_not_sent(&self, pid: Pid, actions: &mut Actions) {
         let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
         let signal = match (self.phase, generation.duty) {
             (Phase::Stopping { signal, .. }, _) => signal,

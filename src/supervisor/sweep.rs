@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use crate::signal::Signal;
 use crate::time::Moment;
 
@@ -53,7 +55,7 @@ pub struct Found {
 pub struct Refused {
     pub count: usize,
     /// Of one of them.
-    pub pid: i32,
+    pub pid: Pid,
 }
 
 /// A command that died of the stop was a launcher (npm, a shell): what it started has the time that the command would have had.
@@ -160,18 +162,18 @@ impl Sweep {
             }
             (Sweep::AskedApart { launched, kill_others_at, .. }, None) => {
                 // Looked at again then.
-                *self = Sweep::Awaiting { launched, kill_others_at: Some(kill_others_at.unwrap_or(now.saturating_add(timeout))) };
+                *self = Sweep::Awaiting { launched, kill_others_at: Some(kill_others_at.unwrap_or(now + timeout)) };
                 Told::Nothing
             }
             (Sweep::AskedApart { others: Some(Signal::TERM), .. }, Some(Found { launched: 0, others: count, .. })) => {
-                *self = Sweep::Terminating { kill_at: now.saturating_add(timeout) };
+                *self = Sweep::Terminating { kill_at: now + timeout };
                 Told::Signalled { signal: Signal::TERM, count }
             }
             // What the launcher started has ended: what that left behind is asked like any leftovers.
             (Sweep::AskedApart { .. }, Some(Found { launched: 0, .. })) => Told::Ask(self.ask(Signal::TERM, None)),
             (Sweep::AskedApart { launched, others, kill_others_at }, Some(found)) => {
                 let kill_at = match others {
-                    Some(Signal::TERM) => Some(now.saturating_add(timeout)),
+                    Some(Signal::TERM) => Some(now + timeout),
                     // Once: what survives it is ended when the rest has ended.
                     Some(_) => None,
                     None => kill_others_at,
@@ -180,12 +182,12 @@ impl Sweep {
                 if others == Some(Signal::TERM) { Told::Launched { signal: launched.signal, count: found.launched } } else { Told::Nothing }
             }
             (Sweep::Asked { signal, .. }, _) if signal != Signal::KILL => {
-                *self = Sweep::Terminating { kill_at: now.saturating_add(timeout) };
+                *self = Sweep::Terminating { kill_at: now + timeout };
                 found.map_or(Told::Nothing, |found| Told::Signalled { signal, count: found.others })
             }
             (Sweep::Asked { signal, give_up_at }, _) => {
-                let again_at = now.saturating_add(KILL_AGAIN_AFTER);
-                let until = give_up_at.unwrap_or(now.saturating_add(GIVE_UP_AFTER));
+                let again_at = now + KILL_AGAIN_AFTER;
+                let until = give_up_at.unwrap_or(now + GIVE_UP_AFTER);
                 *self = Sweep::Killing { again_at, give_up_at: until, count: found.map_or(1, |found| found.others) };
                 match found {
                     Some(found) if give_up_at.is_none() => Told::Signalled { signal, count: found.others },

@@ -1,6 +1,8 @@
 //! The state machine without a process: single scenarios by hand.
 
-use super::bench::{Bench, HUP, INT, TERM, TICK, found, killed_by, ms, signal};
+use nix::errno::Errno;
+
+use super::bench::{Bench, HUP, INT, TERM, TICK, at, found, generation, killed_by, ms, pid, signal};
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::sweep::GIVE_UP_AFTER;
@@ -10,10 +12,10 @@ use crate::config::values::RestartPolicy;
 #[test]
 fn a_crash_is_followed_by_the_next_generation_which_is_told_of_it() {
     let mut bench = Bench::running(Config::default());
-    bench.now = ms(40);
+    bench.now = at(40);
     bench.exit(101, killed_by(9)).tick_at(ms(40));
     assert_eq!(bench.take_log(), ["spawn 2 SIGKILL"]);
-    bench.now = ms(50);
+    bench.now = at(50);
     bench.exit(102, Exit::Code(1)).tick_at(ms(150));
     assert_eq!(bench.take_log(), ["spawn 3 1"]);
 }
@@ -54,7 +56,7 @@ fn a_drain_delay_holds_the_stop_back_until_it_is_over_or_asked_for_twice() {
     let mut bench = Bench::running(config);
     bench.tell(signal(TERM)).tell(signal(INT));
     assert_eq!(bench.take_log(), ["SIGTERM to 101", "SIGINT to 101"]);
-    assert_eq!(bench.supervisor.next_deadline(), Some(ms(1000)));
+    assert_eq!(bench.supervisor.next_deadline(), Some(at(1000)));
 }
 
 #[test]
@@ -75,21 +77,20 @@ fn a_signal_between_two_generations_waits_until_the_next_is_prepared_for_it() {
     bench.prepared = Some([Signal::new(HUP).unwrap()].into_iter().collect());
     bench.tick_at(ms(30));
     assert_eq!(bench.take_log(), ["SIGHUP to 102"]);
-    assert_eq!(bench.supervisor.next_deadline(), Some(ms(2000)), "only the next look at memory");
+    assert_eq!(bench.supervisor.next_deadline(), Some(at(2000)), "only the next look at memory");
 }
 
 #[test]
 fn a_signal_just_after_a_spawn_waits_ten_seconds_at_most() {
     let mut bench = Bench::running(Config { max_restarts: 9, ..Config::default() });
-    bench.now = ms(999);
+    bench.now = at(999);
     bench.tell(signal(HUP));
     let looks = std::iter::repeat_with(|| {
-        let at = bench.supervisor.next_deadline().unwrap();
-        bench.tick_at(at);
-        bench.take_log().iter().any(|line| line == "SIGHUP dropped").then_some(at)
+        let now = bench.tick();
+        bench.take_log().iter().any(|line| line == "SIGHUP dropped").then_some(now)
     });
     let last = looks.take(100).flatten().next().expect("it is dropped");
-    assert_eq!(last, ms(10_999));
+    assert_eq!(last, at(10_999));
     bench.tell(signal(HUP));
     assert_eq!(bench.take_log(), ["SIGHUP to 101"], "by now it is its own affair");
 }
@@ -99,10 +100,9 @@ fn where_nobody_can_tell_it_waits_for_the_first_second() {
     let mut bench = Bench::running(Config::default());
     bench.prepared = None;
     bench.tell(signal(HUP));
-    while bench.now < ms(1000) {
+    while bench.now < at(1000) {
         assert!(bench.take_log().is_empty());
-        let at = bench.supervisor.next_deadline().unwrap();
-        bench.tick_at(at);
+        bench.tick();
     }
     assert_eq!(bench.take_log(), ["SIGHUP to 101"]);
 }
@@ -122,7 +122,7 @@ fn what_ends_nobody_is_never_held() {
 #[test]
 fn once_it_has_said_that_it_is_ready_no_handler_is_waited_for() {
     let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
-    bench.tell(signal(HUP)).tell(Event::Channel { pid: 101, event: event::ChannelEvent::Ready }).tick_at(ms(10));
+    bench.tell(signal(HUP)).tell(Event::Channel { pid: pid(101), event: event::ChannelEvent::Ready }).tick_at(ms(10));
     assert_eq!(bench.take_log(), ["SIGHUP dropped"]);
 }
 
@@ -135,7 +135,7 @@ fn pending_signals_delay_a_spawn_by_one_turn_and_nothing_else() {
     bench.tell(STORM);
     assert_eq!(bench.take_log(), ["spawn 1 -"]);
     bench.tell(signal(TERM));
-    bench.now = ms(500);
+    bench.now = at(500);
     bench.tell(STORM);
     assert_eq!(bench.take_log(), ["SIGTERM to 101", "SIGKILL to 101", "kill all"]);
 }
@@ -144,7 +144,7 @@ fn pending_signals_delay_a_spawn_by_one_turn_and_nothing_else() {
 fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
     let rewrite = crate::config::values::Rewrites::parse("TERM:QUIT,HUP:0").unwrap();
     let mut bench = Bench::running(Config { rewrite, group: true, ..Config::default() });
-    bench.now = ms(1000);
+    bench.now = at(1000);
     bench.tell(signal(HUP)).tell(signal(TERM)).exit(101, Exit::Code(1));
     assert_eq!(bench.take_log(), ["SIGQUIT to 101 group", "finish stopped 1"]);
 }
@@ -153,7 +153,7 @@ fn a_rewrite_changes_what_is_forwarded_not_what_is_meant() {
 fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
     let mut bench = Bench::running(Config::default());
     let found = |count| found(1, count);
-    bench.tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: true }).tell(found(2));
+    bench.tell(Event::Exited { pid: pid(101), exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: true }).tell(found(2));
     assert_eq!(bench.take_log(), ["leftovers 1 SIGTERM"]);
     bench.tell(Event::Reaped { children: true }).tell(found(1));
     bench.tick_at(ms(2000)).tell(found(1)).tick_at(ms(2020)).tell(found(1));
@@ -165,18 +165,17 @@ fn leftovers_are_asked_then_killed_again_and_again_before_anything_follows() {
 #[test]
 fn leftovers_that_nothing_ends_are_given_up() {
     let mut bench = Bench::running(Config::default());
-    let found = Event::Leftovers { generation: 1, found: None };
+    let found = Event::Leftovers { generation: generation(1), found: None };
     bench
-        .tell(Event::Exited { pid: 101, exit: Exit::Code(1), reason: None })
+        .tell(Event::Exited { pid: pid(101), exit: Exit::Code(1), reason: None })
         .tell(Event::Reaped { children: true })
         .tell(found.clone())
         .tick_at(ms(2000));
     while bench.supervisor.generations.iter().any(|generation| !generation.is_gone()) {
         bench.tell(found.clone());
-        let next = bench.supervisor.next_deadline().unwrap();
-        bench.tick_at(next);
+        bench.tick();
     }
-    assert!(bench.now <= ms(2000) + GIVE_UP_AFTER);
+    assert!(bench.now <= at(2000) + GIVE_UP_AFTER);
     bench.tell(TICK);
     assert_eq!(bench.take_log().last().unwrap(), "spawn 2 1");
 }
@@ -186,16 +185,16 @@ fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
     let surroundings = Surroundings { job_control: false, is_init: true };
     let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), surroundings);
     let mut actions = Actions::new();
-    supervisor.handle(ms(0), TICK, &mut actions);
-    let short = SpawnFailure::fork(libc::EAGAIN);
-    let mut now = ms(0);
+    supervisor.handle(at(0), TICK, &mut actions);
+    let short = SpawnFailure::fork(Errno::EAGAIN);
+    let mut now = at(0);
     for wait in [100, 200, 400] {
         supervisor.handle(now, Event::SpawnFailed(short), &mut actions);
         now += ms(wait);
         assert_eq!(supervisor.next_deadline(), Some(now));
         supervisor.handle(now, TICK, &mut actions);
     }
-    let missing = SpawnFailure { step: SpawnStep::Exec, errno: libc::ENOENT, problem: Problem::NotFound };
+    let missing = SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound };
     actions.clear();
     supervisor.handle(now, Event::SpawnFailed(missing), &mut actions);
     assert!(matches!(actions.back(), Some(Action::Finish(ending)) if ending.code == 127 && ending.outcome == Outcome::CannotExecute));
@@ -203,11 +202,11 @@ fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
 
 #[test]
 fn a_command_stopped_at_the_terminal_stops_a_job() {
-    let tstp = Event::ChildStopped { pid: 101, signal: Signal::TSTP };
+    let tstp = Event::ChildStopped { pid: pid(101), signal: Signal::TSTP };
     let mut bench = Bench::running(Config::default());
     bench.tell(tstp.clone());
     assert!(bench.take_log().is_empty());
     bench.supervisor.job_control = true;
-    bench.tell(Event::ChildStopped { pid: 7, signal: Signal::TSTP }).tell(tstp);
+    bench.tell(Event::ChildStopped { pid: pid(7), signal: Signal::TSTP }).tell(tstp);
     assert_eq!(bench.take_log(), ["suspend"]);
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::Supervisor;
 use super::event::{Next, Phase};
 use super::exit::LastExit;
 use super::generation::{Duty, Generation};
 use super::reach::cannot_be_signalled;
+use crate::generation_number::GenerationNumber;
 use crate::time::{Moment, human};
 
 /// The supervisor at one moment, as plain data.
@@ -19,7 +22,7 @@ pub struct View {
     pub not_ready: Option<String>,
     /// All that run, in the order of their numbers.
     pub generations: Vec<GenerationView>,
-    pub latest_generation: u32,
+    pub latest_generation: GenerationNumber,
     pub restarts_used: u32,
     pub restarts_allowed: u32,
     /// Zero: restarts are counted over the whole life.
@@ -29,7 +32,7 @@ pub struct View {
     /// The latest first.
     pub last_exits: Vec<LastExit>,
     /// The pid of a command that restartinit may not signal.
-    pub cannot_signal: Option<i32>,
+    pub cannot_signal: Option<Pid>,
     /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
     pub restarts_total: Vec<(&'static str, u64)>,
     pub spawn_failures: u64,
@@ -100,8 +103,8 @@ impl GenerationRole {
 /// One running generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GenerationView {
-    pub number: u32,
-    pub pid: i32,
+    pub number: GenerationNumber,
+    pub pid: Pid,
     pub role: GenerationRole,
     pub started: Moment,
     pub ready: bool,
@@ -112,7 +115,7 @@ impl Supervisor {
     pub fn view(&self, now: Moment) -> View {
         let not_ready = self.why_not_ready(now);
         let next_restart_in = match self.phase {
-            Phase::Supervising(Next::Spawn { due }) => Some(due.saturating_sub(now)),
+            Phase::Supervising(Next::Spawn { due }) => Some(due.since(now)),
             Phase::Supervising(_) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended => None,
         };
         View {
@@ -170,15 +173,13 @@ impl Supervisor {
             },
             Phase::Supervising(Next::Spawn { due }) => {
                 let ended = self.last_exits.front().map_or("the command has not been started yet".to_owned(), |last| last.run.to_string());
-                Some(match due.saturating_sub(now) {
+                Some(match due.since(now) {
                     Duration::ZERO => format!("{ended}: restart now"),
                     wait => format!("{ended}: restart in {}", human(wait)),
                 })
             }
             Phase::Supervising(Next::HandOver(ending)) => Some(format!("handing over: {}", ending.outcome.name())),
-            Phase::Draining { forward_at, .. } => {
-                Some(format!("draining: the stop is forwarded in {}", human(forward_at.saturating_sub(now))))
-            }
+            Phase::Draining { forward_at, .. } => Some(format!("draining: the stop is forwarded in {}", human(forward_at.since(now)))),
             Phase::Stopping { .. } => match self.running().find(|generation| generation.out_of_reach) {
                 Some(generation) => Some(format!("stopping: {}", cannot_be_signalled(generation.number, generation.pid))),
                 None => Some("stopping".to_owned()),

@@ -10,6 +10,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixCredentials, recvmsg, sendmsg, setsockopt,
     socketpair,
 };
+use nix::unistd::Pid;
 
 use crate::node::permission::Sender;
 
@@ -34,19 +35,19 @@ pub enum Sent {
     /// The other end is closed.
     Closed,
     /// The kernel refuses this message, by this errno; nothing of it is sent.
-    Refused(i32),
+    Refused(Errno),
 }
 
 /// Makes a channel: our end, and the command's. Both are close-on-exec: whoever executes the command clears that for it alone.
 ///
 /// # Errors
 /// The errno of socketpair(2) or fcntl(2).
-pub fn pair() -> Result<(OwnedFd, OwnedFd), i32> {
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(|errno| errno as i32)?;
+pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     // Ours only. The flag belongs to the end, not to the pair: a command that is not Node reads as it expects to.
-    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|errno| errno as i32)?;
+    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     // Who says something comes with it, and no read has the bytes of two.
-    setsockopt(&ours, PassCred, &true).map_err(|errno| errno as i32)?;
+    setsockopt(&ours, PassCred, &true)?;
     Ok((ours, theirs))
 }
 
@@ -61,7 +62,9 @@ pub fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> (Received, Option<Sender
         Ok(message) => {
             let sender = message.cmsgs().ok().and_then(|mut all| {
                 all.find_map(|part| match part {
-                    ControlMessageOwned::ScmCredentials(from) => Some(Sender { pid: from.pid(), uid: from.uid(), gid: from.gid() }),
+                    ControlMessageOwned::ScmCredentials(from) => {
+                        Some(Sender { pid: Pid::from_raw(from.pid()), uid: from.uid(), gid: from.gid() })
+                    }
                     _ => None,
                 })
             });
@@ -83,7 +86,7 @@ pub fn send(channel: &OwnedFd, bytes: &[u8], socket: Option<BorrowedFd<'_>>) -> 
         Err(Errno::EAGAIN | Errno::EINTR) => Sent::Full,
         Err(Errno::ENOMEM | Errno::ENOBUFS) => Sent::Short,
         Err(Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN) => Sent::Closed,
-        Err(errno) => Sent::Refused(errno as i32),
+        Err(errno) => Sent::Refused(errno),
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
         assert_eq!(receive(&ours, &mut buffer).0, Received::Nothing);
         app.write_all(b"\"ready\"\n").unwrap();
         let (received, sender) = receive(&ours, &mut buffer);
-        assert_eq!((received, sender.unwrap().pid), (Received::Bytes(8), std::process::id() as i32));
+        assert_eq!((received, sender.unwrap().pid), (Received::Bytes(8), nix::unistd::getpid()));
         assert_eq!(send(&ours, b"\"shutdown\"\n", None), Sent::Bytes(11));
         app.read_exact(&mut buffer[..11]).unwrap();
         assert_eq!(&buffer[..11], b"\"shutdown\"\n");

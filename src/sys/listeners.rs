@@ -59,18 +59,14 @@ impl HeldSocket {
 ///
 /// # Errors
 /// The errno that the app would have got from libuv. EINVAL for an inherited one: that is not bound but adopted.
-pub fn bind(spec: &Spec) -> Result<HeldSocket, i32> {
-    bound(spec).map_err(|errno| errno as i32)
-}
-
 /// Binds a socket and listens on it: for an app that is handed a listening one.
 ///
 /// # Errors
 /// Those of [`bind`], or of listen(2).
-pub fn listen(spec: &Spec) -> Result<HeldSocket, i32> {
+pub fn listen(spec: &Spec) -> nix::Result<HeldSocket> {
     let held = bind(spec)?;
     if spec.kind() == Kind::Stream {
-        listen_on(&held.fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN)).map_err(|errno| errno as i32)?;
+        listen_on(&held.fd, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
     }
     Ok(held)
 }
@@ -91,13 +87,13 @@ fn try_to_connect(path: &Path) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EINVAL, as Node says, for what is no socket of this kind.
-pub fn adopt(fd: BorrowedFd<'_>, kind: Kind) -> Result<HeldSocket, i32> {
+pub fn adopt(fd: BorrowedFd<'_>, kind: Kind) -> nix::Result<HeldSocket> {
     if getsockopt(&fd, TypeOf) != Ok(sock_type(kind)) {
-        return Err(libc::EINVAL);
+        return Err(Errno::EINVAL);
     }
-    let fd = fd.try_clone_to_owned().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))?;
-    let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| errno as i32)?;
-    fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK)).map_err(|errno| errno as i32)?;
+    let fd = fd.try_clone_to_owned().map_err(|error| error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw))?;
+    let flags = fcntl(&fd, FcntlArg::F_GETFL)?;
+    fcntl(&fd, FcntlArg::F_SETFL(OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK))?;
     Ok(HeldSocket { fd, file: None })
 }
 
@@ -108,7 +104,7 @@ fn sock_type(kind: Kind) -> SockType {
     }
 }
 
-fn bound(spec: &Spec) -> Result<HeldSocket, Errno> {
+pub fn bind(spec: &Spec) -> nix::Result<HeldSocket> {
     let fd = match spec {
         Spec::Tcp { address: Host::Any, port, v6only } => {
             let six = Host::V6(Ipv6Addr::UNSPECIFIED, None);
@@ -200,12 +196,12 @@ mod tests {
     fn errors_are_the_kernels() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        assert_eq!(bind(&tcp(loopback(), port)).unwrap_err(), libc::EADDRINUSE);
-        assert_eq!(bind(&tcp(Host::Any, port)).unwrap_err(), libc::EADDRINUSE);
-        assert_eq!(bind(&tcp(Host::V4([203, 0, 113, 9].into()), 0)).unwrap_err(), libc::EADDRNOTAVAIL);
-        assert_eq!(bind(&tcp(Host::V6("fe80::1".parse().unwrap(), Some("none0".into())), 0)).unwrap_err(), libc::EINVAL);
-        assert_eq!(bind(&Spec::Tcp { address: loopback(), port: 0, v6only: true }).unwrap_err(), libc::EINVAL);
-        assert_eq!(bind(&Spec::Inherited { fd: 3, kind: Kind::Stream }).unwrap_err(), libc::EINVAL);
+        assert_eq!(bind(&tcp(loopback(), port)).unwrap_err(), Errno::EADDRINUSE);
+        assert_eq!(bind(&tcp(Host::Any, port)).unwrap_err(), Errno::EADDRINUSE);
+        assert_eq!(bind(&tcp(Host::V4([203, 0, 113, 9].into()), 0)).unwrap_err(), Errno::EADDRNOTAVAIL);
+        assert_eq!(bind(&tcp(Host::V6("fe80::1".parse().unwrap(), Some("none0".into())), 0)).unwrap_err(), Errno::EINVAL);
+        assert_eq!(bind(&Spec::Tcp { address: loopback(), port: 0, v6only: true }).unwrap_err(), Errno::EINVAL);
+        assert_eq!(bind(&Spec::Inherited { fd: 3, kind: Kind::Stream }).unwrap_err(), Errno::EINVAL);
     }
 
     #[test]
@@ -214,7 +210,7 @@ mod tests {
         let held = udp(0, true).unwrap();
         let port = held.port().unwrap();
         assert!(udp(port, true).is_ok());
-        assert_eq!(udp(port, false).unwrap_err(), libc::EADDRINUSE);
+        assert_eq!(udp(port, false).unwrap_err(), Errno::EADDRINUSE);
         assert_eq!(getsockopt(&held, TypeOf), Ok(SockType::Datagram));
         assert!(listen(&Spec::Udp { address: loopback(), port: 0, v6only: false, reuse_address: false }).is_ok());
     }
@@ -227,7 +223,7 @@ mod tests {
         let spec = Spec::Unix { path: path.to_str().unwrap().to_owned() };
         let held = listen(&spec).unwrap();
         assert!(held.is_in_place());
-        assert_eq!(bind(&spec).unwrap_err(), libc::EADDRINUSE);
+        assert_eq!(bind(&spec).unwrap_err(), Errno::EADDRINUSE);
         std::fs::remove_file(&path).unwrap();
         assert!(!held.is_in_place());
         let others = UnixListener::bind(&path).unwrap();
@@ -238,9 +234,9 @@ mod tests {
         listen(&spec).unwrap().remove_path();
         assert!(!path.exists());
         let nowhere = Spec::Unix { path: folder.join("none/app.sock").to_str().unwrap().to_owned() };
-        assert_eq!(bind(&nowhere).unwrap_err(), libc::EACCES);
+        assert_eq!(bind(&nowhere).unwrap_err(), Errno::EACCES);
         let long = Spec::Unix { path: format!("{}/{}", folder.display(), "x".repeat(120)) };
-        assert_eq!(bind(&long).unwrap_err(), libc::ENAMETOOLONG);
+        assert_eq!(bind(&long).unwrap_err(), Errno::ENAMETOOLONG);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -251,7 +247,7 @@ mod tests {
         let held = adopt(listener.as_fd(), Kind::Stream).unwrap();
         assert_eq!(held.port(), Some(listener.local_addr().unwrap().port()));
         assert!(listener.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
-        assert_eq!(adopt(udp.as_fd(), Kind::Stream).unwrap_err(), libc::EINVAL);
-        assert_eq!(adopt(std::io::pipe().unwrap().0.as_fd(), Kind::Stream).unwrap_err(), libc::EINVAL);
+        assert_eq!(adopt(udp.as_fd(), Kind::Stream).unwrap_err(), Errno::EINVAL);
+        assert_eq!(adopt(std::io::pipe().unwrap().0.as_fd(), Kind::Stream).unwrap_err(), Errno::EINVAL);
     }
 }

@@ -5,6 +5,8 @@
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
+use nix::unistd::Pid;
+
 use crate::procfs::process_tree::{Process, read_stat};
 use crate::procfs::status::{self, SignalStatus};
 use crate::procfs::{listeners, number};
@@ -33,7 +35,7 @@ pub fn list() -> io::Result<Vec<Process>> {
 }
 
 /// The names in a folder that are numbers.
-fn numbers(folder: &str) -> io::Result<Vec<i32>> {
+fn numbers(folder: &str) -> io::Result<Vec<Pid>> {
     let folder = std::fs::File::open(folder)?;
     let (mut found, mut buffer) = (Vec::new(), [0; 8192]);
     loop {
@@ -44,19 +46,19 @@ fn numbers(folder: &str) -> io::Result<Vec<i32>> {
         }
         while let Some((name, rest)) = first_entry(left) {
             left = rest;
-            found.extend(number::<i32>(name));
+            found.extend(number::<i32>(name).map(Pid::from_raw));
         }
     }
 }
 
 /// The inodes of all sockets that are listened on in the network namespace of a process.
-pub fn listening_sockets(pid: i32) -> Vec<u64> {
+pub fn listening_sockets(pid: Pid) -> Vec<u64> {
     let read = |name| std::fs::read(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
     listeners::tcp(&read("tcp")).chain(listeners::tcp(&read("tcp6"))).chain(listeners::unix(&read("unix"))).collect()
 }
 
 /// Whether a process has one of these sockets; false where its descriptors cannot be seen.
-pub fn has_socket(pid: i32, inodes: &[u64]) -> bool {
+pub fn has_socket(pid: Pid, inodes: &[u64]) -> bool {
     let is_one = |name: std::path::PathBuf| {
         listeners::of_descriptor(name.as_os_str().as_encoded_bytes()).is_some_and(|inode| inodes.contains(&inode))
     };
@@ -82,17 +84,17 @@ fn first_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// One process; `None`: what its file says makes no sense.
-fn look(pid: i32) -> io::Result<Option<Process>> {
+fn look(pid: Pid) -> io::Result<Option<Process>> {
     std::fs::read(format!("/proc/{pid}/stat")).map(|stat| read_stat(&stat))
 }
 
 /// One process; `None`: it is gone, or cannot be seen now.
-pub fn one(pid: i32) -> Option<Process> {
+pub fn one(pid: Pid) -> Option<Process> {
     look(pid).ok().flatten()
 }
 
 /// Whether a process is stopped by a signal or held by a debugger.
-pub fn is_stopped(pid: i32) -> bool {
+pub fn is_stopped(pid: Pid) -> bool {
     one(pid).is_some_and(|process| process.stopped)
 }
 
@@ -109,7 +111,7 @@ pub enum Delivery {
 
 /// Sends a signal to a process of a list: to this one, never to a later one that was given its pid. `own_pid`: children of ours keep
 /// theirs until we reap them.
-pub fn send(process: &Process, signal: Signal, own_pid: i32) -> Delivery {
+pub fn send(process: &Process, signal: Signal, own_pid: Pid) -> Delivery {
     if process.parent == own_pid {
         return delivery(kill(process.pid, signal));
     }
@@ -136,17 +138,17 @@ pub fn is_short(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
-fn pidfd(pid: i32) -> Option<OwnedFd> {
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
     // SAFETY: a plain system call on integers; the descriptor that comes back is nobody else's, and is closed on exec.
     unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0);
         (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
     }
 }
 
-fn kill(pid: i32, signal: Signal) -> i64 {
+fn kill(pid: Pid, signal: Signal) -> i64 {
     // SAFETY: a plain system call on integers.
-    i64::from(unsafe { libc::kill(pid, signal.number()) })
+    i64::from(unsafe { libc::kill(pid.as_raw(), signal.number()) })
 }
 
 fn delivery(result: i64) -> Delivery {
@@ -159,12 +161,12 @@ fn delivery(result: i64) -> Delivery {
 }
 
 /// `/proc/PID/environ`; `None` where it cannot be read, as of another user's process.
-pub fn environ(pid: i32) -> Option<Vec<u8>> {
+pub fn environ(pid: Pid) -> Option<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/environ")).ok()
 }
 
 /// What becomes of signals that a process gets; `None`: it cannot be read.
-pub fn signal_status(pid: i32) -> Option<SignalStatus> {
+pub fn signal_status(pid: Pid) -> Option<SignalStatus> {
     let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).ok();
     let waits = read("syscall").is_some_and(|text| status::is_in_call(&text, libc::SYS_rt_sigtimedwait));
     let status = SignalStatus::parse(&read("status")?)?;
@@ -172,7 +174,7 @@ pub fn signal_status(pid: i32) -> Option<SignalStatus> {
 }
 
 /// The resident memory of a process, in bytes.
-pub fn resident(pid: i32) -> Option<u64> {
+pub fn resident(pid: Pid) -> Option<u64> {
     let mut buffer = [0; 256];
     let length = std::fs::File::open(format!("/proc/{pid}/statm")).and_then(|mut file| file.read(&mut buffer)).ok()?;
     // SAFETY: no precondition.
@@ -196,13 +198,15 @@ pub fn proc_is_mounted() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::{getpid, getppid};
+
     use super::*;
 
     #[test]
     fn the_list_has_this_process_and_its_parent() {
-        let pids: Vec<i32> = list().unwrap().iter().map(|process| process.pid).collect();
-        for pid in [std::process::id(), std::os::unix::process::parent_id()] {
-            assert!(pids.contains(&(pid as i32)), "{pids:?}");
+        let pids: Vec<Pid> = list().unwrap().iter().map(|process| process.pid).collect();
+        for pid in [getpid(), getppid()] {
+            assert!(pids.contains(&pid), "{pids:?}");
         }
         let mut sorted = pids.clone();
         sorted.sort_unstable();
@@ -220,12 +224,13 @@ mod tests {
     #[test]
     fn no_signal_reaches_another_process_of_the_same_pid() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let this = one(child.id() as i32).unwrap();
+        let this = one(Pid::from_raw(child.id() as i32)).unwrap();
+        let nobody = Pid::from_raw(0);
         let earlier = Process { start: this.start - 1, ..this };
-        assert_eq!(send(&earlier, Signal::KILL, 0), Delivery::Gone, "whoever had the pid before is gone");
+        assert_eq!(send(&earlier, Signal::KILL, nobody), Delivery::Gone, "whoever had the pid before is gone");
         assert!(child.try_wait().unwrap().is_none(), "and this one lives");
-        assert_eq!(send(&this, Signal::KILL, 0), Delivery::Sent);
+        assert_eq!(send(&this, Signal::KILL, nobody), Delivery::Sent);
         child.wait().unwrap();
-        assert_eq!(send(&this, Signal::KILL, 0), Delivery::Gone);
+        assert_eq!(send(&this, Signal::KILL, nobody), Delivery::Gone);
     }
 }

@@ -7,7 +7,10 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use libc::{c_int, siginfo_t, timespec};
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, getpgid, getpid};
 
 use crate::signal::{self, Signal, SignalSet};
 
@@ -30,8 +33,8 @@ pub struct Arrival {
 
 impl Arrival {
     /// `None`: no news. It is the echo of a signal to the group that we share at a terminal, or a broken pipe at our own stderr.
-    fn of(number: c_int, code: c_int, sender: c_int, own_pid: c_int) -> Option<Arrival> {
-        let by_self = code == libc::SI_USER && sender == own_pid;
+    fn of(number: c_int, code: c_int, sender: c_int, own_pid: Pid) -> Option<Arrival> {
+        let by_self = code == libc::SI_USER && sender == own_pid.as_raw();
         let signal = Signal::new(number).filter(|_| !by_self)?;
         Some(Arrival { signal, by_kernel: code == libc::SI_KERNEL })
     }
@@ -115,7 +118,7 @@ impl QueueLimit {
 /// The descriptors that blocked signals are read from.
 #[derive(Debug)]
 pub struct SignalReader {
-    own_pid: c_int,
+    own_pid: Pid,
     children: OwnedFd,
     others: OwnedFd,
 }
@@ -125,7 +128,7 @@ impl SignalReader {
     /// That of signalfd(2).
     pub fn open() -> io::Result<SignalReader> {
         let child = bit(libc::SIGCHLD);
-        Ok(SignalReader { own_pid: std::process::id() as c_int, children: signalfd(child)?, others: signalfd(BLOCKED & !child)? })
+        Ok(SignalReader { own_pid: getpid(), children: signalfd(child)?, others: signalfd(BLOCKED & !child)? })
     }
 
     /// What to poll for. `children`: SIGCHLD as well.
@@ -229,22 +232,21 @@ pub fn any_pending() -> bool {
 ///
 /// # Errors
 /// That of kill(2); ESRCH is no surprise.
-pub fn send(pid: i32, signal: Signal, group: bool) -> io::Result<()> {
+pub fn send(pid: Pid, signal: Signal, group: bool) -> nix::Result<()> {
+    let target = if group { group_of(pid)? } else { pid.as_raw() };
     // SAFETY: a plain system call on integers.
-    let target = match if group { unsafe { libc::getpgid(pid) } } else { -pid } {
-        -1 if group => return Err(io::Error::last_os_error()),
-        // To kill(2), -1 is everybody and 0 our own group: group 1 is our own, that of PID 1 at a terminal.
-        1 => 0,
-        number => -number,
-    };
-    // SAFETY: as above.
-    if unsafe { libc::kill(target, signal.number()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    Errno::result(unsafe { libc::kill(target, signal.number()) }).map(drop)
+}
+
+/// The group of a process, as kill(2) takes it. Group 1 is our own, that of PID 1 at a terminal: -1 would be everybody, 0 is our own group.
+fn group_of(pid: Pid) -> nix::Result<i32> {
+    let group = getpgid(Some(pid))?.as_raw();
+    Ok(if group == 1 { 0 } else { -group })
 }
 
 /// Whether we may signal a process that has not been reaped; asked without sending anything.
-pub fn may_send(pid: i32) -> bool {
-    // SAFETY: a plain system call on integers; signal 0 is none.
-    unsafe { libc::kill(pid, 0) == 0 || *libc::__errno_location() != libc::EPERM }
+pub fn may_send(pid: Pid) -> bool {
+    kill(pid, None) != Err(Errno::EPERM)
 }
 
 /// Stops this process until somebody continues it.
@@ -295,8 +297,8 @@ mod tests {
 
     #[test]
     fn what_we_sent_ourselves_is_no_news() {
-        let of = |code, sender| Arrival::of(libc::SIGTERM, code, sender, 7).map(|arrival| arrival.by_kernel);
+        let of = |code, sender| Arrival::of(libc::SIGTERM, code, sender, Pid::from_raw(7)).map(|arrival| arrival.by_kernel);
         assert_eq!((of(libc::SI_USER, 7), of(libc::SI_USER, 8), of(libc::SI_KERNEL, 0)), (None, Some(false), Some(true)));
-        assert_eq!(Arrival::of(0, libc::SI_USER, 8, 7), None);
+        assert_eq!(Arrival::of(0, libc::SI_USER, 8, Pid::from_raw(7)), None);
     }
 }

@@ -13,6 +13,7 @@ use nix::sys::socket::{
     listen, recv, send, setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::Pid;
 
 use crate::observe::peer::Peer;
 
@@ -111,7 +112,7 @@ pub fn connect_control(name: &str, patience: Duration) -> io::Result<OwnedFd> {
 /// That of getsockopt(2).
 pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
     let credentials = getsockopt(&socket, sockopt::PeerCredentials)?;
-    Ok(Peer { pid: credentials.pid(), user: credentials.uid() })
+    Ok(Peer { pid: Pid::from_raw(credentials.pid()), user: credentials.uid() })
 }
 
 /// The user that this process acts as.

@@ -17,15 +17,19 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::ptr;
 
-use child::ChildArgs;
 use libc::{c_char, c_int, c_void};
+use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getpid};
 
 use crate::config::{GENERATION, LAST_EXIT, ROLE};
+use crate::generation_number::GenerationNumber;
 use crate::node::{CHANNEL_FD, UNIQUE_ID};
 use crate::supervisor::event::StartRole;
 use crate::supervisor::exit::Exit;
 use crate::supervisor::spawn_failure::{FileFacts, Problem, SpawnFailure, SpawnStep};
+use child::ChildArgs;
 
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
@@ -47,13 +51,13 @@ pub struct ChildSetup {
     pub die_with_us: bool,
     /// Called last in the child of a generation, by its number, while all signals are blocked: to unblock them, and to leave what is shared
     /// with the commands as the first one found it. Must be async-signal-safe.
-    pub prepare: Box<dyn Fn(u32)>,
+    pub prepare: Box<dyn Fn(GenerationNumber)>,
 }
 
 /// What a generation is given beside what all are given.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnParams<'a> {
-    pub generation: u32,
+    pub generation: GenerationNumber,
     /// Told to the command, if it is to know.
     pub role: Option<StartRole>,
     pub last_exit: Option<Exit>,
@@ -66,7 +70,7 @@ pub struct SpawnParams<'a> {
 /// The command, ready to be executed any number of times.
 pub struct Spawner {
     setup: ChildSetup,
-    own_pid: c_int,
+    own_pid: Pid,
     /// The files to try, in the order of PATH.
     candidates: Vec<CString>,
     /// Owns what `argv` points to.
@@ -95,7 +99,7 @@ impl Spawner {
     /// # Errors
     /// That of mmap(2), for the child's stack; or a NUL byte in an argument.
     pub fn new(command: Vec<OsString>, environment: &[&'static CStr], without: &[&str], setup: ChildSetup) -> io::Result<Spawner> {
-        let own_pid = std::process::id() as c_int;
+        let own_pid = getpid();
         let file = command.first().cloned().unwrap_or_default();
         let value_of = |name: &str| environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes()));
         let path = value_of("PATH=").map_or(OsStr::new(path::DEFAULT), OsStr::from_bytes);
@@ -144,18 +148,18 @@ impl Spawner {
     ///
     /// # Errors
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
-    pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<i32, SpawnFailure> {
+    pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<Pid, SpawnFailure> {
         let channel = params.channel.map_or(-1, |channel| channel.as_raw_fd());
         self.set_environment(params, channel);
         let mut args = ChildArgs { spawner: self, generation: params.generation, channel, errno: 0 };
         let started = child::start(&mut args);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const args.errno) };
-        let pid = started.map_err(|error| SpawnFailure::fork(error.raw_os_error().unwrap_or(libc::EAGAIN)))?;
+        let pid = started.map_err(SpawnFailure::fork)?;
         if errno != 0 {
-            // SAFETY: waits for this child alone, which is on its way out; it never was the command.
-            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
-            }
+            let errno = Errno::from_raw(errno);
+            // This child alone, which is on its way out; it never was the command.
+            while waitpid(pid, None) == Err(Errno::EINTR) {}
             return Err(SpawnFailure { step: SpawnStep::Exec, errno, problem: self.problem(errno) });
         }
         Ok(pid)
@@ -189,10 +193,10 @@ impl Spawner {
     }
 
     /// What is wrong with the file, as far as it shows: the one of the candidates that is there.
-    fn problem(&self, errno: c_int) -> Problem {
+    fn problem(&self, errno: Errno) -> Problem {
         let mut paths = self.candidates.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes())));
         let Some((path, metadata)) = paths.find_map(|path| path.metadata().ok().map(|metadata| (path, metadata))) else {
-            return if matches!(errno, libc::ENOENT | libc::ENOTDIR) { Problem::NotFound } else { Problem::Unknown };
+            return if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { Problem::NotFound } else { Problem::Unknown };
         };
         let beginning = beginning(path, BEGINNING);
         Problem::of(

@@ -86,6 +86,6 @@ impl Terminal {
 }
 
 /// Whether a process is in our own process group.
-pub fn has_own_group(pid: i32) -> bool {
-    getpgid(Some(Pid::from_raw(pid))) == Ok(getpgrp())
+pub fn has_own_group(pid: Pid) -> bool {
+    getpgid(Some(pid)) == Ok(getpgrp())
 }

@@ -2,6 +2,9 @@
 
 #![allow(unsafe_code)]
 
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
 use crate::signal::Signal;
 use crate::supervisor::exit::Exit;
 
@@ -10,16 +13,16 @@ use crate::supervisor::exit::Exit;
 pub enum Waited {
     /// `peak`: its largest resident memory, in bytes.
     Exited {
-        pid: i32,
+        pid: Pid,
         exit: Exit,
         peak: u64,
     },
     Stopped {
-        pid: i32,
+        pid: Pid,
         signal: Signal,
     },
     Continued {
-        pid: i32,
+        pid: Pid,
     },
     /// No child has news, but there are children.
     NoNews,
@@ -39,20 +42,20 @@ pub fn next() -> Waited {
         let mut used: libc::rusage = std::mem::zeroed();
         let pid = libc::wait4(-1, &raw mut status, options, &raw mut used);
         // The kernel counts in KiB.
-        (pid, u64::try_from(used.ru_maxrss).unwrap_or(0).saturating_mul(1024))
+        (Pid::from_raw(pid), u64::try_from(used.ru_maxrss).unwrap_or(0).saturating_mul(1024))
     };
-    match pid {
+    match pid.as_raw() {
         0 => Waited::NoNews,
-        ..0 => match nix::errno::Errno::last() {
-            nix::errno::Errno::ECHILD => Waited::NoChildren,
+        ..0 => match Errno::last() {
+            Errno::ECHILD => Waited::NoChildren,
             _ => Waited::Unknown,
         },
-        pid if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8), peak },
-        pid if libc::WIFSTOPPED(status) => {
+        _ if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8), peak },
+        _ if libc::WIFSTOPPED(status) => {
             Signal::new(libc::WSTOPSIG(status)).map_or(Waited::NoNews, |signal| Waited::Stopped { pid, signal })
         }
-        pid if libc::WIFCONTINUED(status) => Waited::Continued { pid },
-        pid => {
+        _ if libc::WIFCONTINUED(status) => Waited::Continued { pid },
+        _ => {
             let signal = Signal::new(libc::WTERMSIG(status)).unwrap_or(Signal::KILL);
             Waited::Exited { pid, exit: Exit::Signal { signal, core_dumped: libc::WCOREDUMP(status) }, peak }
         }

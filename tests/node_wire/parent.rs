@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 
 use crate::support::nodes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use restartinit::node::SocketId;
+use restartinit::generation_number::GenerationNumber;
 use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::message::Query;
 use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::spec::Spec;
+use restartinit::node::{Errno, SocketId};
 use restartinit::sys::channel::{Received, Sent, pair, receive, send};
 use restartinit::sys::listeners::{self, HeldSocket};
+use restartinit::time::Moment;
 
 /// No wait in a test is longer.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -55,20 +57,20 @@ impl Parent {
     }
 
     pub fn died(&mut self, generation: u32) {
-        self.ports.died(generation);
+        self.ports.died(GenerationNumber::new(generation));
     }
 
     /// Lets the time of a closed socket pass; true if it goes then and not before.
     pub fn release_later(&mut self) -> bool {
         let due = self.ports.deadline().expect("a closed socket");
-        let before = self.ports.release_due(due - Duration::from_millis(1));
+        let before = self.ports.release_due(due.checked_sub(Duration::from_millis(1)).expect("a moment before"));
         let after = self.ports.release_due(due);
         after.iter().for_each(|id| drop(self.held.remove(id)));
         before.is_empty() && after.len() == 1 && self.held.is_empty()
     }
 
     fn answer(&mut self, generation: u32, mut query: Query, channel: &mut Channel) {
-        let outcome = match self.ports.query(generation, &mut query) {
+        let outcome = match self.ports.query(GenerationNumber::new(generation), &mut query) {
             Grant::Refuse { errno } => Err(errno),
             Grant::Hand { id, .. } if self.held.get(&id).is_some_and(HeldSocket::is_in_place) => Ok(id),
             Grant::Hand { id, .. } => {
@@ -84,7 +86,7 @@ impl Parent {
         channel.answer(query, outcome.map(|id| (id, kind.expect("a spec"))));
     }
 
-    fn bind(&mut self, id: SocketId, spec: &Spec) -> Result<SocketId, i32> {
+    fn bind(&mut self, id: SocketId, spec: &Spec) -> Result<SocketId, Errno> {
         let bound = match (spec, &self.inherited) {
             (Spec::Inherited { fd: 3, kind }, Some(socket)) => listeners::adopt(socket.as_fd(), *kind),
             _ => listeners::bind(spec),
@@ -158,7 +160,7 @@ impl App {
             started: Instant::now(),
             generation,
             ours,
-            channel: Channel::new(Duration::ZERO, options),
+            channel: Channel::new(Moment::START, options),
             output,
             lines: Vec::new(),
             events: Vec::new(),
@@ -246,7 +248,7 @@ impl App {
         let fds: &mut [PollFd<'_>] = if interest.is_empty() { &mut [] } else { &mut fds };
         poll(fds, PollTimeout::from(5u8)).expect("a poll");
         let mut buffer = [0; 4096];
-        let now = self.started.elapsed();
+        let now = Moment::after_start(self.started.elapsed());
         match receive(&self.ours, &mut buffer).0 {
             Received::Bytes(count) => {
                 let from = self.events.len();
@@ -257,7 +259,7 @@ impl App {
                             parent.answer(self.generation, query, &mut self.channel);
                             continue;
                         }
-                        NodeEvent::Closed { ref key } => parent.ports.closed(now, self.generation, key),
+                        NodeEvent::Closed { ref key } => parent.ports.closed(now, GenerationNumber::new(self.generation), key),
                         _ => {}
                     }
                     self.events.push(event);

@@ -1,6 +1,5 @@
 //! The observers' sockets, real ones: a loop of poll(2) in place of the event loop's.
 
-use super::*;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -8,6 +7,8 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollTimeout, poll};
+
+use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -38,12 +39,16 @@ impl Bench {
         bench
     }
 
+    fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
     /// Polls and serves until `done`; never longer than the deadline.
     fn until(&mut self, mut done: impl FnMut(&Server) -> bool) {
         while !done(&self.server) {
             assert!(self.started.elapsed() < DEADLINE, "it took too long");
             let mut fds: Vec<PollFd> = self.server.interests().map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-            let due = self.server.deadline().map_or(DEADLINE, |due| due.saturating_sub(self.started.elapsed()));
+            let due = self.server.deadline().map_or(DEADLINE, |due| due.since(self.now()));
             // A client of another thread may be what `done` waits for.
             let timeout = due.min(Duration::from_millis(20)).as_millis() as i32 + 1;
             poll(&mut fds, PollTimeout::try_from(timeout).unwrap()).unwrap();
@@ -51,7 +56,7 @@ impl Bench {
             drop(fds);
             let ready = |fd: RawFd| told.iter().find(|(known, _)| *known == fd).map_or(PollFlags::empty(), |(_, flags)| *flags);
             self.turns += 1;
-            self.server.serve(&ready, self.started.elapsed(), &mut |route| match route {
+            self.server.serve(&ready, self.now(), &mut |route| match route {
                 Route::Restart => Reply::Later,
                 route => Reply::Now(Response::text(200, format!("{route:?}"))),
             });
@@ -167,7 +172,7 @@ fn with_all_places_taken_newcomers_come_in_one_by_one() {
     bench.until(|server| server.clients.len() == HTTP_PLACES);
     let interface = bench.server.acceptors[0].listener.as_fd().as_raw_fd();
     let ready = |fd: RawFd| if fd == interface { PollFlags::POLLIN } else { PollFlags::empty() };
-    let now = bench.started.elapsed() + SURE * 2;
+    let now = bench.now() + SURE * 2;
     bench.server.serve(&ready, now, &mut |_| panic!("nobody asks"));
     assert_eq!(bench.server.clients.iter().filter(|client| client.since == now).count(), 1);
     assert_eq!(bench.server.deadline(), Some(now + SURE / 16));
@@ -187,7 +192,7 @@ fn everybody_who_waits_for_a_restart_is_told() {
     // One loses patience, the others stay.
     drop(clients.pop());
     bench.until(|server| server.clients.len() == WAITING_PLACES - 1);
-    bench.server.restart_done(Ok("generation 2 is ready".to_owned()), bench.started.elapsed());
+    bench.server.restart_done(Ok("generation 2 is ready".to_owned()), bench.now());
     assert!(!bench.server.awaits_restart());
     drop(bench);
     for mut client in clients {

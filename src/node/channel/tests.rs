@@ -8,13 +8,18 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// So many milliseconds after the start.
+fn at(millis: u64) -> Moment {
+    Moment::START + ms(millis)
+}
+
 fn channel(watchdog: Option<u64>, standby: bool) -> Channel {
-    Channel::new(ms(0), Options { watchdog: watchdog.map(ms), standby })
+    Channel::new(at(0), Options { watchdog: watchdog.map(ms), standby })
 }
 
 fn hear(channel: &mut Channel, now: u64, text: &str) -> Vec<NodeEvent> {
     let mut events = Vec::new();
-    channel.receive(ms(now), text.as_bytes(), &mut events);
+    channel.receive(at(now), text.as_bytes(), &mut events);
     events
 }
 
@@ -23,7 +28,7 @@ fn send(channel: &mut Channel, now: u64) -> Option<(String, Option<SocketId>)> {
     let mut sent = Vec::new();
     let mut socket = None;
     loop {
-        let Some((bytes, with)) = channel.to_send(ms(now)) else {
+        let Some((bytes, with)) = channel.to_send(at(now)) else {
             assert!(sent.is_empty(), "a message breaks off: {}", String::from_utf8_lossy(&sent));
             return None;
         };
@@ -70,7 +75,7 @@ fn a_transcript_of_the_handshake() {
     assert_eq!(asked.key, "null:3000:4:undefined:0");
     channel.answer(asked, Ok((SocketId(5), Kind::Stream)));
     let asked = only_query(hear(&mut channel, 3, &query(2, 3001)));
-    channel.answer(asked, Err(libc::EADDRINUSE));
+    channel.answer(asked, Err(Errno::EADDRINUSE));
     assert_eq!(send(&mut channel, 3), Some((grant(1, 3000), Some(SocketId(5)))));
     let refusal = r#"{"cmd":"NODE_CLUSTER","errno":-98,"key":"null:3001:4:undefined:0","ack":2,"data":null}"#.to_owned() + "\n";
     assert_eq!(send(&mut channel, 3), Some((refusal, None)));
@@ -100,7 +105,7 @@ fn a_worker_that_disconnects_by_itself_is_answered() {
 #[test]
 fn handles_go_one_after_another_and_never_beside_a_ping() {
     let mut channel = channel(Some(1000), false);
-    assert!(!channel.tick(ms(0), false));
+    assert!(!channel.tick(at(0), false));
     assert_eq!(send(&mut channel, 0).unwrap().0, PING);
     for (seq, port) in [(1, 1001), (2, 1002)] {
         let asked = only_query(hear(&mut channel, 50, &query(seq, port)));
@@ -115,7 +120,7 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
     assert_eq!(send(&mut channel, 60).unwrap().0, "\"shutdown\"\n", "what needs no acknowledgement passes");
     assert_eq!(hear(&mut channel, 61, ACK), [NodeEvent::Answered { lag: Some(ms(1)) }]);
     assert_eq!(send(&mut channel, 62), Some((grant(2, 1002), Some(SocketId(1002)))));
-    assert!(!channel.tick(ms(320), false));
+    assert!(!channel.tick(at(320), false));
     assert_eq!(send(&mut channel, 320), None, "the handle's acknowledgement is as good as a ping's");
     assert_eq!(hear(&mut channel, 330, ACK), [NodeEvent::Answered { lag: Some(ms(268)) }]);
     assert_eq!(channel.watchdog().unwrap().take_largest(), Some(ms(268)));
@@ -124,17 +129,17 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
 #[test]
 fn silence_is_told_also_where_nothing_can_be_sent() {
     let mut channel = channel(Some(1000), false);
-    assert!(!channel.tick(ms(0), false));
+    assert!(!channel.tick(at(0), false));
     assert_eq!(send(&mut channel, 0).unwrap().0, PING);
     hear(&mut channel, 10, NACK);
     // The socket is full from here on: nobody calls `to_send`.
     let mut blocked_at = None;
     while blocked_at.is_none() {
         let now = channel.deadline().unwrap();
-        assert!(now < ms(5000));
+        assert!(now < at(5000));
         blocked_at = channel.tick(now, false).then_some(now);
     }
-    assert_eq!(blocked_at, Some(ms(1250)));
+    assert_eq!(blocked_at, Some(at(1250)));
 }
 
 #[test]
@@ -157,12 +162,12 @@ fn acknowledgements_that_nothing_waits_for_are_dropped() {
     assert_eq!(hear(&mut channel, 1, &ACK.repeat(3)), []);
     let asked = only_query(hear(&mut channel, 1, &query(1, 3000)));
     channel.answer(asked, Ok((SocketId(1), Kind::Stream)));
-    let (_, socket) = channel.to_send(ms(1)).unwrap();
+    let (_, socket) = channel.to_send(at(1)).unwrap();
     assert!(socket.is_some());
     channel.sent(5);
     hear(&mut channel, 1, ACK);
-    assert!(channel.to_send(ms(1)).unwrap().1.is_none(), "a message that has begun is finished, without the socket");
-    channel.send_failed(libc::EIO);
+    assert!(channel.to_send(at(1)).unwrap().1.is_none(), "a message that has begun is finished, without the socket");
+    channel.send_failed(Errno::EIO);
     assert!(!channel.is_open(), "after a torn message nothing can follow");
 }
 
@@ -171,11 +176,11 @@ fn a_socket_that_cannot_be_sent_becomes_an_error() {
     let mut channel = channel(Some(1000), false);
     let asked = only_query(hear(&mut channel, 1, &query(1, 3000)));
     channel.answer(asked, Ok((SocketId(1), Kind::Stream)));
-    assert!(channel.to_send(ms(1)).is_some());
-    channel.send_failed(libc::ETOOMANYREFS);
+    assert!(channel.to_send(at(1)).is_some());
+    channel.send_failed(Errno::ETOOMANYREFS);
     assert!(send(&mut channel, 1).unwrap().0.contains("\"errno\":-109"));
     assert_eq!(channel.dropped().unsent, 1);
-    assert!(!channel.tick(ms(400), false), "what was not sent is not awaited");
+    assert!(!channel.tick(at(400), false), "what was not sent is not awaited");
 }
 
 #[test]
@@ -211,7 +216,7 @@ fn what_an_app_leaves_unread_is_bounded_and_a_stop_still_goes_out() {
     let mut channel = channel(None, false);
     for seq in 0..10_000 {
         let Some(NodeEvent::Query(asked)) = hear(&mut channel, 1, &query(seq, 1)).pop() else { panic!() };
-        channel.answer(asked, if seq % 2 == 0 { Ok((SocketId(1), Kind::Stream)) } else { Err(libc::EACCES) });
+        channel.answer(asked, if seq % 2 == 0 { Ok((SocketId(1), Kind::Stream)) } else { Err(Errno::EACCES) });
     }
     assert!(channel.shut_down() && channel.shut_down() && channel.disconnect());
     assert!(channel.outbox.waiting() <= 32 + 64 + 2);
@@ -241,7 +246,7 @@ proptest! {
         standby in any::<bool>(),
     ) {
         let mut channel = channel(Some(100), standby);
-        let (mut out, mut now) = (Vec::new(), ms(0));
+        let (mut out, mut now) = (Vec::new(), at(0));
         let mut unacknowledged = 0i32;
         for (what, line, count) in steps {
             now += ms(count as u64);
@@ -250,9 +255,9 @@ proptest! {
                     if line == ACK || line == NACK {
                         unacknowledged = if channel.outbox.is_awaited() { unacknowledged } else { 0 };
                     }
-                    for event in hear(&mut channel, now.as_millis() as u64, &line) {
+                    for event in hear(&mut channel, now.since_start().as_millis() as u64, &line) {
                         if let NodeEvent::Query(asked) = event {
-                            channel.answer(asked, if count % 3 == 0 { Err(98) } else { Ok((SocketId(1), Kind::Stream)) });
+                            channel.answer(asked, if count % 3 == 0 { Err(Errno::EADDRINUSE) } else { Ok((SocketId(1), Kind::Stream)) });
                         }
                     }
                 }
@@ -283,6 +288,6 @@ proptest! {
     #[test]
     fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut channel = channel(None, false);
-        channel.receive(ms(1), &bytes, &mut Vec::new());
+        channel.receive(at(1), &bytes, &mut Vec::new());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::world::{Question, SECOND, World};
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
@@ -49,7 +51,7 @@ impl World {
             Action::Finish(ending) => {
                 let gives_up = ending.outcome == Outcome::CannotSignal;
                 assert!(!gives_up || self.harsh, "a command that may be signalled is given up");
-                let is_left = |pid: &i32| self.supervisor.running().any(|g| g.pid == *pid && Supervisor::is_left_behind(g));
+                let is_left = |pid: &Pid| self.supervisor.running().any(|g| g.pid == *pid && Supervisor::is_left_behind(g));
                 assert!(gives_up || self.alive.iter().all(is_left), "the end while a command runs");
                 assert!(gives_up || self.unswept.is_empty(), "the end beside the leftovers of {:?}", self.unswept);
                 assert!(![Outcome::RestartsExhausted, Outcome::CannotSignal].contains(&ending.outcome) || ending.code != 0);
@@ -64,8 +66,8 @@ impl World {
     }
 
     /// A signal that would end a command just after its spawn is not sent before it is prepared for it.
-    fn check_unprepared(&self, pid: i32, signal: Signal) {
-        let is_young = |g: &Generation| g.pid == pid && g.duty == Duty::Active && self.now.saturating_sub(g.started) < SECOND;
+    fn check_unprepared(&self, pid: Pid, signal: Signal) {
+        let is_young = |g: &Generation| g.pid == pid && g.duty == Duty::Active && self.now.since(g.started) < SECOND;
         let is_hup = Signal::new(HUP) == Some(signal) && !self.stopped;
         let young = is_hup && self.supervisor.running().any(is_young);
         assert!(!young || self.prepared.contains(&pid), "{signal} ends a command that has just begun");
@@ -117,6 +119,6 @@ impl World {
         let config = &world.supervisor.config;
         let launched = if stubborn && config.grace_period.is_zero() { LAUNCHED_GRACE } else { Duration::ZERO };
         let most = config.drain_delay + config.grace_period + launched + config.leftover_timeout + GIVE_UP_AFTER + ms(100);
-        assert!(config.grace_period.is_zero() || world.now - begun <= most, "a stop takes too long: {}", self.key());
+        assert!(config.grace_period.is_zero() || world.now.since(begun) <= most, "a stop takes too long: {}", self.key());
     }
 }

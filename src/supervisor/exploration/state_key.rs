@@ -35,7 +35,7 @@ impl World {
                 Duty::Retiring { ask_at, kill_at, .. } => (3, rank(ask_at), rank(kill_at)),
                 Duty::Dismissed { kill_at } => (4, rank(kill_at), None),
             };
-            let is_stable = now.saturating_sub(g.started) >= s.config.stable_after;
+            let is_stable = now.since(g.started) >= s.config.stable_after;
             let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
             (duty, g.port, g.channel, g.said_ready, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
             let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));

@@ -4,11 +4,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
 use crate::config::Config;
 use crate::config::values::StopBy;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::bench::{HUP, INT, TERM, ms, signal};
+use crate::supervisor::bench::{HUP, INT, TERM, pid, signal};
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
 use crate::supervisor::exit::{Exit, Run};
 use crate::supervisor::generation::{Duty, Generation, Life};
@@ -24,24 +28,24 @@ pub struct World {
     pub(super) supervisor: Supervisor,
     pub now: Moment,
     pub(super) next_pid: i32,
-    pub(super) alive: Vec<i32>,
+    pub(super) alive: Vec<Pid>,
     pub spawn_asked: bool,
     /// Generations whose leftovers are to be counted.
-    pub(super) asked: Vec<u32>,
+    pub(super) asked: Vec<GenerationNumber>,
     /// What else is asked about commands, in order.
     pub(super) questions: VecDeque<Question>,
     /// The commands that the last event had signalled: a refusal may follow.
-    pub(super) forwarded: Vec<i32>,
+    pub(super) forwarded: Vec<Pid>,
     /// The kernel may refuse to let us signal a command, and the commands may be launchers.
     pub(super) harsh: bool,
     /// Commands that are prepared for HUP, as far as anybody has looked.
-    pub(super) prepared: Vec<i32>,
+    pub(super) prepared: Vec<Pid>,
     pub stopped: bool,
     pub finished: Option<Ending>,
     /// The generations that served, or made room for another, when they ended.
-    pub(super) served: Vec<u32>,
+    pub(super) served: Vec<GenerationNumber>,
     /// Those that have ended and may have left something behind.
-    pub(super) unswept: Vec<u32>,
+    pub(super) unswept: Vec<GenerationNumber>,
     /// Somebody waits for the outcome of a planned restart.
     pub(super) restart_awaited: bool,
 }
@@ -49,9 +53,9 @@ pub struct World {
 /// What is asked about a command, by its pid. It is answered before anything else is told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Question {
-    MayKill(i32),
-    MaySignal(i32),
-    Prepared(i32),
+    MayKill(Pid),
+    MaySignal(Pid),
+    Prepared(Pid),
 }
 
 /// A second after a spawn and after a stop another rule holds.
@@ -62,7 +66,7 @@ impl World {
         let surroundings = Surroundings { job_control: true, is_init: true };
         World {
             supervisor: Supervisor::new(config, "cmd".to_owned(), surroundings),
-            now: ms(0),
+            now: Moment::START,
             next_pid: 101,
             alive: Vec::new(),
             spawn_asked: false,
@@ -99,8 +103,8 @@ impl World {
         let config = &self.supervisor.config;
         if self.spawn_asked {
             let failed = |errno| Event::SpawnFailed(SpawnFailure { step: SpawnStep::Exec, errno, problem: Problem::NotFound });
-            let passing = Event::SpawnFailed(SpawnFailure::fork(libc::EAGAIN));
-            events.extend([Event::Spawned { pid: self.next_pid }, passing, failed(libc::ENOENT)]);
+            let passing = Event::SpawnFailed(SpawnFailure::fork(Errno::EAGAIN));
+            events.extend([Event::Spawned { pid: pid(self.next_pid) }, passing, failed(Errno::ENOENT)]);
             return events;
         }
         events.extend([TERM, INT, HUP].map(signal));
@@ -152,7 +156,7 @@ impl World {
     }
 
     /// Whether what a launcher started is being told apart.
-    pub(super) fn is_apart(&self, generation: u32) -> bool {
+    pub(super) fn is_apart(&self, generation: GenerationNumber) -> bool {
         let is_apart = |g: &Generation| matches!(g.life, Life::Ended { sweep: Sweep::AskedApart { .. }, .. });
         self.supervisor.generations.iter().any(|g| g.number == generation && is_apart(g))
     }

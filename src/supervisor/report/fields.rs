@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
 use serde_json::{Map, Value};
 
 use super::{Cause, Ending, Report, Run, at_most};
+use crate::generation_number::GenerationNumber;
 use crate::supervisor::exit::{Exit, Reason};
 use crate::supervisor::generation::Duty;
 
@@ -59,12 +61,12 @@ impl Report {
             }
             Report::LeftoversRemain { generation, count } => vec![("generation", (*generation).into()), ("count", (*count).into())],
             Report::LeftoversRefused { generation, refused } => {
-                vec![("generation", (*generation).into()), ("count", refused.count.into()), ("pid", refused.pid.into())]
+                vec![("generation", (*generation).into()), ("count", refused.count.into()), ("pid", refused.pid.as_raw().into())]
             }
             Report::CannotKill { generation, pid, reason } => with(who(*generation, *pid), reason_field(*reason)),
             Report::SignalDropped { signal } => vec![("signal", signal.to_string().into())],
             Report::SpawnFailed { generation, failure, wait } => {
-                vec![("generation", (*generation).into()), ("errno", failure.errno.into()), ("wait_seconds", seconds(*wait))]
+                vec![("generation", (*generation).into()), ("errno", (failure.errno as i32).into()), ("wait_seconds", seconds(*wait))]
             }
             Report::Ended { ending, .. } => ending.fields(),
         }
@@ -81,7 +83,7 @@ impl Ending {
                 with(with(fields, run_fields(run)), told)
             }
             Cause::NeverSpawned { signal } => with(fields, [("signal", signal.to_string().into())]),
-            Cause::Spawn(failure) => with(fields, [("errno", failure.errno.into())]),
+            Cause::Spawn(failure) => with(fields, [("errno", (failure.errno as i32).into())]),
             Cause::OutOfReach { generation, pid, reason } => with(with(fields, who(*generation, *pid)), reason_field(*reason)),
         }
     }
@@ -123,8 +125,8 @@ pub fn seconds(duration: Duration) -> Value {
     (duration.as_millis() as f64 / 1000.0).into()
 }
 
-fn who(generation: u32, pid: i32) -> Fields {
-    vec![("generation", generation.into()), ("pid", pid.into())]
+fn who(generation: GenerationNumber, pid: Pid) -> Fields {
+    vec![("generation", generation.into()), ("pid", pid.as_raw().into())]
 }
 
 /// Where there is one.

@@ -6,18 +6,19 @@ mod text;
 use std::time::Duration;
 
 use log::Level;
-
-pub use fields::{Fields, json_object, run_fields, seconds};
-pub use text::at_most;
+use nix::unistd::Pid;
 
 use super::exit::{Outcome, Reason, Run};
 use super::generation::Duty;
 use super::spawn_failure::SpawnFailure;
 use super::sweep::Refused;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
+pub use fields::{Fields, json_object, run_fields, seconds};
+pub use text::at_most;
 
 /// The end of it all: why, with which code, and what came last.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ending {
     pub outcome: Outcome,
     /// restartinit's own exit code.
@@ -26,7 +27,7 @@ pub struct Ending {
 }
 
 /// What an [`Ending`] came of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
     /// The command's last run.
     Run(Run),
@@ -37,21 +38,21 @@ pub enum Cause {
     /// The command cannot be executed.
     Spawn(SpawnFailure),
     /// A command that may not be signalled is due to be killed; without a reason, for its grace period.
-    OutOfReach { generation: u32, pid: i32, reason: Option<Reason> },
+    OutOfReach { generation: GenerationNumber, pid: Pid, reason: Option<Reason> },
 }
 
 /// One event that is told.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
     Started {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
         duty: Duty,
     },
     /// The app said so.
     Ready {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
         after: Duration,
     },
     /// `successor`: the generation that is there already and takes over.
@@ -60,35 +61,35 @@ pub enum Report {
         used: u32,
         allowed: u32,
         wait: Duration,
-        successor: Option<u32>,
+        successor: Option<GenerationNumber>,
     },
     /// A planned restart begins. `generation`: number and pid of the one to be replaced. `memory`: used and allowed, in bytes, where
     /// that is why.
     Planned {
-        generation: Option<(u32, i32)>,
+        generation: Option<(GenerationNumber, Pid)>,
         reason: Reason,
         memory: Option<(u64, u64)>,
     },
     /// A successor serves; the old generation is asked to stop.
     TakenOver {
-        generation: u32,
-        pid: i32,
-        old: u32,
+        generation: GenerationNumber,
+        pid: Pid,
+        old: GenerationNumber,
         reason: Reason,
     },
     /// A planned restart has come to nothing.
     PlanFailed {
         reason: Reason,
         why: String,
-        goes_on: Option<u32>,
+        goes_on: Option<GenerationNumber>,
     },
     /// A generation that was asked to make room has ended.
     Retired {
         run: Run,
     },
     StandbyWaits {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
     },
     /// A standby died before it was needed.
     StandbyEnded {
@@ -97,8 +98,8 @@ pub enum Report {
     },
     /// The command should have answered on the Node channel, and has not.
     Silent {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
     },
     /// `forwarded` is what the command gets in place of `signal`.
     StopAsked {
@@ -107,39 +108,39 @@ pub enum Report {
         drain: Duration,
     },
     GraceExpired {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
         grace: Duration,
     },
     Leftovers {
-        generation: u32,
+        generation: GenerationNumber,
         count: usize,
         signal: Signal,
     },
     LeftoversRemain {
-        generation: u32,
+        generation: GenerationNumber,
         count: usize,
     },
     /// Leftovers that may not be signalled, and are left alone.
     LeftoversRefused {
-        generation: u32,
+        generation: GenerationNumber,
         refused: Refused,
     },
     /// A command died of the stop: what it started has been sent the signal, and has its time.
     Launched {
-        generation: u32,
+        generation: GenerationNumber,
         count: usize,
         signal: Signal,
     },
     /// A command may not be signalled.
     OutOfReach {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
     },
     /// One that may not be signalled is due to be killed, and lives on.
     CannotKill {
-        generation: u32,
-        pid: i32,
+        generation: GenerationNumber,
+        pid: Pid,
         reason: Option<Reason>,
     },
     /// A signal came to nobody: it would have ended a command that is not prepared for it, or there was none.
@@ -147,7 +148,7 @@ pub enum Report {
         signal: Signal,
     },
     SpawnFailed {
-        generation: u32,
+        generation: GenerationNumber,
         failure: SpawnFailure,
         wait: Duration,
     },

@@ -7,8 +7,11 @@ use std::os::fd::AsRawFd as _;
 use std::ptr;
 
 use libc::{c_int, c_void};
+use nix::errno::Errno;
+use nix::unistd::Pid;
 
 use super::{FIRST_SOCKET, LISTEN_PID, Spawner};
+use crate::generation_number::GenerationNumber;
 
 /// In bytes; a page without access lies below.
 const STACK_SIZE: usize = 64 * 1024;
@@ -16,7 +19,7 @@ const STACK_SIZE: usize = 64 * 1024;
 /// What the child reads, and where it leaves its errno.
 pub(super) struct ChildArgs<'a> {
     pub(super) spawner: &'a Spawner,
-    pub(super) generation: u32,
+    pub(super) generation: GenerationNumber,
     /// A descriptor that the command keeps, or -1.
     pub(super) channel: c_int,
     pub(super) errno: c_int,
@@ -38,14 +41,14 @@ pub(super) fn stack() -> io::Result<*mut c_void> {
 
 /// Starts the child with vfork semantics. clone(2) itself, not clone3(2): there are no handlers for the kernel to clear, and it is known to
 /// every kernel and seccomp profile.
-pub(super) fn start(args: &mut ChildArgs<'_>) -> io::Result<i32> {
+pub(super) fn start(args: &mut ChildArgs<'_>) -> nix::Result<Pid> {
     let stack = args.spawner.stack;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: `child` does not return and makes system calls only; it runs in our memory, on a stack that nobody else uses and that is
     // aligned to a page, while we are suspended (CLONE_VFORK), and touches nothing but `args` and what that refers to, which live until it
     // has executed the command or is gone.
     let pid = unsafe { libc::clone(child, stack, flags, ptr::from_mut(args).cast()) };
-    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+    Errno::result(pid).map(Pid::from_raw)
 }
 
 /// The child, between clone and execve: async-signal-safe calls only, all signals blocked.
@@ -58,7 +61,7 @@ extern "C" fn child(args: *mut c_void) -> c_int {
         if setup.die_with_us {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             // We may have been orphaned before the kernel was told. 0: our parent is of another PID namespace, and there all the same.
-            if ![*own_pid, 0].contains(&libc::getppid()) {
+            if ![own_pid.as_raw(), 0].contains(&libc::getppid()) {
                 libc::_exit(0);
             }
         }
