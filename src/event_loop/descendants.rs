@@ -8,6 +8,7 @@ use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
+use crate::supervisor::event::Running;
 use crate::supervisor::sweep::{Admit, Found, Order, Refused};
 use crate::sys::processes::{self, Delivery};
 
@@ -38,13 +39,6 @@ struct Family {
     noted: Vec<Process>,
     /// Those that a launcher started, which have their time.
     launched: Vec<Process>,
-}
-
-/// A generation that runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Running {
-    pub generation: GenerationNumber,
-    pub pid: Pid,
 }
 
 impl Descendants {

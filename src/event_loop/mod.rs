@@ -1,7 +1,6 @@
 //! The event loop: the one place that knows both the pure core and `sys`. It sleeps in one system call, turns what it finds into events for
 //! the supervisor, and carries out the actions that come back. After the first spawn nothing in here may end or block the process.
 
-mod actions;
 mod descendants;
 mod held_sockets;
 mod link;
@@ -9,50 +8,47 @@ mod links;
 mod memory;
 mod observers;
 mod reap_throttle;
-mod reaping;
 mod retries;
 pub mod server;
 mod setup;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::unistd::Pid;
 
-use crate::config::values::RestartPolicy;
-use crate::config::{Config, TERMINATION_LOG};
+use crate::config::Config;
 use crate::event_loop::reap_throttle::ReapThrottle;
 use crate::generation_number::GenerationNumber;
 use crate::logger;
-use crate::supervisor::event::{Actions, ChannelEvent, Event};
+use crate::procfs::status::SignalStatus;
+use crate::signal::Signal;
+use crate::supervisor::Supervisor;
+use crate::supervisor::event::{Action, Actions, ChannelEvent, Event, IfRefused, Recipient, StartRole};
+use crate::supervisor::exit::Exit;
 use crate::supervisor::report::{Ending, Report};
-use crate::supervisor::{Supervisor, Surroundings};
+use crate::supervisor::spawn_failure::SpawnFailure;
 use crate::sys::poll::Poller;
-use crate::sys::signals::{self, Arrival, QueueLimit, SignalReader};
-use crate::sys::spawn::{ChildSetup, Spawner};
-use crate::sys::stdio::StatusFlags;
+use crate::sys::signals::{self, Arrival, SignalReader};
+use crate::sys::spawn::{SpawnParams, Spawner};
 use crate::sys::terminal::{self, Terminal};
-use crate::sys::wait;
-use crate::sys::{environment, processes, stderr};
+use crate::sys::wait::{self, Waited};
+use crate::sys::{channel, processes, stderr};
 use crate::time::Moment;
 use descendants::Descendants;
-use held_sockets::HeldSockets;
 use links::Links;
-use memory::MemoryMonitor;
-use retries::Retries;
+use memory::{Look, MemoryMonitor};
+use retries::{Retries, Sending};
 use server::Server;
-use setup::{forks_a_cluster, not_passed_on};
 
-const INIT: Pid = Pid::from_raw(1);
-/// Signals of one turn, unless very many are sent.
-const MOST_ARRIVALS: usize = 32;
-/// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
-const MOST_EXPECTED: usize = 16;
+/// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked
+/// at.
+const REAPING: Duration = Duration::from_millis(10);
+const REAPED_A_LOOK: u64 = 64;
 /// How long the last lines may take to be read, at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -78,7 +74,7 @@ struct EventLoop {
     own_pid: Pid,
     descendants: Descendants,
     command: String,
-    termination_log: Option<std::path::PathBuf>,
+    termination_log: Option<PathBuf>,
     orphans_reaped: u64,
     reap_throttle: ReapThrottle,
     actions: Actions,
@@ -102,75 +98,8 @@ struct SpawnOptions {
 ///
 /// # Errors
 /// Before the first spawn only: what could not be set up.
-pub fn supervise(mut config: Config, command: Vec<OsString>) -> io::Result<u8> {
-    let own_pid = nix::unistd::getpid();
-    let is_init = own_pid == INIT;
-    let ignore_hup = signals::is_ignored(libc::SIGHUP);
-    signals::reset_dispositions(ignore_hup);
-    let signals = SignalReader::open()?;
-    let memory = MemoryMonitor::new(config.max_memory);
-    let server = Server::open(config.http.as_ref())?;
-    if !is_init && processes::spawns_elsewhere() {
-        // The first process of a PID namespace is its init: with it, the kernel ends the rest and lets nothing be started any more.
-        log::warn!("the command is the init of a PID namespace, which ends with it: no restart (unshare --pid without --fork?)");
-        config.restart = RestartPolicy::Never;
-    }
-    if !is_init && let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-        log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
-    }
-    let terminal = Terminal::find();
-    let (stdio, queue_limit) = (StatusFlags::now(), QueueLimit::lower());
-    let prepare = move |generation| {
-        queue_limit.restore();
-        if generation != GenerationNumber::FIRST {
-            stdio.restore();
-        }
-        signals::unblock_all();
-    };
-    let setup = ChildSetup { own_group: terminal.is_none(), die_with_us: !is_init, prepare: Box::new(prepare) };
-    let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-    let termination_log = config.termination_log.clone();
-    let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
-    let sockets = HeldSockets::open(&config.listen)?;
-    if spawn_options.holds_ports && forks_a_cluster(&command) {
-        log::warn!(
-            "the app forks a cluster of its own: under --hold-port it runs as one worker, and nothing is forked (run it without --hold-port, or start \
-             one server without cluster in each container)"
-        );
-    }
-    let mut spawner = Spawner::new(command, &environment::entries(), &not_passed_on(&config), setup)?;
-    let (passed_on, placeholders) = sockets.to_pass_on()?;
-    if !passed_on.is_empty() {
-        let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
-        spawner.pass_on(passed_on, &names.join(":"));
-    }
-    let mut event_loop = EventLoop {
-        started: Instant::now(),
-        spawner,
-        links: Links::new(config.watchdog, sockets),
-        spawn_options,
-        signals,
-        arrivals: Vec::with_capacity(MOST_ARRIVALS),
-        _placeholders: placeholders,
-        supervisor: Supervisor::new(config, name.clone(), Surroundings { job_control: terminal.is_some() && !is_init, is_init }),
-        poller: Poller::default(),
-        server,
-        control_settled: false,
-        orphans_reaped: 0,
-        reap_throttle: ReapThrottle::default(),
-        descendants: Descendants::new(own_pid, wait::any_children()),
-        terminal,
-        memory,
-        own_pid,
-        command: name,
-        termination_log,
-        retries: Retries::default(),
-        actions: Actions::with_capacity(MOST_EXPECTED),
-        reports: Vec::with_capacity(MOST_EXPECTED),
-        ending: None,
-        // A child may have ended before CHLD was blocked.
-        more_to_reap: true,
-    };
+pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
+    let mut event_loop = setup::event_loop(config, command)?;
     let ending = loop {
         event_loop.turn();
         if let Some(ending) = event_loop.ending {
@@ -186,24 +115,7 @@ impl EventLoop {
     /// One turn, in this order: sleep, signals, reaping and exits, the Node links, deadlines, log lines, observers. Each event's actions
     /// are done before the next event is told, so that no pid is signalled once its exit is known.
     fn turn(&mut self) {
-        let now = self.now();
-        let rest = self.reap_throttle.rest(now);
-        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.links.deadline(), self.retries.deadline(), rest];
-        let deadline = deadlines.into_iter().flatten().min();
-        let timeout = match deadline {
-            _ if self.more_to_reap => Some(Duration::ZERO),
-            Some(deadline) => Some(deadline.since(now)),
-            None => None,
-        };
-        let timeout = timeout.into_iter().chain(stderr::pause()).min();
-        self.poller.clear();
-        if let Some(fd) = stderr::waits_for() {
-            self.poller.add(fd, PollFlags::POLLOUT);
-        }
-        self.signals.interests(rest.is_none()).for_each(|fd| self.poller.add(fd, PollFlags::POLLIN));
-        self.links.interests().for_each(|(fd, events)| self.poller.add(fd, events));
-        self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
-        self.poller.wait(timeout);
+        self.sleep();
         stderr::flush();
         self.take_signals();
         let now = self.now();
@@ -214,10 +126,6 @@ impl EventLoop {
         self.retries.tick(now);
         for (pid, event) in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
             self.handle(Event::Channel { pid, event });
-            if event == ChannelEvent::Closed && self.supervisor.is_stopping() {
-                // Nobody will accept there any more.
-                self.links.sockets.release_unused();
-            }
         }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
             self.handle(Event::Tick { signals_pending: signals::any_pending() });
@@ -232,6 +140,24 @@ impl EventLoop {
         Moment::after_start(self.started.elapsed())
     }
 
+    /// Until a descriptor is ready or the next deadline is due.
+    fn sleep(&mut self) {
+        let now = self.now();
+        let rest = self.reap_throttle.rest(now);
+        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.links.deadline(), self.retries.deadline(), rest];
+        let until_deadline = deadlines.into_iter().flatten().min().map(|deadline| deadline.since(now));
+        let timeout = if self.more_to_reap { Some(Duration::ZERO) } else { until_deadline };
+        let timeout = timeout.into_iter().chain(stderr::pause()).min();
+        self.poller.clear();
+        if let Some(fd) = stderr::waits_for() {
+            self.poller.add(fd, PollFlags::POLLOUT);
+        }
+        self.signals.interests(rest.is_none()).for_each(|fd| self.poller.add(fd, PollFlags::POLLIN));
+        self.links.interests().for_each(|(fd, events)| self.poller.add(fd, events));
+        self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
+        self.poller.wait(timeout);
+    }
+
     fn take_signals(&mut self) {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         self.signals.take(|fd| !self.poller.seen(fd).is_empty(), &mut arrivals);
@@ -241,6 +167,46 @@ impl EventLoop {
             self.handle(Event::Signal { signal, command_has_it });
         }
         self.arrivals = arrivals;
+    }
+
+    /// Reaps all that have ended, for a bounded time, and tells the ends of commands; `since` is now.
+    fn reap(&mut self, since: Moment) {
+        self.more_to_reap = false;
+        let (mut orphans, mut orphan_was_killed) = (0, false);
+        let children = loop {
+            match wait::next() {
+                Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
+                    let reason = if exit.is_kill() { self.memory.reason_of_kill(peak) } else { None };
+                    if self.spawn_options.has_channel {
+                        self.links.exited(pid);
+                    }
+                    self.retries.forget(pid);
+                    self.handle(Event::Exited { pid, exit, reason });
+                }
+                // An orphan: there may be thousands at once.
+                Waited::Exited { pid, exit, .. } => {
+                    orphans += 1;
+                    orphan_was_killed |= exit.is_kill();
+                    self.orphans_reaped += 1;
+                    self.descendants.reaped(pid);
+                    if orphans % REAPED_A_LOOK == 0 && self.now() >= since + REAPING {
+                        self.more_to_reap = true;
+                        return;
+                    }
+                }
+                Waited::Stopped { pid, signal } => self.handle(Event::ChildStopped { pid, signal }),
+                Waited::Continued { .. } => {}
+                Waited::Unknown => return self.retries.reap_again(self.now()),
+                Waited::NoNews => break true,
+                Waited::NoChildren => break false,
+            }
+        };
+        if orphan_was_killed {
+            // So that its end is not taken for the reason of a command's later one.
+            self.memory.forget_kills();
+        }
+        self.reap_throttle.looked(since, self.now(), orphans);
+        self.handle(Event::Reaped { children });
     }
 
     /// Tells the supervisor, and does what it answers, in that order.
@@ -253,19 +219,78 @@ impl EventLoop {
         }
     }
 
-    /// Leaves the reason of the end where Kubernetes looks for it. A pipe or a device there must not hold up the end.
-    fn leave_termination_log(&self, ending: &Ending) {
-        let default = Path::new(TERMINATION_LOG);
-        let (path, create) = match &self.termination_log {
-            Some(path) => (path.as_path(), true),
-            None if default.exists() => (default, false),
-            None => return,
-        };
-        let line = ending.termination_log(&self.command, self.supervisor.last_exits());
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).truncate(true).create(create).mode(0o644).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-        if let Err(error) = options.open(path).and_then(|mut file| file.write_all(line.as_bytes())) {
-            log::debug!("cannot write the termination log {}: {error}", path.display());
+    /// Carries an action out, and gives back what answers it. It decides nothing.
+    fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
+            Action::Forward { pid, signal, recipient, if_refused } => {
+                let sending = self.retries.send(self.now(), pid, signal, recipient, if_refused);
+                return (sending == Sending::Refused).then_some(Event::SignalRefused { pid });
+            }
+            Action::Kill { pid } => {
+                let sending = self.retries.send(self.now(), pid, Signal::KILL, Recipient::Command, IfRefused::GiveUp);
+                return Some(Event::KillSent { pid, allowed: sending == Sending::Taken });
+            }
+            Action::Probe { pid } => return Some(Event::Probed { pid, allowed: signals::may_send(pid) }),
+            Action::LookAtSignals { pid } => {
+                let survived = processes::signal_status(pid).map(SignalStatus::survived);
+                return Some(Event::SignalsSeen { pid, survived });
+            }
+            Action::LookAtMemory { pid } => {
+                let Look { used, limit } = self.memory.look(pid);
+                return Some(Event::Memory { used, limit });
+            }
+            Action::Request { pid, request } => {
+                let is_sent = self.links.send_request(pid, request, self.now());
+                return (!is_sent).then_some(Event::Channel { pid, event: ChannelEvent::NotSent });
+            }
+            Action::EndLeftovers { generation, order, running } => {
+                return Some(Event::Leftovers { generation, found: self.descendants.end_leftovers(generation, order, &running) });
+            }
+            Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
+            Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
+            Action::KillAll => self.descendants.kill_all(),
+            Action::Promote { pid } => self.links.promote(pid, self.now()),
+            Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
+            Action::ReleaseSockets => self.links.sockets.release_unused(),
+            Action::Suspend => signals::suspend(),
+            Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
+            // Told at the end of the turn: a restart does not wait for a line to be written.
+            Action::Report(report) if logger::is_told(&report) => self.reports.push(report),
+            Action::Report(_) => {}
+            Action::Finish(ending) => self.ending = Some(ending),
         }
+        None
+    }
+
+    fn spawn(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Event {
+        if let Some(terminal) = &self.terminal {
+            terminal.prepare();
+        }
+        if !self.control_settled {
+            // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
+            self.open_control();
+        }
+        let spawned = self.spawn_linked(generation, role, last_exit);
+        // Only now: the command need not wait for this.
+        self.memory.generation_began();
+        match spawned {
+            Ok(pid) => Event::Spawned { pid },
+            Err(failure) => Event::SpawnFailed(failure),
+        }
+    }
+
+    /// With a Node channel, if there is to be one.
+    fn spawn_linked(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Result<Pid, SpawnFailure> {
+        let SpawnOptions { has_channel, holds_ports, tells_role } = self.spawn_options;
+        let mut params = SpawnParams { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
+        if !has_channel {
+            return self.spawner.spawn(params);
+        }
+        let (ours, theirs) = channel::pair().map_err(SpawnFailure::fork)?;
+        params.channel = Some(theirs.as_fd());
+        let pid = self.spawner.spawn(params)?;
+        self.links.spawned(self.now(), generation, pid, role, ours);
+        Ok(pid)
     }
 }

@@ -14,11 +14,9 @@ use crate::sys::{processes, signals, stderr};
 use crate::time::Moment;
 
 impl EventLoop {
-    /// Opens the control socket, if that is not done; where it cannot be opened now, the next spawn is the next attempt.
+    /// Opens the control socket; where it cannot be opened now, the next spawn is the next attempt.
     pub(super) fn open_control(&mut self) {
-        if std::mem::replace(&mut self.control_settled, true) {
-            return;
-        }
+        self.control_settled = true;
         match self.server.open_control() {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::signal::Signal;
+use crate::supervisor::event::{IfRefused, Recipient};
 use crate::sys::signals;
 use crate::time::Moment;
 
@@ -20,7 +21,7 @@ const MOST: usize = 128;
 struct Unsent {
     pid: Pid,
     signal: Signal,
-    group: bool,
+    recipient: Recipient,
     at: Moment,
     pause: Duration,
 }
@@ -42,19 +43,19 @@ pub enum Sending {
 }
 
 impl Retries {
-    /// Sends a signal to a command, now or later. `insist`: also where we may not; a command may change its user back.
-    pub fn send(&mut self, now: Moment, pid: Pid, signal: Signal, group: bool, insist: bool) -> Sending {
-        let Err(error) = signals::send(pid, signal, group) else {
+    /// Sends a signal to a command, now or later.
+    pub fn send(&mut self, now: Moment, pid: Pid, signal: Signal, recipient: Recipient, if_refused: IfRefused) -> Sending {
+        let Err(error) = signals::send(pid, signal, recipient) else {
             log::debug!("{signal} forwarded to pid {pid}");
             return Sending::Taken;
         };
         let is_refused = error == Errno::EPERM;
         let is_known = self.signals.iter().any(|unsent| (unsent.pid, unsent.signal) == (pid, signal));
-        if error != Errno::ESRCH && (insist || !is_refused) && !is_known && self.signals.len() < MOST {
+        if error != Errno::ESRCH && (if_refused == IfRefused::TryAgain || !is_refused) && !is_known && self.signals.len() < MOST {
             if !is_refused {
                 log::warn!("cannot send {signal} to pid {pid} ({}): trying again", error.desc());
             }
-            self.signals.push(Unsent { pid, signal, group, at: now + PAUSE, pause: PAUSE });
+            self.signals.push(Unsent { pid, signal, recipient, at: now + PAUSE, pause: PAUSE });
         }
         if is_refused { Sending::Refused } else { Sending::Taken }
     }
@@ -78,7 +79,7 @@ impl Retries {
             if unsent.at > now {
                 return true;
             }
-            match signals::send(unsent.pid, unsent.signal, unsent.group) {
+            match signals::send(unsent.pid, unsent.signal, unsent.recipient) {
                 Err(error) if error != Errno::ESRCH => {
                     unsent.pause = unsent.pause.saturating_mul(2).min(PAUSE_MAX);
                     unsent.at = now + unsent.pause;

@@ -87,8 +87,8 @@ impl Bench {
                     self.next_pid += 1;
                     self.supervisor.handle(self.now, Event::Spawned { pid }, &mut actions);
                 }
-                Action::Forward { pid, signal, group } => {
-                    self.log.push(format!("{signal} to {pid}{}", if group { " group" } else { "" }));
+                Action::Forward { pid, signal, recipient, .. } => {
+                    self.log.push(format!("{signal} to {pid}{}", if recipient == Recipient::ItsGroup { " group" } else { "" }));
                     if !self.in_reach {
                         self.supervisor.handle(self.now, Event::SignalRefused { pid }, &mut actions);
                     }
@@ -104,9 +104,9 @@ impl Bench {
                     self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: self.prepared }, &mut actions);
                 }
                 Action::ForwardToLaunched { generation, signal } => self.log.push(format!("leftovers {generation} forward {signal}")),
-                Action::NoteFamily { .. } => {}
+                Action::NoteFamily { .. } | Action::KeepSockets { .. } | Action::ReleaseSockets => {}
                 Action::KillAll => self.log.push("kill all".to_owned()),
-                Action::EndLeftovers { generation, order } => {
+                Action::EndLeftovers { generation, order, .. } => {
                     let order = match order {
                         Order::Nothing => "count".to_owned(),
                         Order::All(signal) => signal.to_string(),

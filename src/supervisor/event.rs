@@ -79,12 +79,19 @@ pub enum Action {
         role: StartRole,
         last_exit: Option<Exit>,
     },
-    /// Send a signal to a command, or to its whole process group; answered by [`Event::SignalRefused`] where that is so.
+    /// Send a signal to a command; answered by [`Event::SignalRefused`] where that is so.
     Forward {
         pid: Pid,
         signal: Signal,
-        group: bool,
+        recipient: Recipient,
+        if_refused: IfRefused,
     },
+    /// A generation was asked to go, and another may follow: keep the sockets that it closes from now on.
+    KeepSockets {
+        generation: GenerationNumber,
+    },
+    /// Close the held sockets that no generation uses: nobody will accept there any more.
+    ReleaseSockets,
     /// Send a signal to what a launcher started, which has ended itself.
     ForwardToLaunched {
         generation: GenerationNumber,
@@ -118,10 +125,12 @@ pub enum Action {
     },
     /// SIGKILL for all descendants.
     KillAll,
-    /// Do this to the descendants that outlive a generation, and count them; answered by [`Event::Leftovers`].
+    /// Do this to the descendants that outlive a generation, and count them; those of `running` are none. Answered by
+    /// [`Event::Leftovers`].
     EndLeftovers {
         generation: GenerationNumber,
         order: Order,
+        running: Vec<Running>,
     },
     /// See how much memory is used; answered by [`Event::Memory`].
     LookAtMemory {
@@ -134,6 +143,29 @@ pub enum Action {
     Report(Report),
     /// End restartinit.
     Finish(Ending),
+}
+
+/// Who gets a signal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Recipient {
+    Command,
+    /// The command's whole process group.
+    ItsGroup,
+}
+
+/// What becomes of a signal that we may not send.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum IfRefused {
+    GiveUp,
+    /// It is tried again: a command may change its user back.
+    TryAgain,
+}
+
+/// A generation whose command runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Running {
+    pub generation: GenerationNumber,
+    pub pid: Pid,
 }
 
 /// A message to a Node app.

@@ -20,6 +20,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// SIGKILL ended it: somebody meant it, or the kernel was out of memory.
+    pub fn is_kill(self) -> bool {
+        matches!(self, Exit::Signal { signal: Signal::KILL, .. })
+    }
+
     /// The code as a shell would report it: 128 + n after signal n.
     pub fn code(self) -> u8 {
         match self {
@@ -112,34 +117,6 @@ pub struct LastExit {
     pub ended: Moment,
 }
 
-/// How many restarts there were, by what led to them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Tally([u64; Tally::NAMES.len()]);
-
-impl Tally {
-    /// Reasons by name, and what an exit without one is.
-    pub const NAMES: [&'static str; 7] =
-        ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
-
-    /// Counts a restart after this exit.
-    pub fn count(&mut self, exit: Exit, reason: Option<Reason>) {
-        let name = match (reason, exit) {
-            // What is not certain is counted as what it is for sure.
-            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Code(_)) => "exit code",
-            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Signal { .. }) => "signal",
-            (Some(reason), _) => reason.name(),
-        };
-        for (known, count) in Self::NAMES.iter().zip(&mut self.0) {
-            *count += u64::from(*known == name);
-        }
-    }
-
-    /// Every name with its count.
-    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Self::NAMES.into_iter().zip(self.0)
-    }
-}
-
 /// Why restartinit ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
@@ -180,23 +157,5 @@ mod tests {
         assert_eq!(Exit::Code(7).code(), 7);
         assert_eq!(Exit::Signal { signal: Signal::KILL, core_dumped: false }.code(), 137);
         assert_eq!(Exit::Signal { signal: Signal::new(64).unwrap(), core_dumped: false }.code(), 192);
-    }
-
-    #[test]
-    fn every_reason_is_counted_under_its_name() {
-        let mut tally = Tally::default();
-        let limit = Duration::from_secs(10);
-        let reasons = [
-            Reason::OutOfMemory { certain: true },
-            Reason::EventLoopBlocked { limit },
-            Reason::NotReady { limit },
-            Reason::MemoryLimit,
-            Reason::Asked,
-        ];
-        reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
-        tally.count(Exit::Code(1), None);
-        tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, None);
-        assert!(tally.each().all(|(_, count)| count == 1), "{tally:?}");
-        assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
     }
 }

@@ -19,7 +19,7 @@ pub struct HeldSignals {
     watch: Option<Watch>,
 }
 
-/// While a generation is active that may come to handle them.
+/// While a generation is active that may come to handle them; between two, what it says of the last one means nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Watch {
     look_at: Moment,
@@ -36,11 +36,6 @@ impl HeldSignals {
     const LONGEST: Duration = Duration::from_secs(10);
     const PAUSE: Duration = Duration::from_millis(10);
     const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-    /// No generation is active: nothing is looked at.
-    pub(super) fn between_generations(&mut self) {
-        self.watch = None;
-    }
 
     /// A generation is active that may come to handle them.
     pub(super) fn generation_began(&mut self, now: Moment) {
@@ -68,7 +63,8 @@ impl HeldSignals {
 
 impl Supervisor {
     pub(super) fn held_signals_due(&self) -> Option<Moment> {
-        matches!(self.phase, Phase::Supervising(_)).then(|| self.held.deadline()).flatten()
+        let may_come = matches!(self.phase, Phase::Supervising(_)) && self.active().is_some();
+        may_come.then(|| self.held.deadline()).flatten()
     }
 
     /// A signal that is no stop: forwarded, unless the command might not be prepared for it.
@@ -118,7 +114,7 @@ impl Supervisor {
 
     pub(super) fn tick_held_signals(&mut self, now: Moment, actions: &mut Actions) {
         let active = self.active().map(|active| active.pid);
-        let Some((watch, pid)) = self.held.watch.as_mut().zip(active) else { return self.held.between_generations() };
+        let Some((watch, pid)) = self.held.watch.as_mut().zip(active) else { return };
         let is_last = watch.drop_at.is_some_and(|at| at <= now);
         if is_last || (watch.look_at <= now && watch.drop_at.is_some()) {
             watch.drop_at = watch.drop_at.filter(|_| !is_last);

@@ -1,26 +1,21 @@
-//! Leftovers, the descendants that outlive a generation: what is done to them when (`sweep`), for all generations; and the clock of all
-//! generations. Pure.
+//! Leftovers, the descendants that outlive a generation: what is done to them when, for all generations (of one: `sweep`). Pure.
 
 use super::Supervisor;
-use super::event::{Action, Actions, Phase};
+use super::event::{Action, Actions, Phase, Running};
 use super::generation::{self, Generation};
 use super::report::Report;
-use super::sweep::{Due, Found, Told};
+use super::sweep::{Found, Sweep, Told};
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
 
 impl Supervisor {
+    /// All exits up to now have been told: whoever has ended may have left something behind.
     pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {
         // Once the grace period is over, nobody is asked politely any more.
         let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
         let first = if killed { Signal::KILL } else { Signal::TERM };
-        for generation in &mut self.generations {
-            let number = generation.number;
-            if let Some(order) = generation.sweep().and_then(|sweep| sweep.reaped(now, children, first)) {
-                actions.push_back(Action::EndLeftovers { generation: number, order });
-            }
-        }
+        self.sweep_each(actions, |sweep| sweep.reaped(now, children, first).map_or(Told::Nothing, Told::Ask));
     }
 
     pub(super) fn leftovers(&mut self, now: Moment, number: GenerationNumber, found: Option<Found>, actions: &mut Actions) {
@@ -31,12 +26,33 @@ impl Supervisor {
         if let Some(refused) = found.and_then(|found| found.refused) {
             actions.push_back(Action::Report(Report::LeftoversRefused { generation: number, refused }));
         }
-        actions.extend(match told {
+        actions.extend(self.of_sweep(number, told));
+    }
+
+    pub(super) fn tick_leftovers(&mut self, now: Moment, actions: &mut Actions) {
+        self.sweep_each(actions, |sweep| sweep.tick(now));
+    }
+
+    fn sweep_each(&mut self, actions: &mut Actions, step: impl Fn(&mut Sweep) -> Told) {
+        for index in 0..self.generations.len() {
+            let Some(generation) = self.generations.get_mut(index) else { return };
+            let number = generation.number;
+            let told = generation.sweep().map_or(Told::Nothing, &step);
+            actions.extend(self.of_sweep(number, told));
+        }
+    }
+
+    fn of_sweep(&self, generation: GenerationNumber, told: Told) -> Option<Action> {
+        match told {
             Told::Nothing => None,
-            Told::Signalled { signal, count } => Some(Action::Report(Report::Leftovers { generation: number, count, signal })),
-            Told::Launched { signal, count } => Some(Action::Report(Report::Launched { generation: number, count, signal })),
-            Told::Ask(order) => Some(Action::EndLeftovers { generation: number, order }),
-        });
+            Told::Signalled { signal, count } => Some(Action::Report(Report::Leftovers { generation, count, signal })),
+            Told::Launched { signal, count } => Some(Action::Report(Report::Launched { generation, count, signal })),
+            Told::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation, count })),
+            Told::Ask(order) => {
+                let running = self.running().map(|generation| Running { generation: generation.number, pid: generation.pid });
+                Some(Action::EndLeftovers { generation, order, running: running.collect() })
+            }
+        }
     }
 
     /// The app behind a launcher that has ended gets what the command would have got.
@@ -47,19 +63,5 @@ impl Supervisor {
                 actions.push_back(Action::ForwardToLaunched { generation: number, signal });
             }
         }
-    }
-
-    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
-    pub(super) fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
-        for generation in &mut self.generations {
-            let number = generation.number;
-            actions.extend(match generation.sweep().map_or(Due::Nothing, |sweep| sweep.tick(now)) {
-                Due::Nothing => None,
-                Due::Ask(order) => Some(Action::EndLeftovers { generation: number, order }),
-                Due::GivenUp { count } => Some(Action::Report(Report::LeftoversRemain { generation: number, count })),
-            });
-        }
-        self.tick_retiring(now, actions);
-        self.tick_readiness(now, actions);
     }
 }

@@ -14,7 +14,6 @@ mod reach;
 mod readiness;
 pub mod report;
 pub mod spawn_failure;
-mod spawning;
 mod standby;
 mod stopping;
 pub mod sweep;
@@ -41,15 +40,15 @@ use crate::config::Config;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
-use event::{Action, Actions, Event, Next, Phase};
-use exit::{LastExit, Outcome, Run, Tally};
+use crash::Spawning;
+use event::{Action, Actions, Event, IfRefused, Next, Phase, Recipient};
+use exit::{LastExit, Outcome, Run};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use memory::MemoryWatch;
 use planned_restart::{Planned, Wanted};
-use policy::Restarts;
+use policy::{Restarts, Tally};
 use report::{Ending, Report};
-use spawning::Spawning;
 use standby::StandbyPlan;
 
 /// The state machine.
@@ -125,17 +124,6 @@ impl Supervisor {
     /// The last runs of the command, the latest first.
     pub fn last_exits(&self) -> impl Iterator<Item = &Run> {
         self.last_exits.iter().map(|last| &last.run)
-    }
-
-    /// Whether a stop was forwarded: nothing is needed any more that the commands let go of.
-    pub fn is_stopping(&self) -> bool {
-        matches!(self.phase, Phase::Stopping { .. } | Phase::Ended)
-    }
-
-    /// The number of the generation with this pid, if it was asked to go.
-    pub fn leaving(&self, pid: Pid) -> Option<GenerationNumber> {
-        let generation = self.running().find(|generation| generation.pid == pid)?;
-        (self.is_stopping() || generation.is_retiring()).then_some(generation.number)
     }
 
     /// Whether a generation that was replaced, or what is left of one, has not ended yet. Meanwhile none is started beside the active one:
@@ -249,6 +237,13 @@ impl Supervisor {
         self.settle(now, actions);
     }
 
+    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
+    fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
+        self.tick_leftovers(now, actions);
+        self.tick_retiring(now, actions);
+        self.tick_readiness(now, actions);
+    }
+
     /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
     fn rewrite(&self, signal: Signal, command_has_it: bool) -> Option<Signal> {
         if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
@@ -267,8 +262,13 @@ impl Supervisor {
     }
 
     fn forward(&self, signal: Signal, actions: &mut Actions) {
-        let group = self.config.group;
-        actions.extend(self.addressees().map(|generation| Action::Forward { pid: generation.pid, signal, group }));
+        actions.extend(self.addressees().map(|generation| self.forward_to(generation.pid, signal)));
+    }
+
+    fn forward_to(&self, pid: Pid, signal: Signal) -> Action {
+        let recipient = if self.config.group { Recipient::ItsGroup } else { Recipient::Command };
+        let if_refused = if matches!(self.phase, Phase::Stopping { .. }) { IfRefused::TryAgain } else { IfRefused::GiveUp };
+        Action::Forward { pid, signal, recipient, if_refused }
     }
 
     /// Once no generation is left, the end comes if it was decided on.

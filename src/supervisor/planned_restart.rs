@@ -211,7 +211,7 @@ impl Supervisor {
     /// Those that retire are asked to, and later killed, when that is due.
     pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
         let (grace, signal) = (self.planned_grace(), self.planned_signal());
-        let (leftovers, group_has_it) = (self.config.leftovers, self.config.group);
+        let group_has_it = self.config.group;
         let mut asked = Vec::new();
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
             let pid = generation.pid;
@@ -221,7 +221,7 @@ impl Supervisor {
                         *ask_at = None;
                         *kill_at = Some(now + grace);
                         asked.push(generation.number);
-                        Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, leftovers, actions);
+                        Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, &self.config, actions);
                     }
                 }
                 Duty::Retiring { ask_at: None, kill_at, .. } | Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::exit::{Exit, Outcome};
+use super::exit::{Exit, Outcome, Reason};
 use crate::config::Config;
 use crate::config::values::RestartPolicy;
 use crate::time::Moment;
@@ -25,6 +25,34 @@ pub fn exit_code(config: &Config, outcome: Outcome, exit: Exit) -> u8 {
     let code = if is_success(config, exit) { 0 } else { exit.code() };
     // The orchestrator must see that something is wrong, even when `always` restarted a command that keeps ending well.
     if outcome == Outcome::RestartsExhausted { code.max(1) } else { code }
+}
+
+/// How many restarts there were, by what led to them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Tally([u64; Tally::NAMES.len()]);
+
+impl Tally {
+    /// Reasons by name, and what an exit without one is.
+    pub const NAMES: [&'static str; 7] =
+        ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
+
+    /// Counts a restart after this exit.
+    pub fn count(&mut self, exit: Exit, reason: Option<Reason>) {
+        let name = match (reason, exit) {
+            // What is not certain is counted as what it is for sure.
+            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Code(_)) => "exit code",
+            (None | Some(Reason::OutOfMemory { certain: false }), Exit::Signal { .. }) => "signal",
+            (Some(reason), _) => reason.name(),
+        };
+        for (known, count) in Self::NAMES.iter().zip(&mut self.0) {
+            *count += u64::from(*known == name);
+        }
+    }
+
+    /// Every name with its count.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::NAMES.into_iter().zip(self.0)
+    }
 }
 
 /// How many restarts there were lately, and how long the next one waits.
@@ -226,6 +254,24 @@ mod tests {
     }
 
     use crate::signal::Signal;
+
+    #[test]
+    fn every_reason_is_counted_under_its_name() {
+        let mut tally = Tally::default();
+        let limit = Duration::from_secs(10);
+        let reasons = [
+            Reason::OutOfMemory { certain: true },
+            Reason::EventLoopBlocked { limit },
+            Reason::NotReady { limit },
+            Reason::MemoryLimit,
+            Reason::Asked,
+        ];
+        reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
+        tally.count(Exit::Code(1), None);
+        tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, None);
+        assert!(tally.each().all(|(_, count)| count == 1), "{tally:?}");
+        assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
+    }
 
     proptest! {
         /// However the crashes fall, no window of that length holds more restarts than allowed; and below the number of places the

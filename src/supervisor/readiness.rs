@@ -42,6 +42,9 @@ impl Supervisor {
             ChannelEvent::Listening => generation.port = Port::Listening,
             ChannelEvent::Closed => {
                 generation.port = Port::Closed;
+                if stopping {
+                    actions.push_back(Action::ReleaseSockets);
+                }
                 // Node holds the channel open in a worker that has closed all its servers: the app would never end.
                 if stopping || generation.is_retiring() {
                     actions.push_back(Action::Request { pid, request: AppRequest::Disconnect });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::event::{Action, Actions, Next, Phase};
+use super::event::{Action, Actions, IfRefused, Next, Phase, Recipient};
 use super::exit::Run;
 use super::generation::{self, Duty, Generation, Port};
 use super::policy::doubled;
@@ -85,7 +85,12 @@ impl Supervisor {
         if let Some(generation) = generation::with_number(&mut self.generations, number).filter(|generation| generation.is_running()) {
             generation.ready_by = None;
             generation.duty = Duty::Dismissed { kill_at };
-            actions.push_back(Action::Forward { pid: generation.pid, signal: Signal::TERM, group: false });
+            actions.push_back(Action::Forward {
+                pid: generation.pid,
+                signal: Signal::TERM,
+                recipient: Recipient::Command,
+                if_refused: IfRefused::GiveUp,
+            });
         }
     }
 

@@ -9,6 +9,7 @@ use super::exit::{Exit, Outcome};
 use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
 use super::report::{Cause, Ending, Report};
 use super::{Supervisor, policy};
+use crate::config::Config;
 use crate::config::values::{Leftovers, StopBy};
 use crate::signal::Signal;
 use crate::time::Moment;
@@ -48,13 +49,16 @@ impl Supervisor {
         let pids: Vec<Pid> = self.addressees().map(|generation| generation.pid).collect();
         let group_has_it = by_terminal || self.config.group;
         for generation in self.generations.iter_mut().filter(|generation| generation.is_running() && pids.contains(&generation.pid)) {
-            Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, self.config.leftovers, actions);
+            Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, &self.config, actions);
         }
     }
 
-    pub(super) fn note_stop(generation: &mut Generation, stop: StopSent, leftovers: Leftovers, actions: &mut Actions) {
+    pub(super) fn note_stop(generation: &mut Generation, stop: StopSent, config: &Config, actions: &mut Actions) {
         generation.stop = Some(stop);
-        if leftovers == Leftovers::Kill {
+        if config.holds_ports() {
+            actions.push_back(Action::KeepSockets { generation: generation.number });
+        }
+        if config.leftovers == Leftovers::Kill {
             actions.push_back(Action::NoteFamily { generation: generation.number, pid: generation.pid });
         }
     }
@@ -77,7 +81,7 @@ impl Supervisor {
         match self.config.stop_by {
             StopBy::Message if answers => Action::Request { pid, request: AppRequest::Shutdown },
             StopBy::Drain if answers && generation.port >= Port::Listening => Action::Request { pid, request: AppRequest::Disconnect },
-            StopBy::Signal | StopBy::Message | StopBy::Drain => Action::Forward { pid, signal, group: self.config.group },
+            StopBy::Signal | StopBy::Message | StopBy::Drain => self.forward_to(pid, signal),
         }
     }
 
@@ -89,7 +93,7 @@ impl Supervisor {
             (_, Duty::Retiring { ask_at: None, .. }) => self.planned_signal(),
             _ => return,
         };
-        actions.push_back(Action::Forward { pid, signal, group: self.config.group });
+        actions.push_back(self.forward_to(pid, signal));
     }
 
     pub(super) fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {

@@ -1,4 +1,4 @@
-//! The ending of a generation's leftovers: asked, waited for, killed, given up. Pure.
+//! The ending of one generation's leftovers: asked, waited for, killed, given up. Pure.
 
 use std::time::Duration;
 
@@ -214,30 +214,30 @@ impl Sweep {
     }
 
     /// Time has passed: leftovers may be due for SIGKILL, or given up.
-    pub fn tick(&mut self, now: Moment) -> Due {
+    pub fn tick(&mut self, now: Moment) -> Told {
         match *self {
-            Sweep::Terminating { kill_at } if kill_at <= now => Due::Ask(self.ask(Signal::KILL, None)),
-            Sweep::Awaiting { launched, .. } if launched.until <= now => Due::Ask(self.ask(Signal::KILL, None)),
+            Sweep::Terminating { kill_at } if kill_at <= now => Told::Ask(self.ask(Signal::KILL, None)),
+            Sweep::Awaiting { launched, .. } if launched.until <= now => Told::Ask(self.ask(Signal::KILL, None)),
             Sweep::Awaiting { launched, kill_others_at: Some(at) } if at <= now => {
-                Due::Ask(self.ask_apart(now, launched, Some(Signal::KILL), None))
+                Told::Ask(self.ask_apart(now, launched, Some(Signal::KILL), None))
             }
             Sweep::Killing { give_up_at, count, .. } if give_up_at <= now => {
                 *self = Sweep::Done;
-                Due::GivenUp { count }
+                Told::GivenUp { count }
             }
-            Sweep::Killing { again_at, give_up_at, .. } if again_at <= now => Due::Ask(self.ask(Signal::KILL, Some(give_up_at))),
+            Sweep::Killing { again_at, give_up_at, .. } if again_at <= now => Told::Ask(self.ask(Signal::KILL, Some(give_up_at))),
             Sweep::Unknown { .. }
             | Sweep::Asked { .. }
             | Sweep::AskedApart { .. }
             | Sweep::Awaiting { .. }
             | Sweep::Terminating { .. }
             | Sweep::Killing { .. }
-            | Sweep::Done => Due::Nothing,
+            | Sweep::Done => Told::Nothing,
         }
     }
 }
 
-/// What comes of a count of leftovers.
+/// What comes of a count of leftovers, or of the time that has passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Told {
@@ -254,13 +254,7 @@ pub enum Told {
     },
     /// More is to be done.
     Ask(Order),
-}
-
-/// What the clock says of a generation's leftovers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub enum Due {
-    Nothing,
-    Ask(Order),
-    GivenUp { count: usize },
+    GivenUp {
+        count: usize,
+    },
 }

@@ -13,6 +13,7 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, getpgid, getpid};
 
 use crate::signal::{self, Signal, SignalSet};
+use crate::supervisor::event::Recipient;
 
 /// All but those that report a fault of restartinit's own: blocked, they would end it all the same.
 const BLOCKED: u64 = !(bit(libc::SIGILL) | bit(libc::SIGFPE) | bit(libc::SIGSEGV) | bit(libc::SIGBUS));
@@ -232,8 +233,11 @@ pub fn any_pending() -> bool {
 ///
 /// # Errors
 /// That of kill(2); ESRCH is no surprise.
-pub fn send(pid: Pid, signal: Signal, group: bool) -> nix::Result<()> {
-    let target = if group { group_of(pid)? } else { pid.as_raw() };
+pub fn send(pid: Pid, signal: Signal, recipient: Recipient) -> nix::Result<()> {
+    let target = match recipient {
+        Recipient::Command => pid.as_raw(),
+        Recipient::ItsGroup => group_of(pid)?,
+    };
     // SAFETY: a plain system call on integers.
     Errno::result(unsafe { libc::kill(target, signal.number()) }).map(drop)
 }

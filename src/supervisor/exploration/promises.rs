@@ -12,7 +12,8 @@ use crate::supervisor::event::{Action, Event, StartRole};
 use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation};
 use crate::supervisor::report::Report;
-use crate::supervisor::sweep::{Found, GIVE_UP_AFTER, LAUNCHED_GRACE};
+use crate::supervisor::sweep::Found;
+use crate::supervisor::sweep::{GIVE_UP_AFTER, LAUNCHED_GRACE};
 
 impl World {
     pub(super) fn check(&mut self, action: Action) {
@@ -47,7 +48,13 @@ impl World {
                     _ => {}
                 }
             }
-            Action::EndLeftovers { generation, .. } => self.asked.push(generation),
+            Action::EndLeftovers { generation, running, .. } => {
+                let spared = |pid: &Pid| running.iter().any(|running| running.pid == *pid);
+                assert!(running.len() == self.alive.len() && self.alive.iter().all(spared), "{running:?} are not those that run");
+                self.asked.push(generation);
+            }
+            Action::KeepSockets { .. } => assert!(self.supervisor.config.holds_ports(), "sockets are kept where none is held"),
+            Action::ReleaseSockets => assert!(self.stopped, "sockets are released that the next generation needs"),
             Action::Finish(ending) => {
                 let gives_up = ending.outcome == Outcome::CannotSignal;
                 assert!(!gives_up || self.harsh, "a command that may be signalled is given up");

@@ -53,6 +53,7 @@ impl World {
         let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
         let restarts = s.restarts.key(&s.config, *now);
         let (held, watch) = s.held.key();
+        let watch = watch.filter(|_| s.active().is_some());
         let watch = watch.map(|(look_at, drop_at)| (rank(Some(look_at)), rank(drop_at)));
         (phase, held, watch, alive.len(), spawn_asked, asked.len(), stopped, s.planned.map(|planned| planned.reason)).hash(&mut key);
         let kinds: Vec<_> = self.questions.iter().map(std::mem::discriminant).collect();

@@ -18,7 +18,8 @@ use crate::supervisor::exit::{Exit, Run};
 use crate::supervisor::generation::{Duty, Generation, Life};
 use crate::supervisor::report::Ending;
 use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
-use crate::supervisor::sweep::{Found, LAUNCHER_DIES_WITHIN, Sweep};
+use crate::supervisor::sweep::Found;
+use crate::supervisor::sweep::{LAUNCHER_DIES_WITHIN, Sweep};
 use crate::supervisor::{Supervisor, Surroundings};
 use crate::time::Moment;
 
