@@ -143,7 +143,7 @@ class Report:
         note = (
             "A Node server that boots for 400 ms is killed by SIGKILL under a steady load of new connections,"
             f" {self.how['rate']} a second. pm2-runtime in fork mode, and as a cluster of two workers (`-i 2`), one of which is killed."
-            " The gap is the death to the next answer. Refused: nobody listened. Reset: connected, then cut off. Lost: no answer"
+            " The gap is the death to the next answer. Refused: no process listened. Reset: connected, then cut off. Lost: no answer"
             " within 5 s. The slowest is the longest wait of a client that got its answer."
         )
         return ["## Crash of a Node server under load", "", note, ""] + table(
