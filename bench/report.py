@@ -1,4 +1,4 @@
-"""bench/results.md: the budgets with their verdicts, then a table for each measurement; and what of it the README shows. Where
+"""bench/results.md: the budgets with their verdicts, then a table for each measurement; and what of it docs/benchmark.md shows. Where
 nothing was measured it says so."""
 
 import budgets
@@ -143,7 +143,7 @@ class Report:
         note = (
             "A Node server that boots for 400 ms is killed by SIGKILL under a steady load of new connections,"
             f" {self.how['rate']} a second. pm2-runtime in fork mode, and as a cluster of two workers (`-i 2`), one of which is killed."
-            " The gap is the death to the next answer. Refused: nobody listened. Reset: connected, then cut off. Lost: no answer"
+            " The gap is the death to the next answer. Refused: no process listened. Reset: connected, then cut off. Lost: no answer"
             " within 5 s. The slowest is the longest wait of a client that got its answer."
         )
         return ["## Crash of a Node server under load", "", note, ""] + table(
@@ -191,8 +191,8 @@ class Report:
             told.append(f"{what} takes {beside} (without them: {without}; with as many at another restartinit's port: {elsewhere})")
         return [f"With a thousand hostile clients at `--http`, {', '.join(told)}; medians.", ""]
 
-    def readme(self):
-        """What the README shows of it: the candidates side by side, the crash, the budgets, the plots."""
+    def page(self):
+        """What docs/benchmark.md shows of it: the candidates side by side, the crash, the budgets, the plots."""
         machine, figures = self.found["machine"], self.figures
         rows = []
         for name, facts in self.found["versions"].items():
@@ -207,9 +207,9 @@ class Report:
         lines = [
             f"Measured on {machine['date']} with `{self.found['command']}`: {machine['machine']}, {machine['kernel']}, Node"
             f" {machine['node']}."
-            " Medians; [bench/results.md](bench/results.md) has the spreads, every ratio and what else was measured.", "",
+            " Medians; [bench/results.md](../bench/results.md) has the spreads, every ratio and what else was measured.", "",
             *table(head, rows),
-            *(f"![{words}](bench/plots/{name}.svg)\n" for name, words in PLOTS),
+            *(f"![{words}](../bench/plots/{name}.svg)\n" for name, words in PLOTS),
             *self.gap()[2:], *self.budgets()[2:], *self.hostile(),
         ]
         return "\n".join(lines).rstrip() + "\n"
@@ -225,5 +225,5 @@ def write(found):
     return Report(found).write()
 
 
-def readme(found):
-    return Report(found).readme()
+def page(found):
+    return Report(found).page()

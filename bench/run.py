@@ -5,7 +5,7 @@ and writes target/bench/quick.md. The candidates take turns (A B C A B C ...), s
     bench/run.py [--quick] [--only MEASURE ...]    measure, then write
     bench/run.py --report                          write again from the figures of the last whole run
 
-A whole run also puts its tables and plots into the README, between the two marks that stand there.
+A whole run also puts its tables and plots into docs/benchmark.md, between the two marks that stand there.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def main():
     else:
         RESULTS.write_text(json.dumps(found))
         out, drawn = FOLDER / "results.md", FOLDER / "plots"
-        put_in(machine.ROOT / "README.md", report.readme(found))
+        put_in(machine.ROOT / "docs/benchmark.md", report.page(found))
     out.write_text(text)
     plots.draw(found, drawn)
     print(text)
