@@ -99,7 +99,7 @@ fn read(socket: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Vec<u8>> {
     while bytes.len() < LONGEST {
         let timeout = match until.map(|until| until.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => return Err(io::ErrorKind::TimedOut.into()),
-            Some(left) => PollTimeout::try_from(left.as_millis() as i32 + 1).unwrap_or(PollTimeout::MAX),
+            Some(left) => PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
         };
         match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], timeout) {

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use env_logger::Target;
-use log::kv::{Error, Key, Source, Value as KvValue, VisitSource};
-use log::{Level, Record};
+use log::Record;
+use log::kv::{Error, Key, Source, Value as KvValue, VisitSource, VisitValue};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
-use crate::supervisor::report::{Fields, Report, at_most, json_object};
+use crate::supervisor::report::{Fields, Report, at_most};
 use crate::sys::stderr::Stderr;
 
 /// The key under which an event's name travels; lines without one are a "log".
@@ -70,28 +70,71 @@ impl Source for EventFields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
         visitor.visit_pair(Key::from(EVENT), KvValue::from(self.report.event()))?;
         for (key, value) in self.fields.get_or_init(|| self.report.fields()) {
-            let value = match value {
-                Value::String(text) => KvValue::from(text.as_str()),
-                other => KvValue::from_display(other),
-            };
-            visitor.visit_pair(Key::from(*key), value)?;
+            visitor.visit_pair(Key::from(*key), logged(value))?;
         }
         Ok(())
     }
 }
 
-/// The pairs of a record as JSON values: what is not a string was written as JSON already.
-#[derive(Default)]
-struct Pairs(Vec<(String, Value)>);
+/// The value as `log` carries it; an event's fields are texts, numbers and truth values.
+fn logged(value: &Value) -> KvValue<'_> {
+    match value {
+        Value::String(text) => KvValue::from(text.as_str()),
+        Value::Bool(truth) => KvValue::from(*truth),
+        Value::Number(number) => {
+            let whole = number.as_u64().map(KvValue::from).or_else(|| number.as_i64().map(KvValue::from));
+            whole.unwrap_or_else(|| KvValue::from(number.as_f64().unwrap_or_default()))
+        }
+        Value::Null | Value::Array(_) | Value::Object(_) => KvValue::from_display(value),
+    }
+}
 
-impl<'kvs> VisitSource<'kvs> for Pairs {
+/// Writes a record's pairs into a JSON object that is open.
+struct JsonPairs<'a> {
+    line: &'a mut String,
+    is_event: bool,
+}
+
+impl<'kvs> VisitSource<'kvs> for JsonPairs<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: KvValue<'kvs>) -> Result<(), Error> {
-        let value = match value.to_borrowed_str() {
-            Some(text) => Value::from(text),
-            None => serde_json::from_str(&value.to_string()).unwrap_or_default(),
-        };
-        self.0.push((key.to_string(), value));
+        self.is_event |= key.as_str() == EVENT;
+        let _ = write!(self.line, ",{}:", Value::from(key.as_str()));
+        value.visit(JsonValue(self.line))
+    }
+}
+
+struct JsonValue<'a>(&'a mut String);
+
+impl JsonValue<'_> {
+    fn write(&mut self, value: impl Into<Value>) -> Result<(), Error> {
+        let _ = write!(self.0, "{}", value.into());
         Ok(())
+    }
+}
+
+impl<'v> VisitValue<'v> for JsonValue<'_> {
+    fn visit_any(&mut self, value: KvValue<'_>) -> Result<(), Error> {
+        self.write(value.to_string())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
+        self.write(value)
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
+        self.write(value)
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
+        self.write(value)
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
+        self.write(value)
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
+        self.write(value)
     }
 }
 
@@ -112,23 +155,18 @@ fn text_line(record: &Record<'_>) -> String {
 }
 
 fn json_line(record: &Record<'_>) -> String {
-    let mut pairs = Pairs::default();
+    let time = humantime::format_rfc3339_millis(SystemTime::now());
+    let level = record.level().as_str().to_ascii_lowercase();
+    let mut line = String::with_capacity(2 * USUAL_LINE);
+    let _ = write!(line, "{{\"time\":\"{time}\",\"level\":\"{level}\"");
+    let mut pairs = JsonPairs { line: &mut line, is_event: false };
     let _ = record.key_values().visit(&mut pairs);
-    let level = match record.level() {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
-    };
-    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    let mut fields = vec![("time", Value::from(time)), ("level", level.into())];
-    if pairs.0.is_empty() {
-        fields.push((EVENT, "log".into()));
+    if !pairs.is_event {
+        let _ = write!(line, ",\"{EVENT}\":\"log\"");
     }
-    fields.extend(pairs.0.iter().map(|(key, value)| (key.as_str(), value.clone())));
-    fields.push(("message", one_line(record.args().to_string()).into()));
-    json_object(&fields) + "\n"
+    let message = Value::from(one_line(record.args().to_string()));
+    let _ = writeln!(line, ",\"message\":{message}}}");
+    line
 }
 
 #[cfg(test)]

@@ -14,15 +14,20 @@ pub const MAX: u8 = 64;
 pub struct Signal(u8);
 
 impl Signal {
-    pub const INT: Signal = Signal(libc::SIGINT as u8);
-    pub const QUIT: Signal = Signal(libc::SIGQUIT as u8);
-    pub const KILL: Signal = Signal(libc::SIGKILL as u8);
-    pub const TERM: Signal = Signal(libc::SIGTERM as u8);
-    pub const CONT: Signal = Signal(libc::SIGCONT as u8);
-    pub const TSTP: Signal = Signal(libc::SIGTSTP as u8);
-    pub const TTIN: Signal = Signal(libc::SIGTTIN as u8);
-    pub const TTOU: Signal = Signal(libc::SIGTTOU as u8);
-    pub const WINCH: Signal = Signal(libc::SIGWINCH as u8);
+    pub const INT: Signal = Signal::of(libc::SIGINT);
+    pub const QUIT: Signal = Signal::of(libc::SIGQUIT);
+    pub const KILL: Signal = Signal::of(libc::SIGKILL);
+    pub const TERM: Signal = Signal::of(libc::SIGTERM);
+    pub const CONT: Signal = Signal::of(libc::SIGCONT);
+    pub const TSTP: Signal = Signal::of(libc::SIGTSTP);
+    pub const TTIN: Signal = Signal::of(libc::SIGTTIN);
+    pub const TTOU: Signal = Signal::of(libc::SIGTTOU);
+    pub const WINCH: Signal = Signal::of(libc::SIGWINCH);
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they are 1 to 64")]
+    const fn of(number: i32) -> Signal {
+        Signal(number as u8)
+    }
 
     /// The signal of that number, if Linux has one.
     pub fn new(number: i32) -> Option<Signal> {
@@ -51,6 +56,11 @@ impl Signal {
     /// The number, as kill(2) takes it.
     pub fn number(self) -> i32 {
         self.0.into()
+    }
+
+    /// The exit code that a shell reports for a process that it has ended.
+    pub fn exit_code(self) -> u8 {
+        128 + self.0
     }
 
     /// Whether the kernel stops a process that does not handle it, for job control.
@@ -125,7 +135,7 @@ impl SignalSet {
     pub fn iter(self) -> impl Iterator<Item = Signal> {
         let mut left = self.0;
         std::iter::from_fn(move || {
-            let lowest = left.trailing_zeros() as u8;
+            let lowest = u8::try_from(left.trailing_zeros()).ok()?;
             left &= left.checked_sub(1)?;
             Some(Signal(lowest + 1))
         })

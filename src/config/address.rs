@@ -19,6 +19,9 @@ pub enum Address {
 
 impl Address {
     /// Any address.
+    ///
+    /// # Errors
+    /// What is accepted.
     pub fn parse(text: &str) -> Result<Address, Accepted> {
         const ACCEPTED: Accepted = "a port such as 3000, an address such as 127.0.0.1:3000 or [::1]:3000, or unix:/path";
         match text.strip_prefix("unix:") {
@@ -29,6 +32,9 @@ impl Address {
     }
 
     /// One on TCP.
+    ///
+    /// # Errors
+    /// What is accepted.
     pub fn parse_tcp(text: &str) -> Result<Address, Accepted> {
         const ACCEPTED: Accepted = "a port from 1 to 65535 such as 3000, or an address such as 127.0.0.1:3000 or [::1]:3000";
         let address = match text.parse::<SocketAddr>() {

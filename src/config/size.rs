@@ -17,6 +17,9 @@ const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
 impl Size {
     /// `512M`, `1G`, `80%`; a bare number is bytes.
+    ///
+    /// # Errors
+    /// What is accepted.
     pub fn parse(text: &str) -> Result<Size, Accepted> {
         const ACCEPTED: Accepted = "a size such as 512M or 1G, or a part of the cgroup's limit such as 80%";
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -45,6 +45,10 @@ pub trait Choice: Copy + PartialEq + Sized + 'static {
     const ACCEPTED: Accepted;
     const CHOICES: &'static [(&'static str, Self)];
 
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// What is accepted.
     fn parse(text: &str) -> Result<Self, Accepted> {
         Self::CHOICES.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or(Self::ACCEPTED)
     }
@@ -81,6 +85,9 @@ impl Choice for bool {
 }
 
 /// `500ms`, `10s`, `2m`, `1h`, `1m30s`; a bare number is seconds.
+///
+/// # Errors
+/// What is accepted.
 pub fn duration(text: &str) -> Result<Duration, Accepted> {
     const ACCEPTED: Accepted = "a duration such as 500ms, 10s, 2m or 1h; a bare number is seconds";
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -107,6 +114,9 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// A whole number from 0 to `u32::MAX`.
+///
+/// # Errors
+/// What is accepted.
 pub fn number(text: &str) -> Result<u32, Accepted> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let parsed = if digits { text.parse().ok() } else { None };
@@ -119,6 +129,9 @@ pub struct CodeSet([u128; 2]);
 
 impl CodeSet {
     /// `78,100-110`.
+    ///
+    /// # Errors
+    /// What is accepted.
     pub fn parse(text: &str) -> Result<CodeSet, Accepted> {
         const ACCEPTED: Accepted = "exit codes from 0 to 255 such as 78,100-110";
         let code = |text: &str| text.trim().parse::<u8>().map_err(|_| ACCEPTED);
@@ -147,27 +160,28 @@ impl CodeSet {
 
 impl fmt::Display for CodeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut next = 0u16;
         let mut comma = "";
-        while next <= 255 {
-            let first = next;
-            while next <= 255 && self.contains(next as u8) {
-                next += 1;
+        let mut codes = (0..=u8::MAX).filter(|code| self.contains(*code)).peekable();
+        while let Some(first) = codes.next() {
+            let mut last = first;
+            while let Some(next) = codes.next_if(|code| code.checked_sub(1) == Some(last)) {
+                last = next;
             }
-            match next - first {
-                0 => next += 1,
-                1 => write!(f, "{comma}{first}")?,
-                _ => write!(f, "{comma}{first}-{}", next - 1)?,
+            if last == first {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
             }
-            if next > first && self.contains(first as u8) {
-                comma = ",";
-            }
+            comma = ",";
         }
         Ok(())
     }
 }
 
 /// A comma-separated list of signals that can arrive.
+///
+/// # Errors
+/// What is accepted.
 pub fn signals(text: &str) -> Result<SignalSet, Accepted> {
     let parse = |part: &str| Signal::parse(part.trim()).filter(|signal| signal.is_forwarded());
     text.split(',').map(parse).collect::<Option<_>>().ok_or("signals that can be caught, such as TERM,SIGINT,15,RTMIN+3")
@@ -186,6 +200,9 @@ pub struct Rewrites(Vec<(Signal, Option<Signal>)>);
 
 impl Rewrites {
     /// `TERM:QUIT,HUP:0`.
+    ///
+    /// # Errors
+    /// What is accepted.
     pub fn parse(text: &str) -> Result<Rewrites, Accepted> {
         const ACCEPTED: Accepted = "FROM:TO with signals such as TERM:QUIT, or FROM:0 to drop it";
         let rule = |part: &str| {
@@ -213,6 +230,9 @@ impl fmt::Display for Rewrites {
 }
 
 /// `warn`, or env_logger's form: `debug`, `warn,restartinit::sys=trace`.
+///
+/// # Errors
+/// What is accepted.
 pub fn log_filter(text: &str) -> Result<String, Accepted> {
     let level = |part: &str| part.rsplit('=').next().is_some_and(|level| level.trim().parse::<log::LevelFilter>().is_ok());
     let valid = text.split(',').all(level);

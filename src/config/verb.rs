@@ -8,7 +8,7 @@ use super::{Request, UsageError, Verb, options};
 const VERBS: [(&str, Verb); 3] = [("status", Verb::Status { json: false }), ("health", Verb::Health), ("restart", Verb::Restart)];
 
 /// The verb that this word is.
-pub fn known(word: &OsStr) -> Option<(&'static str, Verb)> {
+pub(super) fn known(word: &OsStr) -> Option<(&'static str, Verb)> {
     VERBS.into_iter().find(|(name, _)| *name == word)
 }
 
@@ -16,7 +16,7 @@ pub fn known(word: &OsStr) -> Option<(&'static str, Verb)> {
 ///
 /// # Errors
 /// One line that names what does not belong, and how to run a command of that name.
-pub fn read(
+pub(super) fn read(
     (name, mut verb): (&'static str, Verb),
     before: Option<&str>,
     after: impl IntoIterator<Item = OsString>,

@@ -19,7 +19,7 @@ const MOST_LEFT: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Descendants {
+pub(super) struct Descendants {
     own_pid: Pid,
     /// Children that were there before us, and all that descends from them: nobody's leftovers.
     foreign: Vec<Pid>,
@@ -43,26 +43,26 @@ struct Family {
 
 impl Descendants {
     /// `has_children`: whoever executed us left some.
-    pub fn new(own_pid: Pid, has_children: bool) -> Descendants {
+    pub(super) fn new(own_pid: Pid, has_children: bool) -> Descendants {
         let all = if has_children { processes::list().unwrap_or_default() } else { Vec::new() };
         let foreign = all.into_iter().filter(|process| process.parent == own_pid).map(|process| process.pid).collect();
         Descendants { own_pid, foreign, families: Vec::new(), left: Vec::new() }
     }
 
     /// A child was reaped: its pid is nobody's.
-    pub fn reaped(&mut self, pid: Pid) {
+    pub(super) fn reaped(&mut self, pid: Pid) {
         self.foreign.retain(|foreign| *foreign != pid);
         self.families.iter_mut().for_each(|family| family.launched.retain(|process| process.pid != pid));
     }
 
     /// How many leftovers that may not be signalled are there.
-    pub fn count_left(&mut self) -> usize {
+    pub(super) fn count_left(&mut self) -> usize {
         self.left.retain(|process| processes::one(process.pid).is_some_and(|now| now.is(process) && !now.ended));
         self.left.len()
     }
 
     /// A command is asked to stop.
-    pub fn note_family(&mut self, generation: GenerationNumber, command: Pid) {
+    pub(super) fn note_family(&mut self, generation: GenerationNumber, command: Pid) {
         let Ok(mut all) = processes::list() else { return };
         let noted = descendants(&mut all, command, &[]);
         if let Some(known) = self.families.iter_mut().find(|family| family.generation == generation) {
@@ -78,7 +78,7 @@ impl Descendants {
     }
 
     /// SIGKILL for all.
-    pub fn kill_all(&self) {
+    pub(super) fn kill_all(&self) {
         let Ok(mut all) = processes::list() else { return };
         for process in descendants(&mut all, self.own_pid, &self.foreign) {
             processes::send(&process, Signal::KILL, self.own_pid);
@@ -86,7 +86,7 @@ impl Descendants {
     }
 
     /// One more signal for what a generation's launcher started.
-    pub fn forward_to_launched(&self, generation: GenerationNumber, signal: Signal) {
+    pub(super) fn forward_to_launched(&self, generation: GenerationNumber, signal: Signal) {
         let family = self.families.iter().find(|family| family.generation == generation);
         for process in family.iter().flat_map(|family| &family.launched) {
             self.send(process, signal);
@@ -94,7 +94,7 @@ impl Descendants {
     }
 
     /// Does this to what generations that have ended have left behind; tells how many there are, if that can be known.
-    pub fn end_leftovers(&mut self, generation: GenerationNumber, order: Order, running: &[Running]) -> Option<Found> {
+    pub(super) fn end_leftovers(&mut self, generation: GenerationNumber, order: Order, running: &[Running]) -> Option<Found> {
         let mut all = match processes::list() {
             Ok(all) => all,
             Err(error) if processes::is_short(&error) => {

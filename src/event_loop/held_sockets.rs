@@ -23,7 +23,7 @@ use crate::time::Moment;
 const REFUSALS_TOLD: u32 = 8;
 
 #[derive(Debug, Default)]
-pub struct HeldSockets {
+pub(super) struct HeldSockets {
     ports: Ports,
     held: Vec<(SocketId, HeldSocket)>,
     /// Of `--listen`, in the order in which the command finds them.
@@ -37,7 +37,7 @@ impl HeldSockets {
     ///
     /// # Errors
     /// One line for a person: the address, and what to do.
-    pub fn open(addresses: &[Address]) -> io::Result<HeldSockets> {
+    pub(super) fn open(addresses: &[Address]) -> io::Result<HeldSockets> {
         let mut sockets = HeldSockets::default();
         for address in addresses {
             let held = listen(address).map_err(|errno| {
@@ -54,9 +54,9 @@ impl HeldSockets {
     ///
     /// # Errors
     /// That of fcntl(2).
-    pub fn to_pass_on(&self) -> io::Result<(Vec<OwnedFd>, Vec<OwnedFd>)> {
+    pub(super) fn to_pass_on(&self) -> io::Result<(Vec<OwnedFd>, Vec<OwnedFd>)> {
         let (mut sockets, mut placeholders) = (Vec::new(), Vec::new());
-        let free = FIRST_SOCKET.saturating_add(self.given.len() as i32);
+        let free = FIRST_SOCKET.saturating_add(i32::try_from(self.given.len()).unwrap_or(i32::MAX));
         for held in &self.given {
             loop {
                 let copy = held.as_fd().try_clone_to_owned()?;
@@ -71,7 +71,12 @@ impl HeldSockets {
     }
 
     /// An app asks for a socket: the one that is held, or a new one.
-    pub fn query(&mut self, generation: GenerationNumber, from: Option<Sender>, query: &mut Query) -> Result<(SocketId, Kind), Errno> {
+    pub(super) fn query(
+        &mut self,
+        generation: GenerationNumber,
+        from: Option<Sender>,
+        query: &mut Query,
+    ) -> Result<(SocketId, Kind), Errno> {
         match self.ports.query(generation, query) {
             Grant::Refuse { errno } => Err(errno),
             Grant::Hand { id, kind } if self.get_held(id).is_some_and(HeldSocket::is_in_place) => Ok((id, kind)),
@@ -135,7 +140,7 @@ impl HeldSockets {
         self.held.iter().find(|(known, _)| *known == id).map(|(_, held)| held)
     }
 
-    pub fn get(&self, id: SocketId) -> Option<BorrowedFd<'_>> {
+    pub(super) fn get(&self, id: SocketId) -> Option<BorrowedFd<'_>> {
         self.get_held(id).map(|held| held.as_fd())
     }
 
@@ -145,35 +150,35 @@ impl HeldSockets {
         }
     }
 
-    pub fn died(&mut self, generation: GenerationNumber) {
+    pub(super) fn died(&mut self, generation: GenerationNumber) {
         self.ports.died(generation);
     }
 
-    pub fn leaving(&mut self, generation: GenerationNumber) {
+    pub(super) fn leaving(&mut self, generation: GenerationNumber) {
         self.ports.leaving(generation);
     }
 
-    pub fn closed(&mut self, now: Moment, generation: GenerationNumber, key: &str) {
+    pub(super) fn closed(&mut self, now: Moment, generation: GenerationNumber, key: &str) {
         self.ports.closed(now, generation, key);
     }
 
-    pub fn serves(&self, generation: GenerationNumber) -> bool {
+    pub(super) fn serves(&self, generation: GenerationNumber) -> bool {
         self.ports.serves(generation)
     }
 
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.ports.deadline()
     }
 
     /// Closes what an app has closed for good.
-    pub fn release_due(&mut self, now: Moment) {
+    pub(super) fn release_due(&mut self, now: Moment) {
         for id in self.ports.release_due(now) {
             self.forget(id);
         }
     }
 
     /// Closes what no generation uses.
-    pub fn release_unused(&mut self) {
+    pub(super) fn release_unused(&mut self) {
         for id in self.ports.release_unused() {
             self.forget(id);
         }

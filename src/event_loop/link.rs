@@ -33,7 +33,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     pub generation: GenerationNumber,
     pub pid: Pid,
     /// `None`: closed.
@@ -56,7 +56,7 @@ pub struct Link {
 
 impl Link {
     /// The link of a generation that was just spawned; `end` is ours.
-    pub fn new(now: Moment, generation: GenerationNumber, pid: Pid, end: OwnedFd, options: Options) -> Link {
+    pub(super) fn new(now: Moment, generation: GenerationNumber, pid: Pid, end: OwnedFd, options: Options) -> Link {
         Link {
             generation,
             pid,
@@ -74,18 +74,18 @@ impl Link {
     }
 
     /// What to poll for.
-    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+    pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         let write = if self.is_full { PollFlags::POLLOUT } else { PollFlags::empty() };
         Some((self.end.as_ref()?.as_fd(), PollFlags::POLLIN | write))
     }
 
     /// When [`Link::turn`] is due though nothing is ready.
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.channel.deadline().into_iter().chain(self.silent_at).chain(self.settled_at).chain(self.retry_at).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
-    pub fn turn(
+    pub(super) fn turn(
         &mut self,
         ready: &dyn Fn(RawFd) -> PollFlags,
         now: Moment,
@@ -186,7 +186,7 @@ impl Link {
     }
 
     /// Sends what waits, as far as the app takes it.
-    pub fn transmit(&mut self, now: Moment, sockets: &HeldSockets) {
+    pub(super) fn transmit(&mut self, now: Moment, sockets: &HeldSockets) {
         let Some(end) = &self.end else { return };
         for _ in 0..SENT_A_TURN {
             if self.is_full || self.retry_at.is_some_and(|at| at > now) {
@@ -223,7 +223,7 @@ impl Link {
     }
 
     /// Says something to the command; false: it cannot be said.
-    pub fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
+    pub(super) fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
         let is_open = match request {
             AppRequest::Shutdown => self.channel.shut_down(),
             AppRequest::Disconnect => self.channel.disconnect(),
@@ -234,7 +234,7 @@ impl Link {
     }
 
     /// Gives a standby what it has asked for.
-    pub fn promote(&mut self, now: Moment, sockets: &mut HeldSockets) {
+    pub(super) fn promote(&mut self, now: Moment, sockets: &mut HeldSockets) {
         for mut query in self.channel.activate() {
             let outcome = sockets.query(self.generation, self.speaker.sender(), &mut query);
             self.channel.answer(query, outcome);
@@ -243,7 +243,7 @@ impl Link {
     }
 
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
-    pub fn event_loop(&mut self, is_scrape: bool) -> Option<EventLoop> {
+    pub(super) fn event_loop(&mut self, is_scrape: bool) -> Option<EventLoop> {
         let watchdog = self.channel.watchdog()?;
         let last = watchdog.last()?;
         let largest = if is_scrape { watchdog.take_largest() } else { watchdog.largest() };
@@ -251,7 +251,7 @@ impl Link {
     }
 
     /// Messages that came to nothing.
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         let dropped = self.channel.dropped();
         dropped.app.saturating_add(dropped.malformed).saturating_add(dropped.too_long).saturating_add(dropped.unsent)
     }

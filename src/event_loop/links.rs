@@ -16,7 +16,7 @@ use crate::time::Moment;
 
 /// See the module. Without a channel it costs nothing.
 #[derive(Debug, Default)]
-pub struct Links {
+pub(super) struct Links {
     watchdog: Option<Duration>,
     links: Vec<Link>,
     pub sockets: HeldSockets,
@@ -27,12 +27,12 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn new(watchdog: Option<Duration>, sockets: HeldSockets) -> Links {
+    pub(super) fn new(watchdog: Option<Duration>, sockets: HeldSockets) -> Links {
         Links { watchdog, sockets, ..Links::default() }
     }
 
     /// A generation was spawned with a channel, whose other end is `end`.
-    pub fn spawned(&mut self, now: Moment, generation: GenerationNumber, pid: Pid, role: StartRole, end: OwnedFd) {
+    pub(super) fn spawned(&mut self, now: Moment, generation: GenerationNumber, pid: Pid, role: StartRole, end: OwnedFd) {
         let options = Options { watchdog: self.watchdog, standby: role == StartRole::Standby };
         let mut link = Link::new(now, generation, pid, end, options);
         link.transmit(now, &self.sockets);
@@ -40,7 +40,7 @@ impl Links {
     }
 
     /// The command was reaped: its link goes, the sockets stay.
-    pub fn exited(&mut self, pid: Pid) {
+    pub(super) fn exited(&mut self, pid: Pid) {
         for link in self.links.extract_if(.., |link| link.pid == pid) {
             self.dropped = self.dropped.saturating_add(link.dropped());
             self.sockets.died(link.generation);
@@ -52,17 +52,17 @@ impl Links {
     }
 
     /// What to poll for.
-    pub fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    pub(super) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         self.links.iter().filter_map(Link::interest)
     }
 
     /// When [`Links::turn`] is due though nothing is ready.
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.links.iter().filter_map(Link::deadline).chain(self.sockets.deadline()).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
-    pub fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Vec<(Pid, ChannelEvent)> {
+    pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Vec<(Pid, ChannelEvent)> {
         for link in &mut self.links {
             self.events.extend(link.turn(ready, now, &mut self.sockets));
         }
@@ -71,24 +71,24 @@ impl Links {
     }
 
     /// Says something to a command; false: it cannot be said.
-    pub fn send_request(&mut self, pid: Pid, request: AppRequest, now: Moment) -> bool {
+    pub(super) fn send_request(&mut self, pid: Pid, request: AppRequest, now: Moment) -> bool {
         self.links.iter_mut().find(|link| link.pid == pid).is_some_and(|link| link.send_request(request, now, &self.sockets))
     }
 
     /// Gives a standby what it has asked for.
-    pub fn promote(&mut self, pid: Pid, now: Moment) {
+    pub(super) fn promote(&mut self, pid: Pid, now: Moment) {
         if let Some(link) = self.links.iter_mut().find(|link| link.pid == pid) {
             link.promote(now, &mut self.sockets);
         }
     }
 
     /// How late a command's event loop was; `None`: nobody measures it, or it has not answered yet.
-    pub fn event_loop(&mut self, pid: Pid, is_scrape: bool) -> Option<EventLoop> {
+    pub(super) fn event_loop(&mut self, pid: Pid, is_scrape: bool) -> Option<EventLoop> {
         self.links.iter_mut().find(|link| link.pid == pid)?.event_loop(is_scrape)
     }
 
     /// Messages that came to nothing, of all generations.
-    pub fn messages_dropped(&self) -> u64 {
+    pub(super) fn messages_dropped(&self) -> u64 {
         self.links.iter().map(Link::dropped).fold(self.dropped, u64::saturating_add)
     }
 }

@@ -11,7 +11,7 @@ use crate::sys::cgroup::{MemoryCgroup, Usage};
 use crate::sys::processes;
 
 #[derive(Debug)]
-pub struct MemoryMonitor {
+pub(super) struct MemoryMonitor {
     /// `None`: not looked for yet, or not to be had.
     cgroup: Option<MemoryCgroup>,
     was_opened: bool,
@@ -22,14 +22,14 @@ pub struct MemoryMonitor {
 
 /// What `--max-memory` is about, in bytes; `None`: it cannot be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Look {
+pub(super) struct Look {
     pub used: Option<u64>,
     pub limit: Option<u64>,
 }
 
 impl MemoryMonitor {
     /// Takes in `--max-memory`.
-    pub fn new(wanted: Option<Size>) -> MemoryMonitor {
+    pub(super) fn new(wanted: Option<Size>) -> MemoryMonitor {
         let mut memory = MemoryMonitor { cgroup: None, was_opened: false, unexplained_kills: 0, wanted };
         if let Some(Size::Percent(percent)) = wanted {
             let missing = memory.open().err().map(|error| error.to_string());
@@ -51,7 +51,7 @@ impl MemoryMonitor {
     }
 
     /// A generation was spawned. What was killed before is no reason of its end.
-    pub fn generation_began(&mut self) {
+    pub(super) fn generation_began(&mut self) {
         if !self.was_opened
             && let Err(error) = self.open()
         {
@@ -61,7 +61,7 @@ impl MemoryMonitor {
     }
 
     /// What the kernel killed up to now was none of the commands.
-    pub fn forget_kills(&mut self) {
+    pub(super) fn forget_kills(&mut self) {
         if let Some(cgroup) = &mut self.cgroup {
             cgroup.new_kills();
         }
@@ -69,7 +69,7 @@ impl MemoryMonitor {
     }
 
     /// Whether the kernel killed a command, which was just reaped, for want of memory. `peak`: its largest resident memory, in bytes.
-    pub fn reason_of_kill(&mut self, peak: u64) -> Option<Reason> {
+    pub(super) fn reason_of_kill(&mut self, peak: u64) -> Option<Reason> {
         let cgroup = self.cgroup.as_mut()?;
         self.unexplained_kills = self.unexplained_kills.saturating_add(cgroup.new_kills());
         self.unexplained_kills.checked_sub(1)?;
@@ -84,24 +84,24 @@ impl MemoryMonitor {
         Some(Reason::OutOfMemory { certain })
     }
 
-    pub fn usage(&self) -> Usage {
+    pub(super) fn usage(&self) -> Usage {
         self.cgroup.as_ref().map(MemoryCgroup::usage).unwrap_or_default()
     }
 
-    pub fn wanted(&self) -> Option<Size> {
+    pub(super) fn wanted(&self) -> Option<Size> {
         self.wanted
     }
 
     /// What `--max-memory` allows, in bytes, given what the cgroup does.
-    pub fn limit(&self, usage: Usage) -> Option<u64> {
+    pub(super) fn limit(&self, usage: Usage) -> Option<u64> {
         match self.wanted? {
             Size::Bytes(bytes) => Some(bytes),
-            Size::Percent(percent) => usage.limit.map(|limit| (u128::from(limit) * u128::from(percent) / 100) as u64),
+            Size::Percent(percent) => usage.limit.map(|limit| percent_of(limit, percent)),
         }
     }
 
     /// The command's resident memory, or all that is used under the cgroup's limit; and what is allowed.
-    pub fn look(&self, pid: Pid) -> Look {
+    pub(super) fn look(&self, pid: Pid) -> Look {
         match self.wanted {
             Some(Size::Percent(_)) => {
                 let usage = self.usage();
@@ -111,4 +111,10 @@ impl MemoryMonitor {
             None => Look { used: None, limit: None },
         }
     }
+}
+
+/// Without an overflow, whatever the limit is.
+fn percent_of(limit: u64, percent: u8) -> u64 {
+    let (hundreds, rest) = (limit / 100, limit % 100);
+    hundreds.saturating_mul(percent.into()).saturating_add(rest * u64::from(percent) / 100)
 }

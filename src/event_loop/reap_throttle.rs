@@ -7,7 +7,7 @@ use crate::time::Moment;
 
 /// See the module. A few orphans are reaped at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ReapThrottle {
+pub(super) struct ReapThrottle {
     /// When orphans were reaped last, or the rest after that was over.
     last: Moment,
     /// Looks in a row that found some.
@@ -26,7 +26,7 @@ impl ReapThrottle {
     const LOOKS: u32 = 32;
 
     /// A look at the children, begun at `since`, is over: so many orphans were reaped.
-    pub fn looked(&mut self, since: Moment, now: Moment, orphans: u64) {
+    pub(super) fn looked(&mut self, since: Moment, now: Moment, orphans: u64) {
         self.rest_until = None;
         if orphans > 0 {
             let goes_on = since.since(self.last) < Self::CLOSE;
@@ -38,7 +38,7 @@ impl ReapThrottle {
     }
 
     /// Until when nobody is to look.
-    pub fn rest(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn rest(&self, now: Moment) -> Option<Moment> {
         self.rest_until.filter(|until| *until > now)
     }
 }

@@ -28,14 +28,14 @@ struct Unsent {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Retries {
+pub(super) struct Retries {
     signals: Vec<Unsent>,
     pub reap_at: Option<Moment>,
 }
 
 /// What became of a signal to a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sending {
+pub(super) enum Sending {
     /// It is sent, or there is nobody to be sent to, or it is sent later.
     Taken,
     /// We may not signal the command.
@@ -44,7 +44,7 @@ pub enum Sending {
 
 impl Retries {
     /// Sends a signal to a command, now or later.
-    pub fn send(&mut self, now: Moment, pid: Pid, signal: Signal, recipient: Recipient, if_refused: IfRefused) -> Sending {
+    pub(super) fn send(&mut self, now: Moment, pid: Pid, signal: Signal, recipient: Recipient, if_refused: IfRefused) -> Sending {
         let Err(error) = signals::send(pid, signal, recipient) else {
             log::debug!("{signal} forwarded to pid {pid}");
             return Sending::Taken;
@@ -61,20 +61,20 @@ impl Retries {
     }
 
     /// The process is gone: its pid may be another's soon.
-    pub fn forget(&mut self, pid: Pid) {
+    pub(super) fn forget(&mut self, pid: Pid) {
         self.signals.retain(|unsent| unsent.pid != pid);
     }
 
-    pub fn reap_again(&mut self, now: Moment) {
+    pub(super) fn reap_again(&mut self, now: Moment) {
         self.reap_at = Some(now + PAUSE);
     }
 
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.signals.iter().map(|unsent| unsent.at).chain(self.reap_at).min()
     }
 
     /// Tries again what is due.
-    pub fn tick(&mut self, now: Moment) {
+    pub(super) fn tick(&mut self, now: Moment) {
         self.signals.retain_mut(|unsent| {
             if unsent.at > now {
                 return true;

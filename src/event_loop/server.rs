@@ -164,7 +164,7 @@ impl Server {
             }
             if made_room {
                 // As many in the long run, but not all at once: a command that was just started or signalled needs the processor too.
-                acceptor.paused_until = Some(now + SURE / acceptor.places as u32);
+                acceptor.paused_until = Some(now + SURE / u32::try_from(acceptor.places).unwrap_or(1));
                 return;
             }
         }

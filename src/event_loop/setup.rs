@@ -42,7 +42,7 @@ const LONGEST_SCRIPT: u64 = 256 * 1024;
 ///
 /// # Errors
 /// What could not be set up: one line for a person where there is something to be done about it.
-pub fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Result<EventLoop> {
+pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Result<EventLoop> {
     let own_pid = getpid();
     let is_init = own_pid == INIT;
     let ignore_hup = signals::is_ignored(libc::SIGHUP);

@@ -157,9 +157,10 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Field<'de>, E> {
-        // JavaScript knows no integers: 3e3 is as good a port as 3000. All that can matter is far below 2^53.
-        let whole = number as i64;
-        Ok(if whole as f64 == number && whole.unsigned_abs() < 1 << 53 { Field::Number(whole) } else { Field::Other })
+        // JavaScript knows no integers: 3e3 is as good a port as 3000. All that can matter is far below 2^31.
+        #[expect(clippy::cast_possible_truncation, reason = "what is cut off is not equal")]
+        let whole = number as i32;
+        Ok(if f64::from(whole) == number { Field::Number(whole.into()) } else { Field::Other })
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {

@@ -18,7 +18,7 @@ use crate::time::Moment;
 
 /// The spawn that was asked for, and those that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Spawning {
+pub(super) struct Spawning {
     /// What is being spawned is for.
     asked: Option<Duty>,
     /// What is due waits for a turn: signals that arrived before it are told first.

@@ -29,7 +29,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Code(code) => code,
-            Exit::Signal { signal, .. } => 128 + signal.number() as u8,
+            Exit::Signal { signal, .. } => signal.exit_code(),
         }
     }
 

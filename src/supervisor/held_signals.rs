@@ -14,7 +14,7 @@ use crate::time::Moment;
 
 /// The signals that are held, and when the command is next looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct HeldSignals {
+pub(super) struct HeldSignals {
     signals: SignalSet,
     watch: Option<Watch>,
 }

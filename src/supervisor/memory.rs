@@ -9,7 +9,7 @@ use crate::time::Moment;
 
 /// When the limit is next seen to. It comes with each look, since it may be changed meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct MemoryWatch {
+pub(super) struct MemoryWatch {
     look_at: Moment,
     /// No restart before this.
     not_before: Moment,

@@ -17,7 +17,7 @@ use crate::time::{Moment, human};
 
 /// A planned restart that is under way: until its new generation is ready.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Planned {
+pub(super) struct Planned {
     pub reason: Reason,
     /// The new generation has at least this number, unless it is a successor that was a standby before.
     from: GenerationNumber,
@@ -25,7 +25,7 @@ pub struct Planned {
 
 /// A planned restart that is wanted, while it is asked whether the active generation may be signalled at all.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Wanted {
+pub(super) struct Wanted {
     reason: Reason,
     /// Used and allowed, in bytes, where that is why.
     memory: Option<(u64, u64)>,

@@ -14,7 +14,7 @@ use crate::time::Moment;
 
 /// When the next standby may be spawned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct StandbyPlan {
+pub(super) struct StandbyPlan {
     not_before: Moment,
     /// Those in a row that died waiting.
     failures: u32,

@@ -1,7 +1,7 @@
 //! The allocator: the system's, but that it waits where there is no memory. An init that ends for want of a few bytes takes the container
 //! with it; one that is late does not.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::thread::sleep;

@@ -1,7 +1,7 @@
 //! The arguments and the environment, as the kernel left them on the stack. Rust's own reading of the environment leaves out entries
 //! without `=`, and it knows the arguments only where its own start has run.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "the C runtime's arguments and environment are raw pointers")]
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;

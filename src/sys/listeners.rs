@@ -104,6 +104,10 @@ fn sock_type(kind: Kind) -> SockType {
     }
 }
 
+/// Binds a socket.
+///
+/// # Errors
+/// The errno that the app would have got from libuv. EINVAL for an inherited one: that is not bound but adopted.
 pub fn bind(spec: &Spec) -> nix::Result<HeldSocket> {
     let fd = match spec {
         Spec::Tcp { address: Host::Any, port, v6only } => {

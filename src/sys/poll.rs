@@ -1,6 +1,6 @@
 //! Sleeping until something happens.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "ppoll(2) itself: nix has it for sets of borrowed descriptors only")]
 
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
@@ -52,7 +52,7 @@ fn ppoll(fds: &mut [pollfd], timeout: Option<Duration>) -> std::io::Result<usize
     // A time beyond the kernel's range is as good as none.
     let timeout = timeout.filter(|timeout| timeout.as_secs() < 1 << 40);
     // The kernel's 64 bits a field, on every architecture that is supported.
-    let timeout = timeout.map(|timeout| timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() });
+    let timeout = timeout.map(|timeout| timespec { tv_sec: timeout.as_secs().cast_signed(), tv_nsec: timeout.subsec_nanos().into() });
     // SAFETY: the kernel reads and writes `fds.len()` pollfds and reads a timespec or nothing; without a set, the mask stays as it is.
     let ready =
         unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, timeout.as_ref().map_or(ptr::null(), ptr::from_ref), ptr::null()) };

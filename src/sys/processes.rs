@@ -1,9 +1,9 @@
 //! The process table, `/proc`.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "getdents64(2) and pidfds by the raw calls")]
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
@@ -139,11 +139,10 @@ pub fn is_short(error: &io::Error) -> bool {
 }
 
 fn pidfd(pid: Pid) -> Option<OwnedFd> {
-    // SAFETY: a plain system call on integers; the descriptor that comes back is nobody else's, and is closed on exec.
-    unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0);
-        (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as i32))
-    }
+    // SAFETY: a plain system call on integers.
+    let fd = RawFd::try_from(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) }).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: the kernel has just opened it for us: it is nobody else's. It is closed on exec.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn kill(pid: Pid, signal: Signal) -> i64 {

@@ -1,7 +1,7 @@
 //! Signals in and out. All but the faults are blocked from the first instruction on and stay so: they are read from two descriptors, CHLD
 //! from one and all else from the other. No handler is ever installed, so nothing is interrupted, nothing nests, and nothing is lost.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "signalfd4(2) and rt_sigtimedwait(2) by the raw calls: no wrapper takes all numbers")]
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -159,13 +159,11 @@ impl SignalReader {
 /// signalfd(2): libc's wrapper takes a set that some numbers cannot be put into.
 fn signalfd(mask: u64) -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-    // SAFETY: the kernel reads SET_SIZE bytes at a valid address; the descriptor that comes back is nobody else's.
-    unsafe {
-        match libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, SET_SIZE, flags) {
-            ..0 => Err(io::Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd as RawFd)),
-        }
-    }
+    // SAFETY: the kernel reads SET_SIZE bytes at the address of `mask`, which lives until the call returns.
+    let opened = Errno::result(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const mask, SET_SIZE, flags) })?;
+    let fd = RawFd::try_from(opened).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for us: it is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Where pending signals are taken from.

@@ -1,7 +1,7 @@
 //! Spawning: vfork semantics by clone(2), with everything that can be computed computed before. The child borrows our memory until it
 //! executes the command, so no page table is copied, and a failure is told through that memory rather than a pipe.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "what clone(2) shares with its child")]
 
 mod child;
 mod path;

@@ -2,7 +2,7 @@
 //! would make the command's non-blocking too: so no write here waits, and none touches the descriptor's flags. What cannot go out at once
 //! is queued, up to a bound.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "descriptors by their numbers")]
 
 mod way;
 

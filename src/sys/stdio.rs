@@ -1,6 +1,6 @@
 //! Descriptors 0 to 2, which restartinit shares with the command, as whoever started it left them.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "descriptors by their numbers")]
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! Reaping: wait(2), one child at a time.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "wait4(2) and waitid(2): nix loses exits by real-time signals")]
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
@@ -50,7 +50,10 @@ pub fn next() -> Waited {
             Errno::ECHILD => Waited::NoChildren,
             _ => Waited::Unknown,
         },
-        _ if libc::WIFEXITED(status) => Waited::Exited { pid, exit: Exit::Code(libc::WEXITSTATUS(status) as u8), peak },
+        _ if libc::WIFEXITED(status) => {
+            let code = u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX);
+            Waited::Exited { pid, exit: Exit::Code(code), peak }
+        }
         _ if libc::WIFSTOPPED(status) => {
             Signal::new(libc::WSTOPSIG(status)).map_or(Waited::NoNews, |signal| Waited::Stopped { pid, signal })
         }

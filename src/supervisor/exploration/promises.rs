@@ -82,7 +82,7 @@ impl World {
 
     /// A stop from here comes to its end, whatever the commands do, within drain, grace and leftover time; where no grace period is set,
     /// once they end. In a storm of signals, and where the leftovers do not end.
-    pub fn a_stop_ends(&self, stubborn: bool) {
+    pub(super) fn a_stop_ends(&self, stubborn: bool) {
         let mut world = self.clone();
         let begun = world.now;
         world.tell(signal(TERM));

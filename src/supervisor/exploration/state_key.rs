@@ -10,7 +10,7 @@ use crate::time::Moment;
 
 impl World {
     /// What tells a state from another: moments by their order alone, and whether they have passed.
-    pub fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         let World { supervisor: s, alive, spawn_asked, asked, stopped, now, .. } = self;
         let mut pending = self.deadlines();
         pending.sort_unstable();

@@ -25,7 +25,7 @@ use crate::time::Moment;
 
 /// What the explored world may answer, and what must hold in it.
 #[derive(Clone)]
-pub struct World {
+pub(super) struct World {
     pub(super) supervisor: Supervisor,
     pub now: Moment,
     pub(super) next_pid: i32,
@@ -63,7 +63,7 @@ pub(super) enum Question {
 pub(super) const SECOND: Duration = LAUNCHER_DIES_WITHIN;
 
 impl World {
-    pub fn new(config: Config, harsh: bool) -> World {
+    pub(super) fn new(config: Config, harsh: bool) -> World {
         let surroundings = Surroundings { job_control: true, is_init: true };
         World {
             supervisor: Supervisor::new(config, "cmd".to_owned(), surroundings),
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    pub fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         let refused = self.forwarded.iter().filter(|pid| self.alive.contains(pid));
         let mut events: Vec<Event> = refused.map(|pid| Event::SignalRefused { pid: *pid }).collect();
         // Questions are answered before anything else is told.
@@ -163,17 +163,17 @@ impl World {
     }
 
     /// Nothing is asked that is not answered yet.
-    pub fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.asked.is_empty() && self.questions.is_empty() && !self.spawn_asked
     }
 
     /// The moments at which the clock may be looked at next: the earliest deadline, or any later one, where the machine was slow.
-    pub fn moments(&self) -> Vec<Moment> {
+    pub(super) fn moments(&self) -> Vec<Moment> {
         let next = self.supervisor.next_deadline().unwrap_or(self.now).max(self.now);
         self.deadlines().into_iter().filter(|at| *at > next).chain([next]).collect()
     }
 
-    pub fn step(&self, event: Event, at: Moment) -> World {
+    pub(super) fn step(&self, event: Event, at: Moment) -> World {
         let mut world = self.clone();
         world.now = at;
         world.tell(event);

@@ -122,7 +122,9 @@ pub fn run_fields(run: &Run) -> Fields {
 /// A duration as a number of seconds.
 pub fn seconds(duration: Duration) -> Value {
     // Milliseconds are what a reader can use; a float of nanoseconds would be noise.
-    (duration.as_millis() as f64 / 1000.0).into()
+    #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+    let milliseconds = duration.as_millis() as f64;
+    (milliseconds / 1000.0).into()
 }
 
 fn who(generation: GenerationNumber, pid: Pid) -> Fields {

@@ -1,6 +1,6 @@
 //! The child's side of a spawn: its stack, and what it does between clone(2) and execve(2).
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "clone(2), and the child between it and execve(2)")]
 
 use std::io;
 use std::os::fd::AsRawFd as _;

@@ -1,6 +1,6 @@
 //! How a line gets out to stderr without waiting, by what stderr is and what the system allows.
 
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "splice(2) and pwritev2(2) by the raw calls")]
 
 use std::fs::OpenOptions;
 use std::io;
@@ -86,7 +86,7 @@ impl Way {
                 // SAFETY: the kernel reads one iovec and the line that it points to.
                 count(unsafe {
                     libc::syscall(libc::SYS_pwritev2, libc::STDERR_FILENO, &raw const part, 1usize, -1i64, -1i64, libc::RWF_NOWAIT)
-                } as isize)
+                })
             }
             Way::Socket => {
                 let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -122,8 +122,8 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR | libc::ENOMEM | libc::ENOBUFS))
 }
 
-fn count(result: isize) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+fn count(result: impl TryInto<usize>) -> io::Result<usize> {
+    result.try_into().map_err(|_| io::Error::last_os_error())
 }
 
 /// Whether stderr has room within so many milliseconds; 0 does not wait.
