@@ -22,11 +22,12 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Files that are tests from the first line to the last.
-const TESTS: [&str; 9] = [
+const TESTS: [&str; 10] = [
     "bench.rs",
     "exploration.rs",
     "launchers.rs",
     "out_of_reach.rs",
+    "pictures.rs",
     "promises.rs",
     "scenarios.rs",
     "state_key.rs",

@@ -180,7 +180,9 @@ impl EventLoop {
                     if self.spawn_options.has_channel {
                         self.links.exited(pid);
                     }
-                    self.retries.forget(pid);
+                    if !self.retries.is_empty() {
+                        self.retries.forget(pid);
+                    }
                     self.handle(Event::Exited { pid, exit, reason });
                 }
                 // An orphan: there may be thousands at once.
@@ -205,7 +207,9 @@ impl EventLoop {
             // So that its end is not taken for the reason of a command's later one.
             self.memory.forget_kills();
         }
-        self.reap_throttle.looked(since, self.now(), orphans);
+        if orphans > 0 {
+            self.reap_throttle.looked(since, self.now());
+        }
         self.handle(Event::Reaped { children });
     }
 

@@ -25,16 +25,13 @@ impl ReapThrottle {
     /// So many looks in a row are a flood.
     const LOOKS: u32 = 32;
 
-    /// A look at the children, begun at `since`, is over: so many orphans were reaped.
-    pub(super) fn looked(&mut self, since: Moment, now: Moment, orphans: u64) {
-        self.rest_until = None;
-        if orphans > 0 {
-            let goes_on = since.since(self.last) < Self::CLOSE;
-            self.looks = if goes_on { self.looks.saturating_add(1) } else { 1 };
-            let rest = now.since(since).saturating_mul(Self::SHARE).clamp(Self::REST.0, Self::REST.1);
-            self.rest_until = (self.looks >= Self::LOOKS).then(|| now + rest);
-            self.last = self.rest_until.unwrap_or(now);
-        }
+    /// A look at the children, begun at `since`, is over: orphans were reaped.
+    pub(super) fn looked(&mut self, since: Moment, now: Moment) {
+        let goes_on = since.since(self.last) < Self::CLOSE;
+        self.looks = if goes_on { self.looks.saturating_add(1) } else { 1 };
+        let rest = now.since(since).saturating_mul(Self::SHARE).clamp(Self::REST.0, Self::REST.1);
+        self.rest_until = (self.looks >= Self::LOOKS).then(|| now + rest);
+        self.last = self.rest_until.unwrap_or(now);
     }
 
     /// Until when nobody is to look.
@@ -53,19 +50,18 @@ mod tests {
         let mut flood = ReapThrottle::default();
         for look in 1..ReapThrottle::LOOKS {
             let now = at(100 * u64::from(look));
-            flood.looked(now, now, 1);
+            flood.looked(now, now);
             assert_eq!(flood.rest(now), None, "a few");
         }
-        flood.looked(at(3100), at(3200), 1);
+        flood.looked(at(3100), at(3200));
         assert_eq!(flood.rest(at(3200)), Some(at(4200)), "the shortest rest");
         assert_eq!(flood.rest(at(4200)), None, "it is over");
-        flood.looked(at(4201), at(5201), 500);
+        flood.looked(at(4201), at(5201));
         assert_eq!(flood.rest(at(5201)), Some(at(9201)), "four times the look");
-        flood.looked(at(9202), at(29202), 5000);
+        flood.looked(at(9202), at(29202));
         assert_eq!(flood.rest(at(29202)), Some(at(45202)), "the longest rest");
-        flood.looked(at(45203), at(45210), 0);
-        assert_eq!(flood.rest(at(45210)), None, "nobody died");
-        flood.looked(at(90000), at(90001), 1);
+        assert_eq!(flood.rest(at(45203)), None, "it is over");
+        flood.looked(at(90000), at(90001));
         assert_eq!(flood.rest(at(90001)), None, "a lone one, later");
     }
 }

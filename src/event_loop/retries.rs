@@ -60,6 +60,11 @@ impl Retries {
         if is_refused { Sending::Refused } else { Sending::Taken }
     }
 
+    /// Whether no signal waits to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.signals.is_empty()
+    }
+
     /// The process is gone: its pid may be another's soon.
     pub(super) fn forget(&mut self, pid: Pid) {
         self.signals.retain(|unsent| unsent.pid != pid);

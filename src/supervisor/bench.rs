@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::report::Report;
 use super::*;
 use crate::config::size::Size;
 use crate::signal::SignalSet;

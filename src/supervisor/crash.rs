@@ -122,7 +122,9 @@ impl Supervisor {
         }
         let number = generation.number;
         self.standby.promoted(now);
-        self.held.generation_began(now);
+        if !self.held.is_empty() {
+            self.held.generation_began(now);
+        }
         self.plan_goes_on_with(number);
         Some(number)
     }
@@ -201,7 +203,9 @@ impl Supervisor {
         match self.phase {
             Phase::Supervising(_) if duty == Duty::Active => {
                 self.phase = Phase::Supervising(Next::Undecided);
-                self.held.generation_began(now);
+                if !self.held.is_empty() {
+                    self.held.generation_began(now);
+                }
                 if self.planned.is_some() {
                     self.advance_planned_restart(now, actions);
                 }

@@ -1,10 +1,11 @@
 //! The state machine without a process: every event in every state that can be reached, the clock among them.
 
+mod pictures;
 mod promises;
 mod state_key;
 mod world;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::bench::ms;
@@ -12,6 +13,7 @@ use super::event::Event;
 use crate::config::Config;
 use crate::config::size::Size;
 use crate::config::values::{CodeSet, RestartPolicy, StopBy};
+use pictures::Ways;
 use world::World;
 
 /// How many states of a configuration are seen, the nearest to the start first; `RESTARTINIT_STATES` says another number, and
@@ -58,7 +60,7 @@ fn configs() -> Vec<(Config, bool)> {
 
 #[test]
 fn every_event_in_every_reachable_state_keeps_the_promises() {
-    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut seen = Seen::default();
     let mut total = 0;
     let chosen = std::env::var("RESTARTINIT_CONFIGURATIONS").ok();
     for (config, harsh) in configs() {
@@ -77,17 +79,37 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
         if chosen.as_ref().is_some_and(|word| !name.contains(word)) {
             continue;
         }
-        let n = explore(config, harsh, &mut outcomes);
+        let n = explore(config, harsh, &mut seen);
         total += n;
         eprintln!("{n} {name}");
     }
+    let Seen { outcomes, phases, duties, cells } = seen;
     eprintln!("{total} states; ends reached: {outcomes:?}");
-    assert!(chosen.is_some() || outcomes.len() == 6, "every outcome is reached: {outcomes:?}");
+    if chosen.is_none() {
+        assert!(
+            pictures::ARCHITECTURE.contains(&pictures::table(&cells)),
+            "ARCHITECTURE.md has not this table:\n{}",
+            pictures::table(&cells)
+        );
+        assert_eq!(outcomes.len(), 6, "every outcome is reached: {outcomes:?}");
+        assert_eq!(phases, pictures::drawn("### The phases"), "as ARCHITECTURE.md draws them");
+        assert_eq!(duties, pictures::drawn("### The duties of a generation"), "as ARCHITECTURE.md draws them");
+    }
 }
 
-fn explore(config: Config, harsh: bool, outcomes: &mut BTreeMap<&str, usize>) -> usize {
+/// What all configurations have come to.
+#[derive(Default)]
+struct Seen {
+    outcomes: BTreeMap<&'static str, usize>,
+    phases: Ways,
+    duties: Ways,
+    cells: BTreeSet<[String; 3]>,
+}
+
+fn explore(config: Config, harsh: bool, all: &mut Seen) -> usize {
     let most = std::env::var("RESTARTINIT_STATES").ok().and_then(|most| most.parse().ok()).unwrap_or(MOST);
     let start = World::new(config, harsh);
+    all.phases.insert(pictures::beginning(&start.supervisor));
     let mut seen: HashSet<u64> = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);
     while let Some(world) = open.pop_front() {
@@ -102,8 +124,10 @@ fn explore(config: Config, harsh: bool, outcomes: &mut BTreeMap<&str, usize>) ->
             let moments = if matches!(event, Event::Tick { .. }) { world.moments() } else { vec![world.now] };
             for at in moments {
                 let next = world.step(event.clone(), at);
+                pictures::note(&mut all.phases, &mut all.duties, &world.supervisor, &next.supervisor);
+                all.cells.insert(pictures::cell(&world.supervisor, &event, &next.supervisor));
                 if let Some(ending) = next.finished {
-                    *outcomes.entry(ending.outcome.name()).or_default() += 1;
+                    *all.outcomes.entry(ending.outcome.name()).or_default() += 1;
                 } else if seen.insert(next.key()) {
                     if seen.len() >= most {
                         return seen.len();

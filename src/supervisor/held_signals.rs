@@ -40,7 +40,11 @@ impl HeldSignals {
     /// A generation is active that may come to handle them.
     pub(super) fn generation_began(&mut self, now: Moment) {
         let watch = Watch { look_at: now + Self::PAUSE, pause: Self::PAUSE, drop_at: Some(now + Self::LONGEST) };
-        self.watch = (!self.signals.is_empty()).then_some(watch);
+        self.watch = Some(watch);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.signals.is_empty()
     }
 
     fn deadline(&self) -> Option<Moment> {
@@ -122,11 +126,6 @@ impl Supervisor {
             watch.look_at = now + watch.pause;
             actions.push_back(Action::LookAtSignals { pid });
         }
-    }
-
-    /// A stop was asked for: nobody waits for them any more.
-    pub(super) fn drop_held_signals(&mut self) {
-        self.held.clear();
     }
 }
 

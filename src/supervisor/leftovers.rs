@@ -10,12 +10,12 @@ use crate::signal::Signal;
 use crate::time::Moment;
 
 impl Supervisor {
-    /// All exits up to now have been told: whoever has ended may have left something behind.
-    pub(super) fn reaped(&mut self, now: Moment, children: bool, actions: &mut Actions) {
+    /// All exits up to now have been told, and somebody's child is still ours: whoever has ended may have left it behind.
+    pub(super) fn look_for_leftovers(&mut self, now: Moment, actions: &mut Actions) {
         // Once the grace period is over, nobody is asked politely any more.
         let killed = matches!(self.phase, Phase::Stopping { kill_at: None, .. }) && !self.config.grace_period.is_zero();
         let first = if killed { Signal::KILL } else { Signal::TERM };
-        self.sweep_each(actions, |sweep| sweep.reaped(now, children, first).map_or(Told::Nothing, Told::Ask));
+        self.sweep_each(actions, |sweep| sweep.reaped(now, first).map_or(Told::Nothing, Told::Ask));
     }
 
     pub(super) fn leftovers(&mut self, now: Moment, number: GenerationNumber, found: Option<Found>, actions: &mut Actions) {

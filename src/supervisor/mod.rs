@@ -42,16 +42,28 @@ use crate::signal::Signal;
 use crate::time::Moment;
 use crash::Spawning;
 use event::{Action, Actions, Event, IfRefused, Next, Phase, Recipient};
-use exit::{LastExit, Outcome, Run};
+use exit::{LastExit, Run};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use memory::MemoryWatch;
 use planned_restart::{Planned, Wanted};
 use policy::{Restarts, Tally};
-use report::{Ending, Report};
 use standby::StandbyPlan;
 
-/// The state machine.
+/// The state machine. Its owner, the event loop, keeps to this:
+///
+/// - **Events.** [`Supervisor::handle`] is called with each event as it happens, and with a `now` that never goes back. Its first event is a
+///   [`Event::Tick`], as the first spawn is due at once.
+/// - **Actions.** All actions that it adds are carried out, in their order, before the next event is told. An action that is answered (its doc
+///   names the event) is answered at once, before the next action: so no pid is signalled once its exit is known.
+/// - **Exits.** Each child that is reaped and may be a command's is told by [`Event::Exited`]; when no more can be reaped now,
+///   [`Event::Reaped`] follows. Only then is it known whether there are leftovers, and only then can a spawn be due.
+/// - **Signals** are told in the order in which they arrived. Where some are pending at a tick, it says so, and they are told before the next.
+/// - **Deadlines.** Not later than [`Supervisor::next_deadline`], an [`Event::Tick`] is told; `None` means never, and the owner may sleep for ever. A tick
+///   that is early does nothing. After each one, no deadline lies at `now` or before, but for the tick that waits for pending signals.
+/// - **The end.** [`Action::Finish`] is the last action; whatever is told afterwards is ignored.
+///
+/// ARCHITECTURE.md has its phases as a picture and a table, which a test compares with what it does.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     config: Config,
@@ -159,7 +171,9 @@ impl Supervisor {
             (Phase::Ended, _) => return,
 
             (_, Event::Exited { pid, exit, reason }) => self.exited(now, pid, exit, reason, actions),
-            (_, Event::Reaped { children }) => self.reaped(now, children, actions),
+            // Nothing is left of those that have ended.
+            (_, Event::Reaped { children: false }) => self.generations.retain(Generation::is_running),
+            (_, Event::Reaped { children: true }) => self.look_for_leftovers(now, actions),
             (_, Event::Leftovers { generation, found }) => self.leftovers(now, generation, found, actions),
             (_, Event::ChildStopped { pid, signal }) => {
                 if self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid) {
@@ -269,30 +283,5 @@ impl Supervisor {
         let recipient = if self.config.group { Recipient::ItsGroup } else { Recipient::Command };
         let if_refused = if matches!(self.phase, Phase::Stopping { .. }) { IfRefused::TryAgain } else { IfRefused::GiveUp };
         Action::Forward { pid, signal, recipient, if_refused }
-    }
-
-    /// Once no generation is left, the end comes if it was decided on.
-    fn settle(&mut self, now: Moment, actions: &mut Actions) {
-        self.generations.retain(|generation| !generation.is_gone());
-        if matches!(self.phase, Phase::Supervising(Next::HandOver(_))) {
-            self.dismiss_all(now, actions);
-        }
-        if !self.generations.iter().all(Self::is_left_behind) {
-            return;
-        }
-        let (ending, healthy) = match self.phase {
-            Phase::Supervising(Next::HandOver(ending)) => (ending, ending.outcome == Outcome::Completed && ending.code == 0),
-            Phase::Supervising(_) | Phase::Ended => return,
-            Phase::Draining { signal, .. } | Phase::Stopping { signal, .. } => self.stopped(signal),
-        };
-        self.end(ending, healthy, actions);
-    }
-
-    fn end(&mut self, ending: Ending, healthy: bool, actions: &mut Actions) {
-        self.phase = Phase::Ended;
-        let command = self.command.clone();
-        self.plan_failed("restartinit is about to end", actions);
-        actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
-        actions.push_back(Action::Finish(ending));
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::event::{Action, Actions, AppRequest, Phase};
+use super::event::{Action, Actions, AppRequest, Next, Phase};
 use super::exit::{Exit, Outcome};
 use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
+use super::held_signals::HeldSignals;
 use super::report::{Cause, Ending, Report};
 use super::{Supervisor, policy};
 use crate::config::Config;
@@ -22,9 +23,14 @@ impl Supervisor {
         // With nothing to forward it to, what arrived is what the end is put down to.
         let signal = if runs { forwarded } else { arrived };
         actions.push_back(Action::Report(Report::StopAsked { signal: arrived, forwarded: signal, drain }));
-        self.plan_failed(&format!("a stop was asked for by {arrived}"), actions);
-        self.drop_held_signals();
-        self.replace_standby(now, actions);
+        // Nobody waits for them any more.
+        self.held = HeldSignals::default();
+        if self.planned.is_some() {
+            self.plan_failed(&format!("a stop was asked for by {arrived}"), actions);
+        }
+        if self.config.standby {
+            self.replace_standby(now, actions);
+        }
         // Whoever is on the way out need not become ready any more.
         self.generations.iter_mut().for_each(|generation| generation.ready_by = None);
         if !drain.is_zero() {
@@ -117,5 +123,30 @@ impl Supervisor {
         };
         let code = policy::exit_code(&self.config, Outcome::Stopped, exit);
         (Ending { outcome: Outcome::Stopped, code, cause }, code == 0 || code == by_the_signal.code())
+    }
+
+    /// Once no generation is left, the end comes if it was decided on.
+    pub(super) fn settle(&mut self, now: Moment, actions: &mut Actions) {
+        self.generations.retain(|generation| !generation.is_gone());
+        if matches!(self.phase, Phase::Supervising(Next::HandOver(_))) {
+            self.dismiss_all(now, actions);
+        }
+        if !self.generations.iter().all(Self::is_left_behind) {
+            return;
+        }
+        let (ending, healthy) = match self.phase {
+            Phase::Supervising(Next::HandOver(ending)) => (ending, ending.outcome == Outcome::Completed && ending.code == 0),
+            Phase::Supervising(_) | Phase::Ended => return,
+            Phase::Draining { signal, .. } | Phase::Stopping { signal, .. } => self.stopped(signal),
+        };
+        self.end(ending, healthy, actions);
+    }
+
+    pub(super) fn end(&mut self, ending: Ending, healthy: bool, actions: &mut Actions) {
+        self.phase = Phase::Ended;
+        let command = self.command.clone();
+        self.plan_failed("restartinit is about to end", actions);
+        actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
+        actions.push_back(Action::Finish(ending));
     }
 }

@@ -126,13 +126,9 @@ impl Sweep {
     }
 
     /// This turn's exits have all been told. Leftovers that are there get `signal` first.
-    pub fn reaped(&mut self, now: Moment, children: bool, signal: Signal) -> Option<Order> {
+    pub fn reaped(&mut self, now: Moment, signal: Signal) -> Option<Order> {
         match *self {
             Sweep::Done | Sweep::Asked { .. } | Sweep::AskedApart { .. } => None,
-            _ if !children => {
-                *self = Sweep::Done;
-                None
-            }
             Sweep::Unknown { launched: Some(launched) } if signal != Signal::KILL => {
                 Some(self.ask_apart(now, launched, Some(signal), None))
             }

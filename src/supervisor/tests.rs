@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::bench::{Bench, HUP, INT, TERM, TICK, at, found, generation, killed_by, ms, pid, signal};
-use super::exit::Exit;
+use super::exit::{Exit, Outcome};
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::sweep::GIVE_UP_AFTER;
 use super::*;
