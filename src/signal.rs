@@ -172,9 +172,23 @@ mod tests {
 
     #[test]
     fn what_is_no_signal_is_refused() {
-        for text in
-            ["", "0", "65", "-1", "FOO", "SIG", "RTMIN-1", "RTMIN+31", "RTMIN+", "RTMAX-31", "RTMIN+x", "1e1", "999999999999", " TERM"]
-        {
+        for text in [
+            "",
+            "0",
+            "65",
+            "-1",
+            "FOO",
+            "SIG",
+            "RTMIN-1",
+            "RTMIN+31",
+            "RTMIN+",
+            "RTMAX-31",
+            "RTMIN+x",
+            "RTMIN++3",
+            "1e1",
+            "999999999999",
+            " TERM",
+        ] {
             assert_eq!(Signal::parse(text), None, "{text:?}");
         }
     }

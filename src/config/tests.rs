@@ -90,8 +90,25 @@ fn what_is_unknown_gets_the_nearest_name() {
 }
 
 #[test]
+fn a_name_is_suggested_only_where_it_is_near() {
+    let hint = |name: &str| read_with(&[&format!("--{name}"), "x"], &[]).unwrap_err().to_string();
+    for (name, near) in [("httpxx", "http"), ("max-restartsss", "max-restarts"), ("print-confg", "print-config")] {
+        assert!(hint(name).contains(&format!("did you mean --{near}?")), "{}", hint(name));
+    }
+    for name in ["httpxxx", "abc9"] {
+        assert!(!hint(name).contains("did you mean"), "{}", hint(name));
+    }
+}
+
+#[test]
 fn an_empty_twin_is_an_unset_one() {
     assert_eq!(config(&[], &[("RESTARTINIT_MAX_RESTARTS", "")]), Config::default());
+    assert_eq!(config(&[], &[("RESTARTINIT_PRINT_CONFIG", "")]), Config::default());
+}
+
+#[test]
+fn of_an_option_given_twice_the_last_one_holds() {
+    assert_eq!(config(&["--max-restarts", "1", "--max-restarts=2"], &[]).max_restarts, 2);
 }
 
 #[test]
@@ -130,6 +147,9 @@ fn print_config_says_where_each_setting_came_from() {
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("max-restarts") && line.ends_with("(default)")), "{text}");
+    assert_eq!(config(&[], &[("RESTARTINIT_PRINT_CONFIG", "off")]), Config::default());
+    let error = read_with(&["x"], &[("RESTARTINIT_PRINT_CONFIG", "maybe")]).unwrap_err().0;
+    assert_eq!(error, "RESTARTINIT_PRINT_CONFIG: bad value \"maybe\": expected 1, true, yes, on, or 0, false, no, off");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn a_transcript_of_the_handshake() {
     let close = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"close\",\"key\":\"null:3000:4:undefined:0\",\"seq\":4}\n";
     assert_eq!(hear(&mut channel, 7, close), [NodeEvent::Closed { key: "null:3000:4:undefined:0".to_owned() }]);
     channel.closed();
-    assert!(!channel.is_open() && !channel.shut_down() && !channel.wants_to_send());
+    assert!(!channel.is_open() && !channel.shut_down() && !channel.disconnect() && !channel.wants_to_send());
 }
 
 #[test]
@@ -197,10 +197,19 @@ fn a_standby_waits_at_its_first_listen() {
 #[test]
 fn ready_and_complaints_are_told_once() {
     let mut channel = channel(None, false);
-    let text = "\"ready\"\n{\"type\":\"ready\"}\nnonsense\n\n{\"hello\":1}\n";
-    assert_eq!(hear(&mut channel, 1, text), [NodeEvent::Ready, NodeEvent::MalformedFirst]);
-    let long = "x".repeat(super::super::framing::LONGEST_LINE + 1) + "\n";
-    assert_eq!(hear(&mut channel, 1, &long.repeat(3)), [NodeEvent::TooLongFirst]);
+    let long = "x".repeat(super::super::framing::LONGEST_LINE + 1);
+    for (line, told) in [
+        ("\"ready\"", Some(NodeEvent::Ready)),
+        ("{\"type\":\"ready\"}", None),
+        ("nonsense", Some(NodeEvent::MalformedFirst)),
+        ("", None),
+        ("{\"hello\":1}", None),
+        (&long, Some(NodeEvent::TooLongFirst)),
+        (&long, None),
+        (&long, None),
+    ] {
+        assert_eq!(hear(&mut channel, 1, &format!("{line}\n")), Vec::from_iter(told), "{}", line.len());
+    }
     assert_eq!(channel.dropped(), Dropped { app: 1, malformed: 2, too_long: 3, unsent: 0 });
     channel.closed();
     assert!(channel.is_ready() && channel.dropped().malformed == 2);
