@@ -83,7 +83,7 @@ impl Choice for bool {
 /// `500ms`, `10s`, `2m`, `1h`, `1m30s`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, Accepted> {
     const ACCEPTED: Accepted = "a duration such as 500ms, 10s, 2m or 1h; a bare number is seconds";
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map(Duration::from_secs).map_err(|_| ACCEPTED);
     }
     // humantime also knows months as M and years: too close to 2m for a container's settings.
@@ -108,7 +108,7 @@ pub fn show_duration(duration: Duration) -> String {
 
 /// A whole number from 0 to `u32::MAX`.
 pub fn number(text: &str) -> Result<u32, Accepted> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
     let parsed = if digits { text.parse().ok() } else { None };
     parsed.ok_or("a whole number from 0 to 4294967295")
 }
@@ -159,7 +159,7 @@ impl fmt::Display for CodeSet {
                 1 => write!(f, "{comma}{first}")?,
                 _ => write!(f, "{comma}{first}-{}", next - 1)?,
             }
-            if next > first && self.contains(first as u8) {
+            if self.contains(first as u8) {
                 comma = ",";
             }
         }
@@ -234,6 +234,33 @@ mod tests {
         for text in ["", "-1", "1.5s", "10x", "10M", "1month", "2d", "ms", "s", "99999999999999999999", "99999999999999999h", "1 0", "10 s"]
         {
             assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_shown_as_people_say_them() {
+        for text in ["0", "1ms", "1500ms", "1s", "60s", "61s", "2m", "90m", "1h", "48h"] {
+            assert_eq!(duration(text).map(show_duration).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!((number("0"), number("007"), number("4294967295")), (Ok(0), Ok(7), Ok(u32::MAX)));
+        for text in ["", "+7", "-1", "4294967296", "1e3", " 1"] {
+            assert!(number(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_are_shown_as_they_are_given() {
+        for text in ["78,100-110,255", "0-1,3", "0-255"] {
+            assert_eq!(CodeSet::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(signals("quit, SIGINT,TERM").map(show_signals).as_deref(), Ok("TERM,INT,QUIT"));
+        assert_eq!(Rewrites::parse("TERM : SIGQUIT,hup:0").unwrap().to_string(), "TERM:QUIT,HUP:0");
+        for text in ["", "KILL", "TERM,,INT", "STOP", "0"] {
+            assert!(signals(text).is_err(), "{text:?}");
         }
     }
 

@@ -209,6 +209,7 @@ fn rfc3339(snapshot: &Snapshot, moment: Moment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::snapshot::{MemoryLimit, MemoryView};
     use crate::supervisor::view::State;
 
     #[test]
@@ -278,8 +279,81 @@ restartinit  0.1.0 (pid 1), running, up 1 h
     }
 
     #[test]
+    fn people_read_what_cannot_be_signalled() {
+        let line = |cannot_signal, leftovers_left| {
+            let mut snapshot = Snapshot { leftovers_left, ..Snapshot::example() };
+            snapshot.view.cannot_signal = cannot_signal;
+            text(&snapshot).lines().find_map(|line| line.strip_prefix("signals      ").map(str::to_owned))
+        };
+        let why = "may not be signalled: another user's, and CAP_KILL is missing";
+        assert_eq!(line(None, 0), None);
+        assert_eq!(line(Some(31), 0), Some(format!("the command (pid 31) {why}")));
+        assert_eq!(line(None, 1), Some(format!("1 leftover {why}")));
+        assert_eq!(line(Some(31), 2), Some(format!("the command (pid 31) and 2 leftovers {why}")));
+    }
+
+    #[test]
+    fn people_read_of_memory_what_is_known() {
+        let limit = |bytes, shown: &str| Some(MemoryLimit { bytes, shown: shown.to_owned() });
+        let mib = |count: u64| Some(count << 20);
+        for (limit, used, most, expected) in [
+            (None, None, None, None),
+            (limit(mib(512), "512M"), None, None, Some("restart above 512 MiB")),
+            (limit(None, "80%"), mib(20), None, Some("restart above 80%: off: no limit, cgroup 20 MiB, no limit")),
+            (None, None, mib(64), Some("cgroup limit 64 MiB")),
+        ] {
+            let memory = MemoryView { resident: None, limit, cgroup_working_set: used, cgroup_limit: most };
+            let text = text(&Snapshot { memory, ..Snapshot::example() });
+            assert_eq!(text.lines().find_map(|line| line.strip_prefix("memory       ")), expected);
+        }
+    }
+
+    #[test]
+    fn programs_find_a_value_or_null_under_every_name() {
+        let mut snapshot = Snapshot { leftovers_left: 3, ..Snapshot::example() };
+        (snapshot.view.cannot_signal, snapshot.view.next_restart_in) = (Some(31), Some(Duration::from_millis(400)));
+        snapshot.counters.log_lines_dropped = 5;
+        let status: Value = serde_json::from_str(&json(&snapshot)).unwrap();
+        for (pointer, value) in [
+            ("/command", Value::from("node")),
+            ("/cannot_signal", 31.into()),
+            ("/leftovers_left", 3.into()),
+            ("/restarts/used", 1.into()),
+            ("/restarts/allowed", 5.into()),
+            ("/restarts/wait_seconds", 0.4.into()),
+            ("/generations/0/generation", 3.into()),
+            ("/generations/0/pid", 31.into()),
+            ("/generations/0/role", "active".into()),
+            ("/generations/0/started", "2025-11-24T16:50:03Z".into()),
+            ("/generations/0/uptime_seconds", 597.0.into()),
+            ("/generations/0/ready", true.into()),
+            ("/last_exits/0/ended", "2025-11-24T16:50:03Z".into()),
+            ("/memory/limit_bytes", 429_496_729.into()),
+            ("/memory/cgroup_working_set_bytes", 230_000_000.into()),
+            ("/memory/cgroup_limit_bytes", 536_870_912.into()),
+            ("/event_loop/lag_seconds", 0.002.into()),
+            ("/counters/orphans_reaped", 4.into()),
+            ("/counters/spawn_failures", 0.into()),
+            ("/counters/log_lines_dropped", 5.into()),
+            ("/counters/channel_messages_dropped", 0.into()),
+        ] {
+            assert_eq!(status.pointer(pointer), Some(&value), "{pointer}");
+        }
+    }
+
+    #[test]
     fn bytes_for_people() {
-        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (0x4000_0000, "1 GiB"), (222_744_576, "212.4 MiB")] {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (0x10_0000 - 1, "1023.9 KiB"),
+            (0x10_0000, "1 MiB"),
+            (0x4000_0000 - 1, "1023.9 MiB"),
+            (0x4000_0000, "1 GiB"),
+            (222_744_576, "212.4 MiB"),
+        ] {
             assert_eq!(human_bytes(bytes), text);
         }
     }

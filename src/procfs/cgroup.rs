@@ -208,6 +208,7 @@ mod tests {
         assert!(made_room(mib(160), mib(2), mib(150)) && made_room(mib(160), mib(90), mib(60)));
         assert!(!made_room(mib(160), mib(2), mib(60)) && !made_room(mib(160), 0, mib(145)));
         assert!(made_room(0, u64::MAX, u64::MAX));
+        assert!(made_room(mib(100), mib(46), mib(46)) && !made_room(mib(100), mib(46), mib(46) - 1));
     }
 
     #[test]
@@ -232,6 +233,19 @@ mod tests {
         };
         assert_eq!(folders("0::/kubepods/pod1\n", V2), ["/sys/fs/cgroup/kubepods/pod1", "/sys/fs/cgroup/kubepods", "/sys/fs/cgroup"]);
         assert_eq!(folders("4:memory:/docker/ab\n", V1_BOUND), ["/sys/fs/cgroup/memory"]);
+    }
+
+    #[test]
+    fn either_version_has_names_of_its_own() {
+        let names = |version: Version| [version.oom_file(), version.limit_file(), version.usage_file()];
+        assert_eq!(names(Version::V1), ["memory.oom_control", "memory.limit_in_bytes", "memory.usage_in_bytes"]);
+        assert_eq!(names(Version::V2), ["memory.events", "memory.max", "memory.current"]);
+    }
+
+    #[test]
+    fn whoever_reads_why_can_do_something() {
+        assert_eq!(Missing::NoMount.text(), "no memory cgroup is mounted here");
+        assert!(Missing::Elsewhere.text().ends_with("leave the mount to the container engine, or run with --cgroupns host"));
     }
 
     #[test]
