@@ -123,6 +123,19 @@ mod tests {
         assert_eq!(lines(&mut framing, &longer), [None, Some(b"next".to_vec())]);
     }
 
+    /// PID 1's memory is a budget: twice what has come at most, and a little between two lines, so that not each one allocates.
+    #[test]
+    fn memory_follows_what_has_come() {
+        let mut framing = Framing::default();
+        for (bytes, held) in [(1, 512), (511, 512), (1, 1024), (3000, 4096), (60_000, LONGEST_LINE), (2023, LONGEST_LINE)] {
+            assert!(lines(&mut framing, &vec![b'x'; bytes]).is_empty());
+            assert_eq!(framing.held(), held, "{bytes}");
+        }
+        assert_eq!((lines(&mut framing, b"\n").len(), framing.held()), (1, 0));
+        lines(&mut framing, &[b'x'; 512]);
+        assert_eq!((lines(&mut framing, b"\n").len(), framing.held()), (1, 512));
+    }
+
     proptest! {
         /// However the bytes are split, the lines are the same; also around the bound.
         #[test]

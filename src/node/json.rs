@@ -195,6 +195,18 @@ mod tests {
         assert_eq!((object.fd, object.seq, object.act), (Field::Null, Field::Other, Field::Missing));
         assert_eq!(object.data, Some("[1,[2]]"));
         assert!(matches!(object.key, Field::Text(Cow::Borrowed("k"))), "no copy where none is needed");
+        let port = |text: &str| match read(format!("{{\"port\":{text}}}").as_bytes()).unwrap().port {
+            Field::Text(text) => Field::Text(text.into_owned().into()),
+            Field::Number(number) => Field::Number(number),
+            Field::Null => Field::Null,
+            _ => Field::Other,
+        };
+        for other in ["true", "[80]", "{\"port\":80}", "1e300", "-1e300", "9007199254740992.0", "18446744073709551615"] {
+            assert_eq!(port(other), Field::Other, "{other}");
+        }
+        assert_eq!((port("4503599627370496.0"), port("-2.0")), (Field::Number(1 << 52), Field::Number(-2)));
+        let shown = ["1", "\"a\"", "null", "true"].map(|text| port(text).to_string());
+        assert_eq!((shown, Field::Missing.to_string()), (["1", "a", "null", "?"].map(str::to_owned), "undefined".to_owned()));
         for bad in [&b"{"[..], b"", b"[1]", b"{}x", b"{\"cmd\":}", b"{\"x\":[}", b"{\"cmd\":\"\xff\"}"] {
             assert!(read(bad).is_none());
         }

@@ -285,6 +285,20 @@ mod tests {
         assert_eq!(ports.query(1, &mut bad), Grant::Refuse { errno: libc::EINVAL });
     }
 
+    #[test]
+    fn a_full_table_makes_room_by_what_nobody_uses_any_more() {
+        let mut ports = Ports::default();
+        let ids: Vec<SocketId> = (1..=128).map(|port| bound(&mut ports, if port <= 2 { 1 } else { 2 }, port, 0)).collect();
+        ports.died(1);
+        let Grant::Bind { release, .. } = ports.query(2, &mut query(999, 0, "null")) else { panic!() };
+        assert_eq!((release, ports.held().count()), (vec![ids[0]], 128), "the oldest one, and no other");
+        assert!(ports.held().any(|(id, spec)| id == ids[1] && spec.to_string() == "*:2"));
+        let mut ports = Ports::default();
+        bound(&mut ports, 1, 1, 0);
+        ports.died(1);
+        assert_eq!((bound(&mut ports, 2, 2, 0), ports.held().count()), (SocketId(2), 2), "while there is room, all stay");
+    }
+
     proptest! {
         /// Whatever generations do: no socket is lost that a generation uses, none is listed twice, each is released once.
         #[test]
