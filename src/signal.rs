@@ -235,6 +235,7 @@ mod tests {
         let (mut left, right) = (set(&[Signal::INT, Signal::TERM, Signal(64)]), set(&[Signal::TERM, Signal::QUIT]));
         assert_eq!(left.union(right), set(&[Signal::INT, Signal::QUIT, Signal::TERM, Signal(64)]));
         assert_eq!((left.take_common(right), left), (set(&[Signal::TERM]), set(&[Signal::INT, Signal(64)])));
+        assert_eq!(set(&[Signal::INT, Signal::INT]), set(&[Signal::INT]));
         assert!(left.contains(Signal::INT) && !left.contains(Signal::TERM) && !left.is_empty() && SignalSet::default().is_empty());
         assert_eq!((set(&[Signal(1)]), set(&[Signal(64)])), (SignalSet::of_bits(1), SignalSet::of_bits(1 << 63)));
     }

@@ -59,6 +59,12 @@ fn repeated_rewrites_add_up() {
 }
 
 #[test]
+fn repeated_addresses_add_up() {
+    let shown = |args: &[&str]| config(args, &[]).listen.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&["--listen", "3000", "--listen=unix:/x, 127.0.0.1:80"]), ["3000", "unix:/x", "127.0.0.1:80"]);
+}
+
+#[test]
 fn options_end_at_the_first_operand() {
     for args in [&["sh", "-c", "exit 5"][..], &["--", "sh", "-c", "exit 5"], &["--group", "sh", "-c", "exit 5"]] {
         let Ok(Request::Supervise { command, .. }) = read_with(args, &[]) else { panic!("{args:?}") };

@@ -130,15 +130,11 @@ fn silence_is_told_also_where_nothing_can_be_sent() {
     assert_eq!(send(&mut channel, 0).unwrap().0, PING);
     hear(&mut channel, 10, NACK);
     // The socket is full from here on: nobody calls `to_send`.
-    let mut blocked_at = None;
-    let mut last = ms(0);
-    while blocked_at.is_none() {
+    let looks = std::iter::repeat_with(|| {
         let now = channel.deadline().unwrap();
-        assert!(now < ms(5000) && now > last, "{now:?} after {last:?}");
-        last = now;
-        blocked_at = channel.tick(now, false).then_some(now);
-    }
-    assert_eq!(blocked_at, Some(ms(1250)));
+        channel.tick(now, false).then_some(now)
+    });
+    assert_eq!(looks.take(100).flatten().next(), Some(ms(1250)));
 }
 
 #[test]

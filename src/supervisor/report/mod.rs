@@ -212,3 +212,6 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
