@@ -61,11 +61,9 @@ impl Framing {
             self.forget();
             return found(Line::TooLong);
         }
-        if length > self.partial.capacity() {
-            // Doubling, as Vec would, but never beyond the bound.
-            let wanted = length.next_power_of_two().clamp(KEPT, LONGEST_LINE);
-            self.partial.reserve_exact(wanted - self.partial.len());
-        }
+        // Doubling, as Vec would, but never beyond the bound.
+        let wanted = length.next_power_of_two().clamp(KEPT, LONGEST_LINE);
+        self.partial.reserve_exact(wanted - self.partial.len());
         self.partial.extend_from_slice(piece);
     }
 

@@ -213,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_tells_the_lag_unless_restartinit_was_late_itself() {
+        for (tick, lag) in [(750, Some(ms(501))), (751, None)] {
+            let mut dog = begun();
+            dog.asked(ms(250));
+            assert_eq!(dog.tick(ms(tick), false), Turn::Wait);
+            assert_eq!(dog.answered(ms(751)), lag, "{tick}");
+        }
+    }
+
+    #[test]
     fn a_tiny_limit_is_asked_every_ten_milliseconds() {
         let mut dog = Watchdog::new(ms(0), ms(1));
         dog.asked(ms(0));

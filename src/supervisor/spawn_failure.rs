@@ -188,6 +188,11 @@ mod tests {
             (libc::ENOEXEC, b"echo hello\n", Problem::NoInterpreterLine),
             (libc::ENOEXEC, b"#!\n", Problem::NoInterpreterLine),
             (libc::ENOEXEC, b"", Problem::Empty),
+            (libc::ENOTDIR, b"#!/etc/passwd/x\n", Problem::InterpreterNotFound),
+            (libc::ENOTDIR, b"#!/etc/passwd/x\r\n", Problem::WindowsLineEnds),
+            (libc::ENOTDIR, &own, Problem::Unknown),
+            (libc::ENOEXEC, b"#!/bin/sh\n", Problem::Unknown),
+            (libc::ENOEXEC, &own[..19], Problem::NoInterpreterLine),
             (libc::EPERM, b"#!/bin/sh\r\n", Problem::Unknown),
         ] {
             assert_eq!(Problem::of(errno, FileFacts { beginning: Some(beginning), ..FILE }), problem, "{errno} {beginning:?}");
@@ -198,6 +203,25 @@ mod tests {
         assert_eq!(denied(FileFacts { is_directory: true, ..FILE }), Problem::Directory);
         assert_eq!(denied(FileFacts { has_execute_bit: false, ..FILE }), Problem::NoExecuteBit);
         assert_eq!(denied(FileFacts { mounted_noexec: true, ..FILE }), Problem::MountedNoexec);
+    }
+
+    #[test]
+    fn each_cause_says_what_to_do() {
+        for (errno, problem, what) in [
+            (libc::EPERM, Problem::Unknown, "operation not permitted"),
+            (libc::EACCES, Problem::Directory, "permission denied: it is a directory"),
+            (libc::EACCES, Problem::NoExecuteBit, "permission denied: the file has no execute bit (chmod +x)"),
+            (libc::EACCES, Problem::MountedNoexec, "permission denied: its file system is mounted noexec"),
+            (libc::ENOEXEC, Problem::Empty, "exec format error: the file is empty"),
+            (libc::ENOEXEC, Problem::NoInterpreterLine, "exec format error: it is a script without #!"),
+            (libc::ENOENT, Problem::WindowsLineEnds, "the interpreter's name in its first line ends in a carriage return"),
+            (libc::ENOENT, Problem::InterpreterNotFound, "the file is there, but the interpreter in its first line is not"),
+            (libc::ENOENT, Problem::LoaderNotFound, "the file is there, but its dynamic loader is not"),
+            (libc::ENOEXEC, Problem::OtherArchitecture, "exec format error: it is built for another architecture than "),
+        ] {
+            let advice = SpawnFailure { step: SpawnStep::Exec, errno, problem }.advice("x");
+            assert!(advice.starts_with(what), "{advice}");
+        }
     }
 
     #[test]

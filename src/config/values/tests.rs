@@ -43,6 +43,8 @@ fn code_sets() {
     let set = CodeSet::parse("78,100-110,255").unwrap();
     assert!(set.contains(78) && set.contains(100) && set.contains(110) && set.contains(255));
     assert!(!set.contains(77) && !set.contains(99) && !set.contains(111) && !set.contains(0));
+    let middle = CodeSet::parse("127-129").unwrap();
+    assert_eq!((0..=255).filter(|code| middle.contains(*code)).collect::<Vec<_>>(), [127, 128, 129]);
     for text in ["", "256", "-1", "5-", "9-3", "a", "1,,2", "1-2-3"] {
         assert!(CodeSet::parse(text).is_err(), "{text:?}");
     }

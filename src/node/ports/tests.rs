@@ -52,6 +52,10 @@ fn a_socket_closed_for_good_goes_after_a_delay() {
     assert_eq!(ports.release_due(at(6)), []);
     assert_eq!((ports.deadline(), ports.release_due(at(7))), (Some(at(7)), vec![id]));
     assert_eq!(ports.held().count(), 0);
+    let (kept, closed) = (bound(&mut ports, 1, 3000, 0), bound(&mut ports, 1, 3001, 0));
+    ports.closed(at(8), 1, "null:3001:4:undefined:0");
+    assert_eq!(ports.release_due(at(10)), [closed]);
+    assert!(ports.serves(1) && ports.held().map(|(id, _)| id).eq([kept]), "its other one stays");
 }
 
 #[test]
