@@ -174,7 +174,8 @@ mod tests {
             dog.asked(ms(millis));
             assert_eq!(dog.answered(ms(millis + 3)), Some(ms(3)));
         }
-        assert_eq!((dog.last(), dog.take_largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), None));
+        assert_eq!((dog.last(), dog.largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), Some(ms(3))));
+        assert_eq!((dog.last(), dog.largest(), dog.take_largest()), (Some(ms(3)), None, None));
     }
 
     #[test]
