@@ -251,6 +251,7 @@ mod tests {
     #[test]
     fn limits_and_use_are_read_from_either_version() {
         assert_eq!((limit(b"max\n"), limit(b"9223372036854771712\n"), limit(b"134217728\n")), (None, None, Some(134_217_728)));
+        assert_eq!((limit(b"4611686018427387904"), limit(b"4611686018427387903")), (None, Some((1 << 62) - 1)));
         let v2 = b"anon 100\nfile 50\ninactive_anon 7\ninactive_file 30\nshmem 20\n";
         let v1 = b"cache 9\ninactive_file 1\nhierarchical_memory_limit 5\ntotal_cache 45\ntotal_inactive_file 40\ntotal_shmem 5\n";
         assert_eq!((Version::V2.working_set(b"100\n", v2), Version::V2.unreclaimable(b"100\n", v2)), (Some(70), Some(70)));

@@ -262,3 +262,6 @@ pub enum Due {
     Ask(Order),
     GivenUp { count: usize },
 }
+
+#[cfg(test)]
+mod tests;
