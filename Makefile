@@ -10,7 +10,7 @@ HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs 
 REMAP = RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri torture
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture
 
 all: static
 
@@ -77,6 +77,9 @@ reproducible: ## two static builds, in different places, give the same bytes
 
 miri: ## the pure core under Miri, which sees undefined behaviour and overflows; the first time it fetches Miri for the nightly toolchain
 	tests/miri
+
+mutants: ## the core changed in one place at a time: the core's own tests must notice each; an hour or more, `tests/mutants --sample 40` a minute
+	tests/mutants
 
 clean:
 	cargo clean

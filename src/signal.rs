@@ -94,11 +94,11 @@ impl Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Named::try_from(self.number()) {
-            Ok(named) => f.write_str(named.as_str()),
-            Err(_) if self.0 == RTMIN => f.write_str("SIGRTMIN"),
-            Err(_) if self.0 > RTMIN => write!(f, "SIGRTMIN+{}", self.0 - RTMIN),
-            Err(_) => write!(f, "signal {}", self.0),
+        match (Named::try_from(self.number()), self.0.checked_sub(RTMIN)) {
+            (Ok(named), _) => f.write_str(named.as_str()),
+            (Err(_), Some(0)) => f.write_str("SIGRTMIN"),
+            (Err(_), Some(above)) => write!(f, "SIGRTMIN+{above}"),
+            (Err(_), None) => write!(f, "signal {}", self.0),
         }
     }
 }
@@ -182,9 +182,23 @@ mod tests {
 
     #[test]
     fn what_is_no_signal_is_refused() {
-        for text in
-            ["", "0", "65", "-1", "FOO", "SIG", "RTMIN-1", "RTMIN+31", "RTMIN+", "RTMAX-31", "RTMIN+x", "1e1", "999999999999", " TERM"]
-        {
+        for text in [
+            "",
+            "0",
+            "65",
+            "-1",
+            "FOO",
+            "SIG",
+            "RTMIN-1",
+            "RTMIN+31",
+            "RTMIN+",
+            "RTMAX-31",
+            "RTMIN+x",
+            "RTMIN++3",
+            "1e1",
+            "999999999999",
+            " TERM",
+        ] {
             assert_eq!(Signal::parse(text), None, "{text:?}");
         }
     }
@@ -195,6 +209,45 @@ mod tests {
             let signal = Signal::new(number).unwrap();
             assert_eq!(Signal::parse(&signal.to_string()), Some(signal));
         }
+    }
+
+    #[test]
+    fn signals_are_shown_by_name_where_they_have_one() {
+        for (number, name) in
+            [(15, "SIGTERM"), (32, "signal 32"), (33, "signal 33"), (34, "SIGRTMIN"), (35, "SIGRTMIN+1"), (64, "SIGRTMIN+30")]
+        {
+            let signal = Signal::new(number).unwrap();
+            assert_eq!((signal.to_string(), format!("{signal:?}")), (name.to_owned(), name.to_owned()));
+        }
+        assert_eq!([0, 65, -1, 271].map(Signal::new), [None; 4]);
+    }
+
+    /// signal(7): what the kernel does with each, and who sends it.
+    #[test]
+    fn what_the_kernel_does_with_each_signal() {
+        let those = |holds: fn(Signal) -> bool| (1..=64).filter_map(Signal::new).filter(|signal| holds(*signal)).collect::<SignalSet>();
+        let named = |names: &str| names.split(' ').map(|name| Signal::parse(name).unwrap()).collect::<SignalSet>();
+        let all = those(|_| true);
+        let but = |names: &str| {
+            let mut set = all;
+            set.take_common(named(names));
+            set
+        };
+        assert_eq!(those(Signal::stops_a_job), named("TSTP TTIN TTOU"));
+        assert_eq!(those(Signal::comes_from_terminals), named("INT QUIT TSTP TTIN TTOU WINCH"));
+        assert_eq!(those(Signal::is_forwarded), but("KILL STOP CHLD ILL FPE SEGV BUS"));
+        assert_eq!(those(Signal::ends_the_unprepared), but("KILL ABRT STOP TSTP TTIN TTOU CONT CHLD URG WINCH"));
+    }
+
+    #[test]
+    fn sets_of_signals() {
+        let set = |signals: &[Signal]| signals.iter().copied().collect::<SignalSet>();
+        let (mut left, right) = (set(&[Signal::INT, Signal::TERM, Signal(64)]), set(&[Signal::TERM, Signal::QUIT]));
+        assert_eq!(left.union(right), set(&[Signal::INT, Signal::QUIT, Signal::TERM, Signal(64)]));
+        assert_eq!((left.take_common(right), left), (set(&[Signal::TERM]), set(&[Signal::INT, Signal(64)])));
+        assert_eq!(set(&[Signal::INT, Signal::INT]), set(&[Signal::INT]));
+        assert!(left.contains(Signal::INT) && !left.contains(Signal::TERM) && !left.is_empty() && SignalSet::default().is_empty());
+        assert_eq!((set(&[Signal(1)]), set(&[Signal(64)])), (SignalSet::of_bits(1), SignalSet::of_bits(1 << 63)));
     }
 
     #[test]

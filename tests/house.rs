@@ -22,7 +22,8 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Files that are tests from the first line to the last.
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 11] = [
+    "addressees.rs",
     "bench.rs",
     "exploration.rs",
     "launchers.rs",

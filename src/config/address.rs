@@ -121,6 +121,7 @@ mod tests {
             "::",
             "unix:",
             "unix:a",
+            "unix:/a\0b",
             "http://x",
         ] {
             assert!(Address::parse(text).is_err() && Address::parse_tcp(text).is_err(), "{text:?}");
@@ -133,6 +134,24 @@ mod tests {
         assert_eq!(all("3000"), ["[::]:3000", "0.0.0.0:3000"]);
         assert_eq!(all("127.0.0.1:3000"), ["127.0.0.1:3000"]);
         assert!(all("unix:/x").is_empty());
+    }
+
+    #[test]
+    fn a_port_is_told_where_there_is_one() {
+        let port = |text: &str| Address::parse(text).unwrap().port();
+        assert_eq!((port("3000"), port("[::1]:80"), port("unix:/x")), (Some(3000), Some(80), None));
+    }
+
+    #[test]
+    fn whoever_cannot_bind_is_told_what_to_do() {
+        for (errno, what) in [
+            (Errno::EACCES, "need CAP_NET_BIND_SERVICE"),
+            (Errno::EADDRINUSE, "give --http one that neither"),
+            (Errno::EADDRNOTAVAIL, "0.0.0.0 is all of them"),
+            (Errno::ENOMEM, "cannot allocate memory"),
+        ] {
+            assert!(advice(errno, "--http").contains(what), "{}", advice(errno, "--http"));
+        }
     }
 
     proptest! {

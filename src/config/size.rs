@@ -43,7 +43,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Size::Percent(percent) => write!(f, "{percent}%"),
-            Size::Bytes(bytes) => match UNITS.iter().find(|(_, shift)| bytes >> shift << shift == bytes && bytes >> shift > 0) {
+            Size::Bytes(bytes) => match UNITS.iter().find(|(_, shift)| bytes >> shift << shift == bytes) {
                 Some((unit, shift)) => write!(f, "{}{unit}", bytes >> shift),
                 None => write!(f, "{bytes}"),
             },
@@ -75,6 +75,13 @@ mod tests {
             ["", "M", "%", "0", "0M", "0%", "101%", "300%", "-1", "1.5G", "1 G", "1X", "1MM", "99999999999999999999", "99999999999G"]
         {
             assert!(Size::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_shown_in_its_largest_whole_unit() {
+        for (text, shown) in [("1023", "1023"), ("1024", "1K"), ("1536k", "1536K"), ("512M", "512M"), ("1024G", "1T"), ("80%", "80%")] {
+            assert_eq!(Size::parse(text).unwrap().to_string(), shown);
         }
     }
 

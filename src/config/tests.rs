@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn read_with(args: &[&str], env: &[(&str, &str)]) -> Result<Request, UsageError> {
@@ -57,6 +59,12 @@ fn repeated_rewrites_add_up() {
 }
 
 #[test]
+fn repeated_addresses_add_up() {
+    let shown = |args: &[&str]| config(args, &[]).listen.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&["--listen", "3000", "--listen=unix:/x, 127.0.0.1:80"]), ["3000", "unix:/x", "127.0.0.1:80"]);
+}
+
+#[test]
 fn options_end_at_the_first_operand() {
     for args in [&["sh", "-c", "exit 5"][..], &["--", "sh", "-c", "exit 5"], &["--group", "sh", "-c", "exit 5"]] {
         let Ok(Request::Supervise { command, .. }) = read_with(args, &[]) else { panic!("{args:?}") };
@@ -90,8 +98,25 @@ fn what_is_unknown_gets_the_nearest_name() {
 }
 
 #[test]
+fn a_name_is_suggested_only_where_it_is_near() {
+    let hint = |name: &str| read_with(&[&format!("--{name}"), "x"], &[]).unwrap_err().to_string();
+    for (name, near) in [("httpxx", "http"), ("max-restartsss", "max-restarts"), ("print-confg", "print-config")] {
+        assert!(hint(name).contains(&format!("did you mean --{near}?")), "{}", hint(name));
+    }
+    for name in ["httpxxx", "abc9"] {
+        assert!(!hint(name).contains("did you mean"), "{}", hint(name));
+    }
+}
+
+#[test]
 fn an_empty_twin_is_an_unset_one() {
     assert_eq!(config(&[], &[("RESTARTINIT_MAX_RESTARTS", "")]), Config::default());
+    assert_eq!(config(&[], &[("RESTARTINIT_PRINT_CONFIG", "")]), Config::default());
+}
+
+#[test]
+fn of_an_option_given_twice_the_last_one_holds() {
+    assert_eq!(config(&["--max-restarts", "1", "--max-restarts=2"], &[]).max_restarts, 2);
 }
 
 #[test]
@@ -116,6 +141,15 @@ fn the_help_names_every_option_and_fits_a_screen() {
     for option in OPTIONS {
         assert!(help.contains(&format!("--{}", option.name)), "{}", option.name);
     }
+    for line in [
+        "  --max-restarts N           crash restarts allowed inside the window [5]",
+        "  --restart-window D         the sliding window; 0: the container's life [60s]",
+        "  --stop-signals SIGS        forwarded, and no restart follows [TERM,INT,QUIT]",
+        "  --group                    forward to the command's process group",
+        "  --watchdog D               an event loop blocked for D is a crash",
+    ] {
+        assert!(help.lines().any(|shown| shown == line), "{line}\n{help}");
+    }
     assert!(help.lines().all(|line| line.len() <= 100), "{help}");
     assert!(help.lines().count() <= 45, "{help}");
 }
@@ -130,6 +164,43 @@ fn print_config_says_where_each_setting_came_from() {
         "{text}"
     );
     assert!(text.lines().any(|line| line.starts_with("max-restarts") && line.ends_with("(default)")), "{text}");
+    assert_eq!(config(&[], &[("RESTARTINIT_PRINT_CONFIG", "off")]), Config::default());
+    let error = read_with(&["x"], &[("RESTARTINIT_PRINT_CONFIG", "maybe")]).unwrap_err().0;
+    assert_eq!(error, "RESTARTINIT_PRINT_CONFIG: bad value \"maybe\": expected 1, true, yes, on, or 0, false, no, off");
+}
+
+/// What Node features need is there without being asked for, and who looks at the settings sees it.
+#[test]
+fn a_channel_and_held_ports_come_with_what_needs_them() {
+    for (args, channel, ports) in [
+        (&[][..], "off", "off"),
+        (&["--ipc"], "on", "off"),
+        (&["--wait-ready=5s"], "on", "off"),
+        (&["--watchdog=5s"], "on", "off"),
+        (&["--stop-by=message"], "on", "off"),
+        (&["--stop-by=drain"], "on", "on"),
+        (&["--hold-port"], "on", "on"),
+        (&["--standby"], "on", "on"),
+    ] {
+        let Ok(Request::Print(text)) = read_with(&[args, &["--print-config"]].concat(), &[]) else { panic!("{args:?}") };
+        for (name, value) in [("ipc", channel), ("hold-port", ports)] {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            let source = match value {
+                "off" => "(default)".to_owned(),
+                _ if args.iter().any(|arg| *arg == format!("--{name}")) => format!("(--{name})"),
+                _ => "(implied)".to_owned(),
+            };
+            assert_eq!(line.split_whitespace().collect::<Vec<_>>(), [name, value, &source], "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn no_time_at_all_is_no_time_to_be_ready_in() {
+    for option in ["wait-ready", "watchdog"] {
+        assert!(read_with(&[&format!("--{option}=0"), "x"], &[]).unwrap_err().0.contains("expected a duration above 0"));
+    }
+    assert_eq!(config(&["--grace-period=0"], &[]).grace_period, Duration::ZERO);
 }
 
 #[test]
@@ -157,14 +228,14 @@ fn a_verb_is_one_as_the_first_operand_only() {
 #[test]
 fn a_verb_takes_nothing_else() {
     for (args, extra) in [
-        (&["status", "foo"][..], "\"foo\""),
-        (&["health", "--json"], "\"--json\""),
+        (&["status", "foo"][..], "\"foo\": status takes nothing but --json; "),
+        (&["health", "--json"], "\"--json\": health takes nothing; "),
         (&["restart", "now"], "\"now\""),
         (&["--max-restarts", "3", "status"], "--max-restarts"),
         (&["--print-config", "health"], "--print-config"),
     ] {
         let error = read_with(args, &[]).unwrap_err().0;
-        assert!(error.contains(&format!("unexpected {extra}: ")) && error.contains("restartinit -- "), "{error}");
+        assert!(error.contains(&format!("unexpected {extra}")) && error.contains("restartinit -- "), "{error}");
     }
     let Ok(Request::Print(help)) = read_with(&["status", "--help"], &[]) else { panic!() };
     assert_eq!(help, options::help());

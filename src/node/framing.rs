@@ -61,11 +61,9 @@ impl Framing {
             self.forget();
             return found(Line::TooLong);
         }
-        if length > self.partial.capacity() {
-            // Doubling, as Vec would, but never beyond the bound.
-            let wanted = length.next_power_of_two().clamp(KEPT, LONGEST_LINE);
-            self.partial.reserve_exact(wanted - self.partial.len());
-        }
+        // Doubling, as Vec would, but never beyond the bound.
+        let wanted = length.next_power_of_two().clamp(KEPT, LONGEST_LINE);
+        self.partial.reserve_exact(wanted - self.partial.len());
         self.partial.extend_from_slice(piece);
     }
 
@@ -121,6 +119,19 @@ mod tests {
         assert_eq!(framing.held(), 0);
         let longer = [longest.as_slice(), b"x\nnext\n"].concat();
         assert_eq!(lines(&mut framing, &longer), [None, Some(b"next".to_vec())]);
+    }
+
+    /// PID 1's memory is a budget: twice what has come at most, and a little between two lines, so that not each one allocates.
+    #[test]
+    fn memory_follows_what_has_come() {
+        let mut framing = Framing::default();
+        for (bytes, held) in [(1, 512), (511, 512), (1, 1024), (3000, 4096), (60_000, LONGEST_LINE), (2023, LONGEST_LINE)] {
+            assert!(lines(&mut framing, &vec![b'x'; bytes]).is_empty());
+            assert_eq!(framing.held(), held, "{bytes}");
+        }
+        assert_eq!((lines(&mut framing, b"\n").len(), framing.held()), (1, 0));
+        lines(&mut framing, &[b'x'; 512]);
+        assert_eq!((lines(&mut framing, b"\n").len(), framing.held()), (1, 512));
     }
 
     proptest! {

@@ -157,10 +157,12 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Field<'de>, E> {
-        // JavaScript knows no integers: 3e3 is as good a port as 3000. All that can matter is far below 2^31.
+        // JavaScript knows no integers: 3e3 is as good a port as 3000. All that can matter is far below 2^53.
         #[expect(clippy::cast_possible_truncation, reason = "what is cut off is not equal")]
-        let whole = number as i32;
-        Ok(if f64::from(whole) == number { Field::Number(whole.into()) } else { Field::Other })
+        let whole = number as i64;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53 there is none")]
+        let is_whole = whole as f64 == number && whole.unsigned_abs() < 1 << 53;
+        Ok(if is_whole { Field::Number(whole) } else { Field::Other })
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {
@@ -196,6 +198,18 @@ mod tests {
         assert_eq!((object.fd, object.seq, object.act), (Field::Null, Field::Other, Field::Missing));
         assert_eq!(object.data, Some("[1,[2]]"));
         assert!(matches!(object.key, Field::Text(Cow::Borrowed("k"))), "no copy where none is needed");
+        let port = |text: &str| match read(format!("{{\"port\":{text}}}").as_bytes()).unwrap().port {
+            Field::Text(text) => Field::Text(text.into_owned().into()),
+            Field::Number(number) => Field::Number(number),
+            Field::Null => Field::Null,
+            _ => Field::Other,
+        };
+        for other in ["true", "[80]", "{\"port\":80}", "1e300", "-1e300", "9007199254740992.0", "18446744073709551615"] {
+            assert_eq!(port(other), Field::Other, "{other}");
+        }
+        assert_eq!((port("4503599627370496.0"), port("-2.0")), (Field::Number(1 << 52), Field::Number(-2)));
+        let shown = ["1", "\"a\"", "null", "true"].map(|text| port(text).to_string());
+        assert_eq!((shown, Field::Missing.to_string()), (["1", "a", "null", "?"].map(str::to_owned), "undefined".to_owned()));
         for bad in [&b"{"[..], b"", b"[1]", b"{}x", b"{\"cmd\":}", b"{\"x\":[}", b"{\"cmd\":\"\xff\"}"] {
             assert!(read(bad).is_none());
         }

@@ -118,12 +118,9 @@ fn of_cluster(object: Object<'_>) -> Cluster<'_> {
 fn query(seq: u64, object: &Object<'_>) -> Query {
     let Object { address, port, address_type, fd, index, .. } = object;
     let mut wanted = Spec::of(object);
-    let mut key = String::new();
-    if address.text().is_none_or(|address| address.len() < LONGEST_KEY) {
-        key = format!("{address}:{port}:{address_type}:{fd}:{index}");
-    }
-    if key.is_empty() || key.len() > LONGEST_KEY {
-        key.clear();
+    let mut key = format!("{address}:{port}:{address_type}:{fd}:{index}");
+    if key.len() > LONGEST_KEY {
+        key = String::new();
         wanted = wanted.and(Err(Errno::ENAMETOOLONG));
     }
     let data = object.data.filter(|data| *data != "null" && data.len() <= LONGEST_DATA).map(str::to_owned);
@@ -154,7 +151,11 @@ mod tests {
         assert_eq!(read(br#"{"cmd":"NODE_HANDLE_NACK"}"#), Incoming::Nack);
         assert_eq!(read(br#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready","key":"x"}"#), Incoming::Handle);
         assert_eq!(read(br#"{"cmd":"NODE_DEBUG_ENABLED","type":"ready"}"#), Incoming::App);
-        assert_eq!(read(br#"{"cmd":"start","type":"ready"}"#), Incoming::Ready);
+        // Only what is longer than its prefix is Node's own, as in Node.
+        for cmd in ["start", "start_up", "NODE_", "node_x"] {
+            assert_eq!(read(format!(r#"{{"cmd":"{cmd}","type":"ready"}}"#).as_bytes()), Incoming::Ready, "{cmd}");
+        }
+        assert_eq!(read(br#"{"cmd":"NODE_x","type":"ready"}"#), Incoming::App);
     }
 
     #[test]
@@ -164,6 +165,9 @@ mod tests {
         assert_eq!((query.seq, query.key.as_str()), (1, "null:3000:4:undefined:0"));
         assert_eq!(query.data.as_deref(), Some(r#"{"ticketKeys":"00ff"}"#));
         assert_eq!(query.wanted.unwrap().to_string(), "*:3000");
+        let line = br#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":[1],"data":null,"address":"::1","port":80,"addressType":6,"fd":null,"seq":2}"#;
+        let Incoming::Cluster(Cluster::Query(query)) = read(line) else { panic!() };
+        assert_eq!((query.key.as_str(), query.data), ("::1:80:6:null:?", None));
     }
 
     #[test]
@@ -176,6 +180,9 @@ mod tests {
         assert_eq!(of(r#""act":"close","key":"a:1","seq":0"#), r#"Close { key: "a:1" }"#);
         assert_eq!(of(r#""act":"exitedAfterDisconnect","seq":7"#), "ExitedAfterDisconnect { seq: 7 }");
         assert_eq!(of(r#""act":"listening","port":4000,"seq":7"#), "Listening(Listening { port: Some(4000), address: None })");
+        let listening = |length: usize| of(&format!(r#""act":"listening","port":-1,"address":"{}""#, "x".repeat(length)));
+        assert_eq!(listening(2), r#"Listening(Listening { port: None, address: Some("xx") })"#);
+        assert!(listening(512).contains(&"x".repeat(512)) && listening(513).ends_with("address: None })"), "what is kept is bounded");
         for other in [r#""act":"close""#, r#""act":"queryServer""#, r#""act":"exitedAfterDisconnect","seq":-1"#, r#""act":["online"]"#] {
             assert_eq!(of(other), "Other");
         }
@@ -195,6 +202,10 @@ mod tests {
         let query = of(&"/x".repeat(2000), &"x".repeat(2000));
         assert_eq!(query, Query { seq: 1, key: String::new(), wanted: Err(Errno::ENAMETOOLONG), data: None });
         assert!(of("/x", "x").wanted.is_ok());
+        // The quotes of the data count, and ":-1:-1:undefined:undefined" of the key.
+        let (longest, longer) = (of(&"x".repeat(512 - 26), &"x".repeat(1022)), of(&"x".repeat(512 - 25), &"x".repeat(1023)));
+        assert_eq!((longest.key.len(), longest.data.unwrap().len()), (512, 1024));
+        assert_eq!((longer.key.len(), longer.data), (0, None));
     }
 
     proptest! {

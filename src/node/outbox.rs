@@ -191,3 +191,76 @@ impl Outbox {
         self.plain.len() + self.grants.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(seq: u64) -> Query {
+        Query { seq, key: "k".to_owned(), wanted: Err(Errno::EINVAL), data: None }
+    }
+
+    /// Takes up the next message and sends all of it; tells whether its answer is awaited.
+    fn send(outbox: &mut Outbox) -> (String, bool) {
+        let awaited = outbox.advance();
+        let line = String::from_utf8(outbox.front().unwrap().0.to_vec()).unwrap();
+        assert!(!outbox.is_torn() && outbox.is_awaited() == awaited);
+        outbox.sent(line.len() - 1);
+        assert!(outbox.is_torn() && outbox.wants_to_send());
+        outbox.sent(1);
+        (line, awaited)
+    }
+
+    #[test]
+    fn there_is_something_to_send_where_its_turn_has_come() {
+        let mut outbox = Outbox::default();
+        assert!(!outbox.wants_to_send() && !outbox.advance() && outbox.front().is_none());
+        outbox.ping();
+        assert!(outbox.wants_to_send());
+        assert!(send(&mut outbox).1 && !outbox.wants_to_send());
+        outbox.grant(query(1), SocketId(1), Kind::Stream);
+        outbox.ping();
+        assert!(!outbox.wants_to_send(), "the first ping is unanswered");
+        outbox.queue(b"{}\n".to_vec());
+        assert!(outbox.wants_to_send() && outbox.waiting() == 2);
+        assert_eq!(send(&mut outbox), ("{}\n".to_owned(), false));
+        assert_eq!(outbox.acknowledged(false), Acknowledged::Turned);
+        assert!(outbox.wants_to_send() && send(&mut outbox).0.contains("\"ack\":1"));
+        assert_eq!((outbox.acknowledged(true), outbox.wants_to_send(), outbox.waiting()), (Acknowledged::Turned, false, 0));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_not_waited_for() {
+        let mut outbox = Outbox::default();
+        outbox.ping();
+        assert!(outbox.advance());
+        assert_eq!((outbox.withdraw(), outbox.acknowledged(false)), (None, Acknowledged::Nothing));
+        outbox.grant(query(1), SocketId(1), Kind::Stream);
+        assert!(outbox.advance());
+        assert_eq!((outbox.withdraw(), outbox.acknowledged(true)), (Some(query(1)), Acknowledged::Nothing));
+        assert_eq!((outbox.withdraw(), outbox.unsent()), (None, 2), "there was nothing");
+    }
+
+    #[test]
+    fn an_answer_that_could_not_be_sent_takes_no_handle_with_it() {
+        let mut outbox = Outbox::default();
+        outbox.grant(query(1), SocketId(1), Kind::Stream);
+        assert!(send(&mut outbox).1);
+        outbox.queue(b"{}\n".to_vec());
+        assert!(!outbox.advance());
+        assert_eq!((outbox.withdraw(), outbox.acknowledged(true)), (None, Acknowledged::Turned));
+    }
+
+    /// Beyond what the app may leave unread it gets no answer, and beyond the sockets that may wait an error; a stop passes all of it.
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut outbox = Outbox::default();
+        (0..64).for_each(|seq| outbox.grant(query(seq), SocketId(1), Kind::Stream));
+        assert_eq!((outbox.waiting(), outbox.unsent()), (64, 0));
+        (0..33).for_each(|seq| outbox.grant(query(seq), SocketId(1), Kind::Stream));
+        assert_eq!((outbox.waiting(), outbox.unsent()), (64 + 32, 1));
+        outbox.urge(outgoing::SHUTDOWN);
+        outbox.urge(outgoing::SHUTDOWN);
+        assert_eq!((outbox.waiting(), outbox.unsent()), (64 + 32 + 1, 1));
+    }
+}

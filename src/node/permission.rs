@@ -158,6 +158,12 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_to_do() {
+        assert!(advice(&tcp(80)).starts_with("the app may not bind a port this low"));
+        assert!(advice(&Spec::Unix { path: "/a".to_owned() }).starts_with("the app runs as another user"));
+    }
+
+    #[test]
     fn paths_need_the_same_rights() {
         let path = Spec::Unix { path: "/run/app.sock".to_owned() };
         let less = Credentials { effective: 0, ..ROOT };

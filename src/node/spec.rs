@@ -190,6 +190,13 @@ mod tests {
             (r#""address":"0.0.0.0","port":53,"addressType":"udp4","fd":-1,"flags":4"#, "0.0.0.0:53/udp"),
             (r#""address":"0.0.0.0","addressType":"udp4","fd":-1,"flags":0"#, "0.0.0.0:0/udp"),
             (r#""address":"::","port":53,"addressType":"udp6","fd":-1,"flags":1"#, "[::]:53/udp"),
+            (r#""address":"","port":80,"addressType":4"#, "*:80"),
+            (r#""address":null,"port":53,"addressType":"udp4""#, "0.0.0.0:53/udp"),
+            (r#""address":null,"port":53,"addressType":"udp6""#, "[::]:53/udp"),
+            (r#""fd":0,"addressType":null"#, "fd 0"),
+            // dgram has no descriptor 0: it stands for none.
+            (r#""fd":0,"port":53,"addressType":"udp4""#, "0.0.0.0:53/udp"),
+            (r#""fd":3,"addressType":"udp4""#, "fd 3"),
         ] {
             assert_eq!(shown(fields), text);
         }
@@ -199,13 +206,20 @@ mod tests {
     fn flags_are_libuvs() {
         let udp = spec(r#""address":"::","port":53,"addressType":"udp6","fd":-1,"flags":5"#);
         assert!(matches!(udp, Ok(Spec::Udp { v6only: true, reuse_address: true, .. })));
-        let tcp = spec(r#""address":"::","port":53,"addressType":6,"flags":1"#);
-        assert!(matches!(tcp, Ok(Spec::Tcp { v6only: true, .. })));
+        let tcp = |flags: u8| spec(&format!(r#""address":"::","port":53,"addressType":6,"flags":{flags}"#));
+        assert!(matches!((tcp(1), tcp(0)), (Ok(Spec::Tcp { v6only: true, .. }), Ok(Spec::Tcp { v6only: false, .. }))));
+        let udp = |flags: u8| match spec(&format!(r#""port":53,"addressType":"udp6","flags":{flags}"#)) {
+            Ok(Spec::Udp { v6only, reuse_address, .. }) => (v6only, reuse_address),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([0, 1, 2, 4].map(udp), [(false, false), (true, false), (false, false), (false, true)]);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        let long = format!(r#""address":"/{}","port":-1,"addressType":-1"#, "x".repeat(LONGEST_ADDRESS));
+        let of_length = |length: usize| format!(r#""address":"/{}","port":-1,"addressType":-1"#, "x".repeat(length - 1));
+        let long = of_length(LONGEST_ADDRESS + 1);
+        assert!(spec(&of_length(LONGEST_ADDRESS)).is_ok());
         for (fields, errno) in [
             (r#""port":65536"#, Errno::EINVAL),
             (r#""port":-1"#, Errno::EINVAL),
@@ -214,6 +228,9 @@ mod tests {
             (r#""port":80,"address":5"#, Errno::EINVAL),
             (r#""port":80,"address":"1.2.3.4%x""#, Errno::EINVAL),
             (r#""port":80,"address":"::1","addressType":"udp4""#, Errno::EINVAL),
+            (r#""port":80,"address":"127.0.0.1","addressType":"udp6""#, Errno::EINVAL),
+            (r#""port":-1,"address":"/a","addressType":4"#, Errno::EINVAL),
+            (r#""port":80,"address":"/a","addressType":-1"#, Errno::EINVAL),
             (r#""port":-1,"addressType":-1"#, Errno::EINVAL),
             (r#""port":-1,"addressType":-1,"address":"relative""#, Errno::EINVAL),
             (r#""port":-1,"addressType":-1,"address":"/a\u0000b""#, Errno::EINVAL),
@@ -234,5 +251,19 @@ mod tests {
         assert!(!of(r#""port":0"#).may_collide(&of(r#""port":0"#)));
         let path = of(r#""port":-1,"addressType":-1,"address":"/a""#);
         assert!(path.may_collide(&path) && !path.may_collide(&any));
+        assert!(!path.may_collide(&of(r#""port":-1,"addressType":-1,"address":"/b""#)));
+    }
+
+    #[test]
+    fn connections_or_datagrams() {
+        for (fields, kind) in [
+            (r#""port":80"#, Kind::Stream),
+            (r#""port":-1,"addressType":-1,"address":"/a""#, Kind::Stream),
+            (r#""port":53,"addressType":"udp4""#, Kind::Datagram),
+            (r#""fd":3"#, Kind::Stream),
+            (r#""fd":3,"addressType":"udp6""#, Kind::Datagram),
+        ] {
+            assert_eq!(spec(fields).unwrap().kind(), kind, "{fields}");
+        }
     }
 }

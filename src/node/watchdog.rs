@@ -179,7 +179,8 @@ mod tests {
             dog.asked(at(millis));
             assert_eq!(dog.answered(at(millis + 3)), Some(ms(3)));
         }
-        assert_eq!((dog.last(), dog.take_largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), None));
+        assert_eq!((dog.last(), dog.largest(), dog.take_largest()), (Some(ms(3)), Some(ms(3)), Some(ms(3))));
+        assert_eq!((dog.last(), dog.largest(), dog.take_largest()), (Some(ms(3)), None, None));
     }
 
     #[test]
@@ -215,6 +216,16 @@ mod tests {
         dog.asked(at(250));
         assert_eq!(dog.tick(at(3_600_000), false), Turn::Wait);
         assert_eq!(dog.answered(at(3_600_001)), None);
+    }
+
+    #[test]
+    fn an_answer_tells_the_lag_unless_restartinit_was_late_itself() {
+        for (tick, lag) in [(750, Some(ms(501))), (751, None)] {
+            let mut dog = begun();
+            dog.asked(at(250));
+            assert_eq!(dog.tick(at(tick), false), Turn::Wait);
+            assert_eq!(dog.answered(at(751)), lag, "{tick}");
+        }
     }
 
     #[test]

@@ -225,10 +225,25 @@ mod tests {
         let mut connection = Connection::open(Interface::Control, Moment::START);
         assert_eq!(connection.deadline(), Some(Moment::START + PATIENCE));
         assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Route::Restart));
+        assert!(!connection.is_waiting());
         connection.wait();
         assert!(connection.is_waiting() && connection.deadline().is_none());
         connection.answer(&Response::text(200, "restarted".to_owned()), Moment::START + Duration::from_secs(100));
         assert_eq!(connection.deadline(), Some(Moment::START + Duration::from_secs(102)));
+    }
+
+    #[test]
+    fn whoever_is_not_served_is_told_so_in_the_same_time() {
+        let mut connection = Connection::refused(&Response::forbidden(), Moment::START + Duration::from_secs(100));
+        assert_eq!((connection.deadline(), connection.wants()), (Some(Moment::START + Duration::from_secs(102)), Wants::Write));
+        assert!(connection.unsent().starts_with(b"HTTP/1.1 403 Forbidden\r\n"));
+        assert_eq!(connection.received(REQUEST), None);
+        connection.answer(&Response::text(200, "x".to_owned()), Moment::START + Duration::from_secs(100));
+        connection.received_end();
+        assert!(connection.unsent().starts_with(b"HTTP/1.1 403 ") && !connection.is_closed());
+        assert!(!connection.sent(connection.unsent().len() - 1) && connection.sent(1));
+        connection.close();
+        assert!(connection.is_closed() && connection.received(REQUEST).is_none() && connection.wants() == Wants::Nothing);
     }
 
     #[test]

@@ -249,6 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_names_its_status_as_http_does() {
+        for (status, line) in [
+            (200, "200 OK"),
+            (400, "400 Bad Request"),
+            (403, "403 Forbidden"),
+            (404, "404 Not Found"),
+            (405, "405 Method Not Allowed"),
+            (431, "431 Request Header Fields Too Large"),
+            (503, "503 Service Unavailable"),
+            (505, "505 HTTP Version Not Supported"),
+        ] {
+            let bytes = String::from_utf8(Response::text(status, "x".to_owned()).render(true)).unwrap();
+            assert!(
+                bytes.starts_with(&format!("HTTP/1.1 {line}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n")),
+                "{bytes}"
+            );
+            assert!(bytes.ends_with("\r\nConnection: close\r\n\r\nx\n"), "{bytes}");
+        }
+        assert_eq!(Response::forbidden(), Response::text(403, "only root and restartinit's own user are answered here".to_owned()));
+    }
+
+    #[test]
     fn a_verb_reads_back_what_is_answered() {
         let bytes = Response::text(503, "not ready: caf\u{e9}".to_owned()).render(true);
         assert_eq!(read_answer(&bytes), Some((503, "not ready: caf\u{e9}\n")));

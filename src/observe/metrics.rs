@@ -138,6 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn every_series_comes_after_its_help_and_type() {
+        let page = page(&Snapshot::example());
+        let mut known = Vec::new();
+        for line in page.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, text) = help.split_once(' ').unwrap();
+                assert!(text.ends_with('.') && !known.contains(&name), "{line}");
+                known.push(name);
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let name = *known.last().unwrap();
+                let kinds = if name.ends_with("_total") { "counter" } else { "gauge" };
+                assert_eq!(kind, format!("{name} {kinds}"));
+            } else {
+                assert_eq!(line.split(['{', ' ']).next(), known.last().copied(), "{line}");
+            }
+        }
+        assert!(known.len() > 15, "{page}");
+    }
+
+    #[test]
     fn what_is_not_known_has_no_series() {
         let mut snapshot = Snapshot::example();
         snapshot.view.generations.clear();

@@ -31,6 +31,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_route_answers_in_its_own_format() {
+        let snapshot = Snapshot::example();
+        for (route, status, content_type, begins) in [
+            (Route::Livez, 200, "text/plain; charset=utf-8", "alive\n"),
+            (Route::Readyz, 200, "text/plain; charset=utf-8", "ready\n"),
+            (Route::Metrics, 200, "text/plain; version=0.0.4; charset=utf-8", "# HELP restartinit_info "),
+            (Route::Status, 200, "application/json", "{\"command\":\"node\","),
+            (Route::StatusText, 200, "text/plain; charset=utf-8", "command      node: "),
+            (Route::Restart, 503, "text/plain; charset=utf-8", "nothing here can restart"),
+        ] {
+            let answer = answer(route, &snapshot);
+            assert_eq!((answer.status, answer.content_type, answer.allow), (status, content_type, None), "{route:?}");
+            assert!(answer.body.starts_with(begins) && answer.body.ends_with('\n') && !answer.body.ends_with("\n\n"), "{}", answer.body);
+        }
+    }
+
+    #[test]
     fn readiness_is_told_with_its_reason() {
         let mut snapshot = Snapshot::example();
         assert_eq!((answer(Route::Readyz, &snapshot).status, answer(Route::Livez, &snapshot).status), (200, 200));

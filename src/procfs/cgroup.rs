@@ -208,6 +208,7 @@ mod tests {
         assert!(made_room(mib(160), mib(2), mib(150)) && made_room(mib(160), mib(90), mib(60)));
         assert!(!made_room(mib(160), mib(2), mib(60)) && !made_room(mib(160), 0, mib(145)));
         assert!(made_room(0, u64::MAX, u64::MAX));
+        assert!(made_room(mib(100), mib(46), mib(46)) && !made_room(mib(100), mib(46), mib(46) - 1));
     }
 
     #[test]
@@ -235,8 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn either_version_has_names_of_its_own() {
+        let names = |version: Version| [version.oom_file(), version.limit_file(), version.usage_file()];
+        assert_eq!(names(Version::V1), ["memory.oom_control", "memory.limit_in_bytes", "memory.usage_in_bytes"]);
+        assert_eq!(names(Version::V2), ["memory.events", "memory.max", "memory.current"]);
+    }
+
+    #[test]
+    fn whoever_reads_why_can_do_something() {
+        assert_eq!(Missing::NoMount.text(), "no memory cgroup is mounted here");
+        assert!(Missing::Elsewhere.text().ends_with("leave the mount to the container engine, or run with --cgroupns host"));
+    }
+
+    #[test]
     fn limits_and_use_are_read_from_either_version() {
         assert_eq!((limit(b"max\n"), limit(b"9223372036854771712\n"), limit(b"134217728\n")), (None, None, Some(134_217_728)));
+        assert_eq!((limit(b"4611686018427387904"), limit(b"4611686018427387903")), (None, Some((1 << 62) - 1)));
         let v2 = b"anon 100\nfile 50\ninactive_anon 7\ninactive_file 30\nshmem 20\n";
         let v1 = b"cache 9\ninactive_file 1\nhierarchical_memory_limit 5\ntotal_cache 45\ntotal_inactive_file 40\ntotal_shmem 5\n";
         assert_eq!((Version::V2.working_set(b"100\n", v2), Version::V2.unreclaimable(b"100\n", v2)), (Some(70), Some(70)));

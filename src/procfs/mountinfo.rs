@@ -58,7 +58,7 @@ pub fn path_of(text: &[u8]) -> PathBuf {
     while let Some((first, rest)) = left.split_first() {
         let (byte, rest) = match (first, rest) {
             (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', rest @ ..]) => {
-                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), rest)
+                ((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'), rest)
             }
             _ => (*first, rest),
         };
@@ -66,4 +66,40 @@ pub fn path_of(text: &[u8]) -> PathBuf {
         left = rest;
     }
     OsString::from_vec(path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_the_kernel_wrote_it() {
+        for (text, path) in [
+            ("/a\\040b", "/a b"),
+            ("/a\\134b", "/a\\b"),
+            ("/\\012\\011", "/\n\t"),
+            ("/\\303\\244", "/\u{e4}"),
+            ("/\\04", "/\\04"),
+            ("/\\400", "/\\400"),
+            ("/\\", "/\\"),
+        ] {
+            assert_eq!(path_of(text.as_bytes()), Path::new(path), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_over_hides_what_is_under() {
+        // The root is its own parent where nothing is above it.
+        let lines = [
+            "1 1 0:1 / / rw - rootfs rootfs rw",
+            "2 1 0:2 / /a rw - tmpfs tmpfs rw",
+            "3 2 0:3 / /a rw - tmpfs tmpfs rw",
+            "4 1 0:4 / /b/c rw - tmpfs tmpfs rw",
+            "5 1 0:5 / /b rw - tmpfs tmpfs rw",
+            "6 3 0:6 / /a/d rw - tmpfs tmpfs rw",
+        ];
+        let mounts: Vec<Mount<'_>> = lines.iter().filter_map(|line| Mount::parse(line.as_bytes())).collect();
+        let seen: Vec<u32> = mounts.iter().filter(|mount| is_seen(&mounts, mount)).map(|mount| mount.id).collect();
+        assert_eq!(seen, [1, 3, 5, 6]);
+    }
 }

@@ -20,6 +20,8 @@ pub mod sweep;
 pub mod view;
 
 #[cfg(test)]
+mod addressees;
+#[cfg(test)]
 mod bench;
 #[cfg(test)]
 mod exploration;

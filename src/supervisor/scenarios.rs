@@ -35,6 +35,22 @@ fn a_planned_restart_drains_first_and_kills_at_last() {
 }
 
 #[test]
+fn a_planned_restart_stops_by_what_a_stop_would_forward() {
+    let signals = |text| crate::config::values::signals(text).unwrap();
+    for (stop_signals, rewrite, forwarded) in [
+        ("INT,TERM", "INT:QUIT", "SIGTERM to 101"),
+        ("INT,TERM", "TERM:QUIT", "SIGQUIT to 101"),
+        ("QUIT,HUP", "INT:0", "SIGHUP to 101"),
+        // Dropped, it would never stop.
+        ("TERM", "TERM:0", "SIGTERM to 101"),
+    ] {
+        let rewrite = crate::config::values::Rewrites::parse(rewrite).unwrap();
+        let mut bench = Bench::running(Config { stop_signals: signals(stop_signals), rewrite, ..Config::default() });
+        bench.tell(Event::RestartAsked).says(&[forwarded]);
+    }
+}
+
+#[test]
 fn a_planned_restart_cuts_a_backoff_wait_short() {
     let mut bench = Bench::running(Config::default());
     bench.exit(101, Exit::Code(1)).tick_at(ms(0)).exit(102, Exit::Code(1)).take_log();

@@ -189,6 +189,11 @@ mod tests {
             (Errno::ENOEXEC, b"echo hello\n", Problem::NoInterpreterLine),
             (Errno::ENOEXEC, b"#!\n", Problem::NoInterpreterLine),
             (Errno::ENOEXEC, b"", Problem::Empty),
+            (Errno::ENOTDIR, b"#!/etc/passwd/x\n", Problem::InterpreterNotFound),
+            (Errno::ENOTDIR, b"#!/etc/passwd/x\r\n", Problem::WindowsLineEnds),
+            (Errno::ENOTDIR, &own, Problem::Unknown),
+            (Errno::ENOEXEC, b"#!/bin/sh\n", Problem::Unknown),
+            (Errno::ENOEXEC, &own[..19], Problem::NoInterpreterLine),
             (Errno::EPERM, b"#!/bin/sh\r\n", Problem::Unknown),
         ] {
             assert_eq!(Problem::of(errno, FileFacts { beginning: Some(beginning), ..FILE }), problem, "{errno} {beginning:?}");
@@ -199,6 +204,25 @@ mod tests {
         assert_eq!(denied(FileFacts { is_directory: true, ..FILE }), Problem::Directory);
         assert_eq!(denied(FileFacts { has_execute_bit: false, ..FILE }), Problem::NoExecuteBit);
         assert_eq!(denied(FileFacts { mounted_noexec: true, ..FILE }), Problem::MountedNoexec);
+    }
+
+    #[test]
+    fn each_cause_says_what_to_do() {
+        for (errno, problem, what) in [
+            (Errno::EPERM, Problem::Unknown, "operation not permitted"),
+            (Errno::EACCES, Problem::Directory, "permission denied: it is a directory"),
+            (Errno::EACCES, Problem::NoExecuteBit, "permission denied: the file has no execute bit (chmod +x)"),
+            (Errno::EACCES, Problem::MountedNoexec, "permission denied: its file system is mounted noexec"),
+            (Errno::ENOEXEC, Problem::Empty, "exec format error: the file is empty"),
+            (Errno::ENOEXEC, Problem::NoInterpreterLine, "exec format error: it is a script without #!"),
+            (Errno::ENOENT, Problem::WindowsLineEnds, "the interpreter's name in its first line ends in a carriage return"),
+            (Errno::ENOENT, Problem::InterpreterNotFound, "the file is there, but the interpreter in its first line is not"),
+            (Errno::ENOENT, Problem::LoaderNotFound, "the file is there, but its dynamic loader is not"),
+            (Errno::ENOEXEC, Problem::OtherArchitecture, "exec format error: it is built for another architecture than "),
+        ] {
+            let advice = SpawnFailure { step: SpawnStep::Exec, errno, problem }.advice("x");
+            assert!(advice.starts_with(what), "{advice}");
+        }
     }
 
     #[test]

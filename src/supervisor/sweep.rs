@@ -254,3 +254,6 @@ pub enum Told {
         count: usize,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,83 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::supervisor::bench::{Bench, TERM, at, generation, killed_by, ms, pid, signal, used};
+    use crate::supervisor::event::{ChannelEvent, Event};
+    use crate::supervisor::exit::Exit;
+
+    impl Bench {
+        /// The state, and why it is not ready.
+        fn is(&self, state: &str, not_ready: Option<&str>) {
+            let view = self.supervisor.view(self.now);
+            assert_eq!((view.state.name(), view.why_not_ready(), view.ready), (state, not_ready, not_ready.is_none()));
+        }
+    }
+
+    #[test]
+    fn each_state_is_told_by_its_name_with_why_no_traffic_is_welcome() {
+        let bench = Bench::new(Config { max_restarts: 2, drain_delay: ms(500), ..Config::default() });
+        bench.is("waiting", Some("the command has not been started yet: restart now"));
+        let mut bench = Bench::running(Config { max_restarts: 2, drain_delay: ms(500), ..Config::default() });
+        bench.is("running", None);
+        bench.exit(101, Exit::Code(1)).is("waiting", Some("generation 1 (pid 101) exited with code 1 after 0 ms: restart now"));
+        bench.tick_at(ms(0)).exit(102, killed_by(9));
+        bench.is("waiting", Some("generation 2 (pid 102) was killed by SIGKILL after 0 ms: restart in 100 ms"));
+        bench.now = at(40);
+        assert_eq!(bench.supervisor.view(bench.now).next_restart_in, Some(ms(60)));
+        bench.tick_at(ms(100)).tell(Event::RestartAsked).is("restarting", Some("a planned restart is under way"));
+        let mut bench = Bench::running(Config { drain_delay: ms(500), ..Config::default() });
+        bench.tell(signal(TERM)).is("draining", Some("draining: the stop is forwarded in 500 ms"));
+        bench.tick_at(ms(500)).is("stopping", Some("stopping"));
+        bench.exit(101, Exit::Code(0)).is("stopping", Some("ended"));
+        assert_eq!(bench.supervisor.view(bench.now).next_restart_in, None);
+        let mut bench = Bench::with_standby(Config { max_restarts: 0, ..Config::default() });
+        bench.exit(101, Exit::Code(5)).is("stopping", Some("handing over: completed"));
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_told() {
+        let mut bench = Bench::running(Config::default());
+        bench.in_reach = false;
+        bench.tell(signal(TERM));
+        assert_eq!(bench.supervisor.view(bench.now).cannot_signal, Some(pid(101)));
+        let why = "stopping: generation 1 (pid 101) may not be signalled: it runs as another user, and restartinit lacks CAP_KILL";
+        bench.is("stopping", Some(why));
+    }
+
+    #[test]
+    fn every_generation_is_shown_with_what_it_is_for() {
+        let shown = |bench: &Bench| {
+            let view = bench.supervisor.view(bench.now);
+            view.generations.iter().map(|one| format!("{} {} {}", one.number, one.role.name(), one.ready)).collect::<Vec<_>>()
+        };
+        let mut bench = Bench::listening(Config { standby: true, wait_ready: Some(ms(5000)), ..Config::default() });
+        bench.events(101, &[ChannelEvent::Ready]).tick_at(ms(0)).events(102, &[ChannelEvent::AtListen]);
+        assert_eq!(shown(&bench), ["1 active true", "2 standby true"]);
+        bench.tell(Event::RestartAsked).events(103, &[ChannelEvent::Answered, ChannelEvent::Ready]);
+        assert_eq!(shown(&bench), ["1 active true", "2 standby true", "3 successor false"]);
+        bench.events(103, &[ChannelEvent::Listening]);
+        assert_eq!(shown(&bench), ["1 retiring true", "3 active true"], "the standby is on its way out");
+        let mut bench = Bench::listening(Config { standby: true, ..Config::default() });
+        bench.tick_at(ms(0));
+        assert_eq!(shown(&bench), ["1 active true", "2 standby false"], "it still boots");
+        bench.now = at(3000);
+        let view = bench.tell(Event::Exited { pid: pid(101), exit: Exit::Code(1), reason: None }).supervisor.view(at(3000));
+        assert_eq!(
+            (view.active().map(|one| (one.number, one.pid, one.started)), view.latest_generation),
+            (Some((generation(2), pid(102), at(0))), generation(2))
+        );
+        assert_eq!((view.restarts_used, view.restarts_remaining(), view.last_exits.len()), (1, 4, 1));
+    }
+
+    #[test]
+    fn an_app_that_has_not_said_so_is_not_ready() {
+        let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
+        bench.is("running", Some("generation 1 (pid 101) has not said that it is ready"));
+        bench.events(101, &[ChannelEvent::Ready]).is("running", None);
+        bench.tell(used(2000)).is("restarting", Some("a planned restart is under way"));
+    }
+}

@@ -213,3 +213,6 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
