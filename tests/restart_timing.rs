@@ -55,7 +55,7 @@ fn the_cap_is_five_seconds_by_default() {
 
 #[test]
 fn no_backoff_is_no_wait() {
-    let mut init = Bench::new(&["--backoff", "0", "--max-restarts", "20"]).run(&["up", "exit 1"]);
+    let mut init = Bench::new(&["--backoff", "0", "--max-restarts", "20", "--restart-window", "0"]).run(&["up", "exit 1"]);
     let end = init.end();
     assert_eq!(end.generations(), 21);
     assert_eq!(end.logged(" now").len(), 20, "{:?}", end.log);
@@ -63,8 +63,9 @@ fn no_backoff_is_no_wait() {
 
 #[test]
 fn a_stable_run_resets_the_wait_but_not_the_window() {
-    let options = ["--backoff", "20ms", "--stable-after", "300ms", "--max-restarts", "5"];
-    let mut init = Bench::new(&options).run(&["up", "at 3 sleep 400", "exit 1"]);
+    let options = ["--backoff", "20ms", "--stable-after", "3s", "--max-restarts", "5"];
+    // Whoever does not sleep must end within that, on a busy machine too.
+    let mut init = Bench::new(&options).run(&["up", "at 3 sleep 3100", "exit 1"]);
     restarts(
         &init,
         &["restart 1 of 5 now", "restart 2 of 5 in 20 ms", "restart 3 of 5 now", "restart 4 of 5 in 20 ms", "restart 5 of 5 in 40 ms"],
@@ -82,18 +83,18 @@ fn a_shorter_run_resets_nothing() {
 /// What is older than the window counts no more.
 #[test]
 fn restarts_fall_out_of_the_window() {
-    let options = ["--max-restarts", "2", "--restart-window", "700ms", "--backoff", "0"];
-    let mut init = Bench::new(&options).run(&["up", "at 3 sleep 800", "from 4 exit 0", "exit 1"]);
+    let options = ["--max-restarts", "2", "--restart-window", "3s", "--backoff", "0"];
+    let mut init = Bench::new(&options).run(&["up", "at 3 sleep 3100", "from 4 exit 0", "exit 1"]);
     restarts(&init, &["restart 1 of 2 now", "restart 2 of 2 now", "restart 1 of 2 now"]);
     init.out("up 4");
     assert_eq!(init.exit_code(), 0);
 }
 
-/// It slides: it does not begin anew. Of two earlier restarts, only the one that is too old is forgotten.
+/// It slides: it does not begin anew. Of two earlier restarts, only the one that is too old is forgotten. A start may take three seconds here.
 #[test]
 fn the_window_slides() {
-    let options = ["--max-restarts", "5", "--restart-window", "3s", "--backoff", "0"];
-    let init = Bench::new(&options).run(&["up", "at 2 sleep 1600", "at 3 sleep 1600", "from 4 pause", "exit 1"]);
+    let options = ["--max-restarts", "5", "--restart-window", "7s", "--backoff", "0"];
+    let init = Bench::new(&options).run(&["up", "at 2 sleep 3600", "at 3 sleep 3600", "from 4 pause", "exit 1"]);
     restarts(&init, &["restart 1 of 5 now", "restart 2 of 5 now", "restart 2 of 5 now"]);
 }
 

@@ -48,9 +48,28 @@ const handle = (request, response) => {
   does[what](response, ...which);
 };
 
+// Since Node 26 a server's close() ends connections that were accepted and whose request it has not read yet: of each this app says so.
+const unasked = new Set();
+
+const watch = (server) => {
+  server.on('connection', (socket) => {
+    unasked.add(socket);
+    socket.on('close', () => unasked.delete(socket));
+  });
+  server.on('request', (request) => unasked.delete(request.socket));
+  const close = server.close;
+  server.close = (...then) => {
+    const open = [...unasked].filter((socket) => !socket.destroyed);
+    close.apply(server, then);
+    for (const socket of open) if (socket.destroyed) say(`cut off ${generation}`);
+    return server;
+  };
+};
+
 const open = (label, server, ...where) =>
   new Promise((done) => {
     servers.push(server);
+    watch(server);
     server.listen(...where, () => {
       say(`${label} ${server.address().port ?? server.address()}`);
       done();

@@ -1,6 +1,7 @@
 """A box: restartinit as PID 1 of a fresh PID namespace with `app` as its command, what both say, what /proc says of them, and the waiting
 for all that with one generous deadline: to pass it is a failure, to be near it never a success."""
 
+import math
 import os
 import pathlib
 import select
@@ -197,13 +198,15 @@ class Box:
         signal.pidfd_send_signal(self.pid and self.handle, number)
 
     def apps(self):
-        """The commands that run, the oldest first, as they are called out here."""
-        began = {}
+        """The commands that run, the oldest first, as they are called out here. By the generation that each was given: two may begin in one tick
+        of the clock, and the later one has the lower pid where the numbers have come round."""
+        numbers = {}
         for pid in children(self.pid):
-            words = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-            if words and words[0] != "Z":
-                began[pid] = int(words[19])
-        return sorted(began, key=lambda pid: (began[pid], pid))
+            if state(pid) not in ("", "Z"):
+                given = [entry for entry in read(f"/proc/{pid}/environ").split("\0") if entry.startswith("RESTARTINIT_GENERATION=")]
+                # Without one it has only just been spawned, and executes its program in a moment.
+                numbers[pid] = int(given[0].split("=")[1]) if given else math.inf
+        return sorted(numbers, key=numbers.get)
 
     def crash(self):
         """SIGKILL to the oldest command: the one that serves."""

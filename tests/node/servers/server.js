@@ -27,12 +27,32 @@ const crash = (how) => {
 
 const serving = () => fs.writeSync(1, `serving ${generation}\n`);
 
+// Connections that were accepted and have not asked yet.
+const unasked = new Set();
+let allAsked = () => {};
+
+const asked = (socket) => {
+  unasked.delete(socket);
+  if (unasked.size === 0) allAsked();
+};
+
+const watch = (server, asks = 'request') => {
+  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', (socket) => {
+    unasked.add(socket);
+    socket.on('close', () => asked(socket));
+  });
+  return server.on(asks, (request) => asked(request.socket));
+};
+
 // Who has just connected and not asked yet is to be answered as well. Since its pull request 63470 Node closes such a connection in a
-// server's close() and closeIdleConnections(): so a plain close first, and a moment later the rest.
+// server's close() and closeIdleConnections(): so a plain close first, and the rest once all have asked.
 const stopAccepting = (server) => {
   closing = true;
   net.Server.prototype.close.call(server);
-  return new Promise((done) => setTimeout(done, 200));
+  return new Promise((done) => {
+    allAsked = done;
+    if (unasked.size === 0) done();
+  });
 };
 
 const graceful = (server) =>
@@ -50,13 +70,14 @@ const frameworks = {
       response.send(text);
     });
     app.get('/crash/:how', (request) => crash(request.params.how));
-    graceful(app.listen(port, serving));
+    graceful(watch(app.listen(port, serving)));
   },
 
   fastify() {
     const app = require('fastify')({ return503OnClosing: false });
     app.get('/', work);
     app.get('/crash/:how', (request) => crash(request.params.how));
+    watch(app.server);
     app.listen({ port, host: '0.0.0.0' }).then(serving);
     app.addHook('preClose', () => stopAccepting(app.server));
     process.on('SIGTERM', () => app.close());
@@ -70,7 +91,7 @@ const frameworks = {
       context.body = await work();
       if (closing) context.set('Connection', 'close');
     });
-    graceful(app.listen(port, serving));
+    graceful(watch(app.listen(port, serving)));
   },
 
   ws() {
@@ -85,7 +106,7 @@ const frameworks = {
       });
     });
     server.listen(port, serving);
-    graceful(server);
+    graceful(watch(server, 'upgrade'));
   },
 
   https() {
@@ -98,7 +119,7 @@ const frameworks = {
       response.end(text);
     });
     server.listen(port, serving);
-    graceful(server);
+    graceful(watch(server));
   },
 };
 
