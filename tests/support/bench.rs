@@ -114,11 +114,6 @@ impl Bench {
         self
     }
 
-    pub fn output(mut self, output: impl Into<Stdio>) -> Self {
-        self.output = Some(output.into());
-        self
-    }
-
     pub fn errors(mut self, errors: impl Into<Stdio>) -> Self {
         self.errors = Some(errors.into());
         self

@@ -2,8 +2,6 @@
 //! to it over pipes or a terminal, and waits for lines and ends with one hard deadline. Nothing outlives a test.
 //!
 //! It needs root or unprivileged user namespaces, and says so when it has neither.
-#![allow(dead_code, unused_imports, reason = "each test file uses the part that it needs")]
-
 mod bench;
 mod cgroup;
 mod inside;
@@ -21,7 +19,7 @@ pub mod web;
 
 pub use bench::{Bench, FREELY, KINDS, Place, plain};
 pub use cgroup::MemoryCgroup;
-pub use inside::{Inside, Said};
+pub use inside::Inside;
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
 pub use paths::{Scratch, counting, fixture, init, is_restartinit};

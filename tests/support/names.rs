@@ -1,6 +1,7 @@
 //! Signal names and numbers, as the kernel and glibc count them. Shared with the fixture. Owns no other knowledge.
 
-const NAMES: [&str; 31] = [
+/// Of the signals from 1 to 31.
+pub const NAMES: [&str; 31] = [
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD",
     "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
@@ -17,13 +18,4 @@ pub fn name(signal: i32) -> String {
         Some(name) => format!("SIG{name}"),
         None => format!("RTMIN+{}", signal - RTMIN),
     }
-}
-
-/// The number for `TERM`, `SIGTERM` or `RTMIN+3`.
-pub fn number(name: &str) -> Option<i32> {
-    if let Some(above) = name.strip_prefix("RTMIN+") {
-        return above.parse::<i32>().ok().map(|above| RTMIN + above);
-    }
-    let short = name.strip_prefix("SIG").unwrap_or(name);
-    NAMES.iter().position(|known| *known == short).and_then(|at| i32::try_from(at + 1).ok())
 }

@@ -1,0 +1,179 @@
+//! What a turn costs, in system calls of PID 1, counted by strace: figures that do not drift as timings do. A limit is what the turn
+//! needs today; a test fails when a call is added, and its message shows the calls.
+
+use crate::support;
+
+use support::strace::{Trace, asleep};
+use support::{Bench, FREELY, Running};
+
+/// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
+/// learn the number and send it. tini has sigtimedwait, kill and a waitpid.
+const FORWARDED_SIGNAL: usize = 3;
+/// An orphan that ends alone: ppoll, the read of its CHLD, the wait4 that reaps it, and the wait4 that finds no more. The last is needed as
+/// CHLD coalesces: without another look a second orphan could be missed.
+const ORPHAN: usize = 4;
+/// An orphan among many: the wait4 that reaps it, which is the floor. All else is for each wake-up.
+const ORPHAN_IN_A_FLOOD: usize = 1;
+/// A restart: ppoll, the read of its CHLD, the wait4 that reaps the command, the wait4 that says that there is no other child (so no
+/// leftovers to look for), rt_sigpending (a signal that waits goes first), clone, and, where there is a memory cgroup, pread of its
+/// count of out-of-memory kills. The floor, a loop that knows nothing of signals, leftovers and memory, has wait4 and vfork.
+const RESTART: usize = 7;
+/// Its line in the log, where stderr is a pipe: a write to the pipe, opened anew so that it can be told not to wait.
+const LOG_LINE: usize = 1;
+/// What the new process does before it is the command: setpgid; prlimit64, which gives back the limit of queued signals; fcntl for each of descriptors 0 to 2, which the one before may have left
+/// non-blocking; rt_sigprocmask; execve, which is the floor.
+const BEFORE_THE_COMMAND: usize = 7;
+/// Asleep, nothing at all.
+const IDLE: usize = 0;
+
+/// One system call: who, which, and what came back as far as that was on the same line.
+#[derive(Debug)]
+struct Call {
+    pid: i32,
+    name: String,
+    result: Option<i64>,
+}
+
+/// On the init and on what it spawns.
+fn trace(init: &mut Running) -> Trace {
+    Trace::attach(init, &["-f"])
+}
+
+/// The calls since, without the one in which the init slept when strace came.
+fn calls(trace: Trace, init: &Running) -> Vec<Call> {
+    trace.end(init).iter().filter_map(|line| Call::read(line)).skip(1).collect()
+}
+
+impl Call {
+    /// `12  kill(2, SIGUSR1) = 0`; not the lines about signals and ends, nor the second half of a call that another one interrupted.
+    fn read(line: &str) -> Option<Self> {
+        let (pid, rest) = line.split_once(' ')?;
+        let (name, rest) = rest.trim_start().split_once('(')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let result = rest.rsplit_once(" = ").and_then(|(_, result)| result.split(' ').next()?.parse().ok());
+        (is_name && !name.is_empty()).then(|| Self { pid: pid.parse().expect("a pid"), name: name.to_owned(), result })
+    }
+}
+
+fn names(calls: &[&Call]) -> String {
+    calls.iter().map(|call| call.name.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn own(calls: &[Call], pid: i32) -> Vec<&Call> {
+    calls.iter().filter(|call| call.pid == pid).collect()
+}
+
+fn assert_within(calls: &[&Call], times: usize, limit: usize) {
+    assert!(calls.len() <= times * limit, "{} calls for {times}, the limit is {limit} for each: {}", calls.len(), names(calls));
+    let memory = ["brk", "mmap", "munmap", "mremap", "madvise"];
+    let taken = calls.iter().find(|call| memory.contains(&call.name.as_str()));
+    assert!(taken.is_none(), "in the steady state it takes no memory from the kernel and gives none back: {}", names(calls));
+}
+
+/// After the command's first second, in which it is looked at before each.
+#[test]
+fn a_forwarded_signal() {
+    let mut init = Bench::new(&[]).run(&["catch USR1", "sleep 1200", "up", "obey"]);
+    init.out("up");
+    init.signal(libc::SIGUSR1);
+    init.out("got SIGUSR1 1");
+    let trace = trace(&mut init);
+    let pid = trace.pid;
+    for count in 2..12 {
+        init.signal(libc::SIGUSR1);
+        init.out(&format!("got SIGUSR1 {count}"));
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = calls(trace, &init);
+    let calls = own(&calls, pid);
+    assert_eq!(calls.iter().filter(|call| call.name == "kill").count(), 10, "{}", names(&calls));
+    assert_within(&calls, 10, FORWARDED_SIGNAL);
+}
+
+#[test]
+fn an_orphan() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = trace(&mut init);
+    let pid = trace.pid;
+    for _ in 0..10 {
+        init.tell("orphans 1");
+        init.tell("await-alone");
+        init.out("alone");
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = calls(trace, &init);
+    let calls = own(&calls, pid);
+    assert_eq!(reaped(&calls), 10, "{}", names(&calls));
+    assert_within(&calls, 10, ORPHAN);
+}
+
+#[test]
+fn many_orphans_are_reaped_in_few_wake_ups() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = trace(&mut init);
+    let pid = trace.pid;
+    init.tell("orphans 200");
+    init.tell("await-alone");
+    init.out("alone");
+    let calls = calls(trace, &init);
+    let calls = own(&calls, pid);
+    assert_eq!(reaped(&calls), 200, "{}", names(&calls));
+    let wake_ups = calls.iter().filter(|call| call.name == "ppoll").count();
+    assert_within(&calls, 1, 200 * ORPHAN_IN_A_FLOOD + wake_ups * (ORPHAN - ORPHAN_IN_A_FLOOD));
+}
+
+fn reaped(calls: &[&Call]) -> usize {
+    calls.iter().filter(|call| call.name == "wait4" && call.result.is_some_and(|pid| pid > 0)).count()
+}
+
+fn restarts(options: &[&str], limit: usize) {
+    let mut init = Bench::new(&[options, &FREELY].concat()).run(&["up", "obey"]);
+    init.out("up 1");
+    init.tell("exit 1");
+    init.out("up 2");
+    let trace = trace(&mut init);
+    let pid = trace.pid;
+    for generation in 3..13 {
+        init.tell("exit 1");
+        init.out(&format!("up {generation}"));
+        init.until("it sleeps", || asleep(pid));
+    }
+    let calls = calls(trace, &init);
+    let ours = own(&calls, pid);
+    assert_eq!(ours.iter().filter(|call| ["clone", "clone3", "vfork"].contains(&call.name.as_str())).count(), 10, "{}", names(&ours));
+    assert_within(&ours, 10, limit);
+    let executed: Vec<i32> = calls.iter().filter(|call| call.name == "execve").map(|call| call.pid).collect();
+    assert_eq!(executed.len(), 10, "one attempt each: the command's path has no folders to try");
+    for child in executed {
+        let child = own(&calls, child);
+        let before = child.iter().position(|call| call.name == "execve").expect("just seen") + 1;
+        assert!(before <= BEFORE_THE_COMMAND, "{before} calls, the limit is {BEFORE_THE_COMMAND}: {}", names(&child[..before]));
+    }
+}
+
+#[test]
+fn a_restart() {
+    restarts(&["-q"], RESTART);
+}
+
+#[test]
+fn a_restart_with_its_line_in_the_log() {
+    restarts(&[], RESTART + LOG_LINE);
+}
+
+/// The command works for a while, which is none of the init's business.
+#[test]
+fn idle() {
+    let mut init = Bench::new(&[]).run(&["up", "obey"]);
+    init.out("up");
+    let trace = trace(&mut init);
+    let pid = trace.pid;
+    init.tell("sleep 1200");
+    init.tell("say rested");
+    init.out("rested");
+    let calls = calls(trace, &init);
+    let calls = own(&calls, pid);
+    assert_eq!(calls.len(), IDLE, "{}", names(&calls));
+}
