@@ -1,4 +1,4 @@
-// The apps of tests/held_ports.rs and its like: unmodified Node, by the name in argv[2]. Every HTTP server here answers with the
+// The apps of tests/it/held_ports.rs and its like: unmodified Node, by the name in argv[2]. Every HTTP server here answers with the
 // generation's number, and does what the path says.
 'use strict';
 const dgram = require('dgram');

@@ -9,7 +9,7 @@ use support::{Bench, FREELY, Running, Scratch, children, descriptors, fixture, i
 fn nothing_is_gained_over_many_restarts() {
     let mut init = Bench::new(&FREELY).run(&["up", "at 50 obey", "at 500 obey", "exit 1"]);
     let pid = init.init_pid();
-    // Memory is counted to the byte in tests/allocations.rs.
+    // Memory is counted to the byte in tests/it/allocations.rs.
     let measure = || (descriptors(pid), children(pid).len());
     init.out("up 50");
     let early = measure();

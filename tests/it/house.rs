@@ -172,3 +172,35 @@ fn a_file_is_one_subject() {
         );
     }
 }
+
+/// The words in backticks of the first column of the table below a heading.
+fn listed(document: &str, heading: &str) -> Vec<String> {
+    let section = document.split(heading).nth(1).expect("the heading");
+    let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The words that a `match` of the fixture has before its arrows, at that depth.
+fn words(text: &str, depth: usize) -> Vec<String> {
+    let indent = " ".repeat(depth) + "\"";
+    let arms = text.lines().filter(|line| line.starts_with(&indent)).filter_map(|line| line.split_once(" =>"));
+    arms.flat_map(|(arm, _)| arm.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_statement_of_the_fixture_is_listed() {
+    let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("a file");
+    let statements = read("tests/fixture/main.rs");
+    let statements = statements.split("pub fn statement").nth(1).and_then(|text| text.split("fn step").next()).expect("the statements");
+    let mut understood = words(statements, 12);
+    understood.extend(words(&read("tests/fixture/scene.rs"), 12));
+    understood.extend(words(&read("tests/fixture/confines.rs"), 8));
+    let mut listed: Vec<String> = listed(&read("CONTRIBUTING.md"), "### What the fixture understands");
+    understood.sort_unstable();
+    listed.sort_unstable();
+    assert!(understood.len() > 40, "{understood:?}");
+    assert_eq!(listed, understood, "CONTRIBUTING.md, and tests/fixture");
+}

@@ -1,4 +1,4 @@
-// The apps of tests/node_wire.rs, each unmodified Node, by the name in argv[2].
+// The apps of tests/it/node_wire.rs, each unmodified Node, by the name in argv[2].
 'use strict';
 const dgram = require('dgram');
 const http = require('http');
