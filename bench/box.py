@@ -1,3 +1,4 @@
+# Called by: bench/measures.py.
 """A box: one candidate as PID 1 of a fresh PID namespace, what its command tells over a FIFO, and what /proc says of it."""
 
 import array

@@ -1,3 +1,4 @@
+# Called by: bench/report.py.
 """The budgets of the contract, each with its figure, the peer's beside it, the ratio and the verdict."""
 
 from figures import duration, kibibytes, three_digits

@@ -1,3 +1,4 @@
+# Called by: bench/box.py and bench/gap.py.
 """A processor cgroup of the benchmark's own, for what runs in a box: as a container engine has it. Without one, the kernel's autogroups
 share out the processor by session, and an init that gives its command a session of its own is measured as another kind of thing."""
 

@@ -1,3 +1,4 @@
+# Called by: bench/run.py and bench/report.py.
 """Sums the rounds up: medians, percentiles, ratios within a round; and figures for people. Knows neither tables nor plots."""
 
 

@@ -1,3 +1,4 @@
+# Called by: bench/measures.py.
 """The crash of a Node server under load: how long nobody answers, and what becomes of the clients that come meanwhile."""
 
 import contextlib

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Called by: bench/measures.py.
 """hostile.py PORT COUNT: clients of an HTTP port that mean no good, so many at a time, until its parent dies: some say nothing, some a byte
 now and then, some rubbish, some a head without an end, some close their half. Each that is closed is followed by another one."""
 

@@ -1,3 +1,4 @@
+# Called by: bench/run.py.
 """What the benchmark runs with: the peers and how each is called, what is installed and compiled for it, the machine it runs on."""
 
 import datetime

@@ -1,3 +1,4 @@
+# Called by: bench/run.py.
 """The measurements. Each takes a candidate and gives back one round's figures; run.py lets the candidates take turns."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# Called by: bench/run.py.
 """The plots, as SVG without a library. Each brings a ground of its own and follows the reader's light or dark setting, so that it is
 legible whatever page it stands on."""
 

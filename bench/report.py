@@ -1,3 +1,4 @@
+# Called by: bench/run.py.
 """bench/results.md: the budgets with their verdicts, then a table for each measurement; and what of it docs/benchmark.md shows. Where
 nothing was measured it says so."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Called by: make bench, make bench-quick.
 """The benchmark. `make bench` runs it whole and writes bench/results.md and bench/plots/; `make bench-quick` takes about a minute
 and writes target/bench/quick.md. The candidates take turns (A B C A B C ...), so that a slow moment of the machine falls on all.
 

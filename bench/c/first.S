@@ -1,3 +1,4 @@
+// Called by: bench/machine.py, which links it into the probe.
 // The entry point of `probe`, in the place of libc's: it stores CLOCK_MONOTONIC in first_instruction and goes on to libc's own
 // start. So the stamp is that of the program's first instruction, and nothing of libc's start is in what is measured.
 // Static and not position-independent, so that no loader runs before it.

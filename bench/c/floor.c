@@ -1,3 +1,4 @@
+// Called by: bench/machine.py, which compiles it.
 // The floor under every restart: an init that does nothing but vfork, exec and waitpid. No signals, no policy, no log.
 #include <stdio.h>
 #include <sys/wait.h>

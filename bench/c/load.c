@@ -1,3 +1,4 @@
+// Called by: bench/machine.py, which compiles it.
 // load PORT RATE SECONDS: new connections to 127.0.0.1:PORT at a steady rate, one GET each, whatever becomes of the earlier ones.
 // One line for each connection, when its fate is known: opened and decided (CLOCK_MONOTONIC, nanoseconds), its fate, and the body
 // of the answer, which is the server's pid. After TERM it opens no more and ends as it would have. The fates:

@@ -1,3 +1,4 @@
+// Called by: bench/machine.py, which compiles it.
 // The command that the benchmark puts under an init, and what it does to that init from outside. Times are CLOCK_MONOTONIC in
 // nanoseconds, which all PID namespaces share. What is told goes to a FIFO, one short line (or 8 bytes) in one write.
 //

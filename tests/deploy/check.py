@@ -1,3 +1,4 @@
+# Called by: tests/deploy/check.
 """Checks examples/deploy/: each file by its engine's own rules, then the sums that no engine knows.
 
 A file is described once as `Deployment`s: settings, stop limit, memory limit, probes. The rules below know nothing of the engines.

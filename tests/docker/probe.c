@@ -1,3 +1,4 @@
+// Called by: tests/docker/images.rs, which compiles it.
 /* A command without libraries, for images that hold nothing else. It says its generation first, then:
  *   probe exit CODE             exits with CODE
  *   probe raise SIGNAL          dies of that signal

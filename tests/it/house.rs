@@ -204,3 +204,30 @@ fn every_statement_of_the_fixture_is_listed() {
     assert!(understood.len() > 40, "{understood:?}");
     assert_eq!(listed, understood, "CONTRIBUTING.md, and tests/fixture");
 }
+
+#[test]
+fn every_helper_says_what_calls_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = [".ci", "bench", "fuzz", "tests"].map(|folder| root.join(folder)).into();
+    let mut helpers = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() {
+                // What is installed, built or found there is nobody's helper.
+                let is_own = !["node_modules", "corpus", "artifacts", "target", "__pycache__"].contains(&name.as_ref());
+                folders.extend(is_own.then(|| path.clone()));
+                continue;
+            }
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            if !text.starts_with("#!") && ![".py", ".c", ".S"].iter().any(|ending| name.ends_with(ending)) {
+                continue;
+            }
+            helpers += 1;
+            let says = text.lines().take(2).any(|line| line.contains("Called by: "));
+            assert!(says, "{} does not say in its first lines what calls it", path.display());
+        }
+    }
+    assert!(helpers > 30, "{helpers}");
+}

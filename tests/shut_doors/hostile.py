@@ -1,3 +1,4 @@
+# Called by: tests/it/shut_doors.rs.
 """An app that means ill: it speaks Node's wire to whoever holds the other end of its channel, and asks for what it may not have.
 
     hostile.py ask PORT        asks for that port once; says `granted` or `refused ERRNO`

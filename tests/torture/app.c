@@ -1,3 +1,4 @@
+// Called by: tests/torture/box.py, which compiles it.
 // The command of the torture tests: small and fast, and it speaks enough of Node's wire to be held in standby, handed a socket and pinged.
 //   app serve [WORD...]                  lives; signals and lines on standard input tell it what to do
 //   app until G CODE WORDS...            exits with CODE up to generation G, then as `serve WORDS...`

@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py and its sections.
 """A box: restartinit as PID 1 of a fresh PID namespace with `app` as its command, what both say, what /proc says of them, and the waiting
 for all that with one generous deadline: to pass it is a failure, to be near it never a success."""
 

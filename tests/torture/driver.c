@@ -1,3 +1,4 @@
+// Called by: tests/torture/box.py, which compiles it.
 // What must be fast or exact in the torture tests.
 //   driver stops TRIES MICROSECONDS TRIGGER SIGNAL INIT ARGS...
 //       TRIES times: INIT as PID 1 of a new namespace. After a line that begins with TRIGGER (`-`: from its first instruction on), SIGNAL if

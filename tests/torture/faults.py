@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py.
 """Every fault: strace makes the system calls of a running PID 1 fail. While it does, there are a crash, a planned restart, signals,
 orphans and observers; it may be late then, or lose a line. Once the fault is over, all must be as it was."""
 

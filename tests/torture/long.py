@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py.
 """Long: restarts, orphans, observers and messages by the hundred thousand, on one init. Its descriptors, memory and zombies are sampled at
 rest and must stay what they were; afterwards the limit of restarts still counts to the very last one."""
 

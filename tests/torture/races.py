@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py.
 """Every race: stops at random microseconds, by driver.c, and signals faster than they can be taken."""
 
 import os

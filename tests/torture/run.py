@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Called by: make torture; in its short form tests/it/torture.rs.
 """Torture: `make torture` runs it all and prints a table of what was tried and what fell over; 1 is the exit code if anything did. The
 details of that are in target/torture/fell.txt. A whole run leaves its table in tests/torture/results.md.
 

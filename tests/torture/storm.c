@@ -1,3 +1,4 @@
+// Called by: tests/torture/storms.py; tests/torture/box.py compiles it.
 // Storms of signals, for tests/torture/storms.py: who makes them, and the command that lives in one and stamps what happens to it.
 //   storm serve SIG...           the command. It ignores these and listens, so that it counts as ready. It says `up GENERATION NS` as its first
 //                                act and `got NS` at TERM. Lines on its standard input: `exit` makes it say `exit NS` and end with 3; `health`

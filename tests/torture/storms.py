@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py.
 """Storms: processes that send signals to PID 1 without a pause, from an exec session, so that nobody may end them. How long what is due takes in
 each, beside tini, dumb-init and catatonit: an exit, a stop, a deadline, an answer. The processors are the senders' too: the rows without a storm
 and with one at somebody else tell what that costs."""

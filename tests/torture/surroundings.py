@@ -1,3 +1,4 @@
+# Called by: tests/torture/run.py.
 """Surroundings that fail: full tables, no memory, no /proc, a full disk, a clock that jumps, a machine that stands still."""
 
 import contextlib
