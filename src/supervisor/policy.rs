@@ -269,7 +269,8 @@ mod tests {
         reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
         tally.count(Exit::Code(1), None);
         tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, Some(Reason::OutOfMemory { certain: false }));
-        assert!(tally.each().all(|(_, count)| count == 1), "{tally:?}");
+        let names = ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
+        assert!(tally.each().eq(names.map(|name| (name, 1))), "{tally:?}");
         assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
     }
 

@@ -206,6 +206,31 @@ fn a_standby_that_still_boots_is_simply_awaited() {
 }
 
 #[test]
+fn a_standby_that_takes_over_is_ready_in_time_or_has_crashed() {
+    for said_ready in [true, false] {
+        let mut bench = Bench::listening(Config { standby: true, wait_ready: Some(ms(700)), ..Config::default() });
+        bench.events(101, &[ChannelEvent::Ready]).tick_at(ms(0)).events(102, &[ChannelEvent::AtListen]);
+        bench.events(102, if said_ready { &[ChannelEvent::Ready] } else { &[] });
+        bench.now = at(1000);
+        bench.exit(101, Exit::Code(1)).says(&["spawn 2 - standby", "promote 102"]);
+        if said_ready {
+            bench.tick_at(ms(2000)).says(&["look at 102"]);
+        } else {
+            bench.tick_at(ms(1700)).says(&["SIGKILL to 102"]);
+        }
+    }
+}
+
+#[test]
+fn the_last_eight_runs_are_remembered_the_latest_first() {
+    let mut bench = Bench::running(Config { max_restarts: 20, backoff: ms(0), ..Config::default() });
+    for pid in 101..=112 {
+        bench.exit(pid, Exit::Code(1)).tick_at(ms(0));
+    }
+    assert!(bench.supervisor.last_exits().map(|run| run.generation.get()).eq((5..=12).rev()));
+}
+
+#[test]
 fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
     let mut bench = Bench::with_standby(Config::default());
     bench.tell(Event::RestartAsked).events(103, &[ChannelEvent::Listening]);

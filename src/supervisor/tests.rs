@@ -201,6 +201,12 @@ fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
 }
 
 #[test]
+fn an_app_reads_its_role_in_its_environment() {
+    use event::StartRole;
+    assert_eq!([StartRole::Active, StartRole::Standby].map(StartRole::name), ["active", "standby"]);
+}
+
+#[test]
 fn a_command_stopped_at_the_terminal_stops_a_job() {
     let tstp = Event::ChildStopped { pid: pid(101), signal: Signal::TSTP };
     let mut bench = Bench::running(Config::default());
