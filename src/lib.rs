@@ -1,6 +1,29 @@
 //! restartinit's modules. The pure core (`config`, `node`, `observe`, `procfs`, `signal`, `supervisor`, `time`) makes no system call and reads no
 //! clock; `sys` takes no decision; `event_loop` and `control` know both. ARCHITECTURE.md has the plan.
 
+#![warn(unreachable_pub)]
+// Each file that has some says why.
+#![deny(unsafe_code)]
+// A PID 1 has no panic path, and says nothing past its logger.
+#![deny(
+    clippy::dbg_macro,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::todo,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+// What a cast cuts off is an error, or cannot be.
+#![warn(
+    clippy::cast_lossless,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss
+)]
 #![cfg_attr(
     test,
     allow(

@@ -2,6 +2,7 @@
 //! process where descriptor 0, 1 or 2 is closed and there is no /dev/null, and sets up what an init has no use for.
 
 #![cfg_attr(not(test), no_main)]
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), expect(unsafe_code, reason = "a C `main` is exported by its name"))]
 
 use restartinit::sys::allocator::Patient;

@@ -4,24 +4,6 @@
 //! The binary in the images is the static one: `RESTARTINIT_STATIC`, or what `make static` has built.
 //! Each file is one promise; `engine`, `images`, `container`, `terminal` and `transcript` are what they stand on.
 
-#![allow(
-    unsafe_code,
-    unreachable_pub,
-    clippy::cast_lossless,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::unreachable,
-    clippy::unwrap_used,
-    reason = "a test that fails may panic, and tests call the kernel by themselves"
-)]
-
 #[path = "docker/container.rs"]
 mod container;
 #[path = "docker/engine.rs"]

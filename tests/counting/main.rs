@@ -1,24 +1,6 @@
 //! restartinit as it is, but for an allocator that counts. The figures lie in a file beside the executable, mapped and shared, so that they
 //! can be read while it runs: the calls so far, and the bytes that are in use, two native u64.
 
-#![allow(
-    unsafe_code,
-    unreachable_pub,
-    clippy::cast_lossless,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::unreachable,
-    clippy::unwrap_used,
-    reason = "an allocator is unsafe, and a test program may panic"
-)]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd as _;

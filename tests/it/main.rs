@@ -1,24 +1,6 @@
 //! All tests but those that need a container engine (`docker`, `orchestrators`): one program, a module for each promise. CONTRIBUTING.md says where
 //! a new test goes.
 
-#![allow(
-    unsafe_code,
-    unreachable_pub,
-    clippy::cast_lossless,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::unreachable,
-    clippy::unwrap_used,
-    reason = "a test that fails may panic, and tests call the kernel by themselves"
-)]
-
 mod allocations;
 mod between;
 mod cgroup_limits;
