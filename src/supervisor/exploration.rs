@@ -86,15 +86,19 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
     let Seen { outcomes, phases, duties, cells } = seen;
     eprintln!("{total} states; ends reached: {outcomes:?}");
     if chosen.is_none() {
-        assert!(
-            pictures::ARCHITECTURE.contains(&pictures::table(&cells)),
-            "ARCHITECTURE.md has not this table:\n{}",
-            pictures::table(&cells)
-        );
         assert_eq!(outcomes.len(), 6, "every outcome is reached: {outcomes:?}");
+    }
+    // Fewer states do not show every way.
+    if chosen.is_none() && most() >= MOST {
+        let table = pictures::table(&cells);
+        assert!(pictures::ARCHITECTURE.contains(&table), "ARCHITECTURE.md has not this table:\n{table}");
         assert_eq!(phases, pictures::drawn("### The phases"), "as ARCHITECTURE.md draws them");
         assert_eq!(duties, pictures::drawn("### The duties of a generation"), "as ARCHITECTURE.md draws them");
     }
+}
+
+fn most() -> usize {
+    std::env::var("RESTARTINIT_STATES").ok().and_then(|most| most.parse().ok()).unwrap_or(MOST)
 }
 
 /// What all configurations have come to.
@@ -107,7 +111,7 @@ struct Seen {
 }
 
 fn explore(config: Config, harsh: bool, all: &mut Seen) -> usize {
-    let most = std::env::var("RESTARTINIT_STATES").ok().and_then(|most| most.parse().ok()).unwrap_or(MOST);
+    let most = most();
     let start = World::new(config, harsh);
     all.phases.insert(pictures::beginning(&start.supervisor));
     let mut seen: HashSet<u64> = HashSet::from([start.key()]);
