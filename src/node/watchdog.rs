@@ -232,8 +232,13 @@ mod tests {
     fn a_tiny_limit_is_asked_every_ten_milliseconds() {
         let mut dog = Watchdog::new(at(0), ms(1));
         dog.asked(at(0));
+        assert_eq!((dog.deadline(), dog.has_begun()), (at(10), false), "it boots: nothing counts yet");
         dog.answered(at(1));
-        assert_eq!(dog.deadline(), at(10));
+        assert_eq!((dog.deadline(), dog.has_begun()), (at(10), true));
+        dog.asked(at(10));
+        assert_eq!(dog.deadline(), at(11));
+        dog.tick(at(11), true);
+        assert_eq!(dog.deadline(), at(21), "it is stopped: nothing counts meanwhile");
     }
 
     proptest! {
