@@ -68,3 +68,29 @@ fn what_such_a_standby_leaves_behind_is_ended_all_the_same() {
     bench.tell(Event::Exited { pid: pid(101), exit: Exit::Code(0), reason: None }).take_log();
     bench.tell(Event::Reaped { children: true }).says(&["leftovers 1 SIGTERM", "leftovers 2 SIGTERM"]);
 }
+
+/// What is told of an event, by its name for programs.
+fn told(bench: &mut Bench, event: Event) -> Vec<&'static str> {
+    let mut actions = Actions::new();
+    bench.supervisor.handle(bench.now, event, &mut actions);
+    actions.iter().filter_map(|action| if let Action::Report(report) = action { Some(report.event()) } else { None }).collect()
+}
+
+/// A line for each look would be one every few seconds, for ever.
+#[test]
+fn what_stays_as_it_is_is_told_once() {
+    let mut bench = Bench::running(Config::default());
+    let refused = || Event::SignalRefused { pid: pid(101) };
+    assert_eq!((told(&mut bench, refused()), told(&mut bench, refused())), (vec!["cannot-signal"], vec![]));
+    let probed = || Event::Probed { pid: pid(101), allowed: false };
+    bench.now = Moment::START + ms(40_000);
+    told(&mut bench, used(2000));
+    assert_eq!(told(&mut bench, probed()), [""; 0], "the memory limit: it is known");
+    told(&mut bench, Event::RestartAsked);
+    assert_eq!(told(&mut bench, probed()), ["planned-restart-failed"], "a person has asked");
+    let mut bench = Bench::with_standby(Config::default());
+    told(&mut bench, signal(TERM));
+    let killed = || Event::KillSent { pid: pid(102), allowed: false };
+    assert_eq!(told(&mut bench, killed()), ["cannot-signal"; 2], "that it may not be signalled, and that it lives on");
+    assert_eq!(told(&mut bench, killed()), [""; 0]);
+}
