@@ -1,4 +1,4 @@
-//! The wire to Node, against real ones: a small parent made of the channel, the ports and their hands, and unmodified apps on every
+//! The wire to Node, against real ones: a small parent made of the channel, the ports and the sockets behind them, and unmodified apps on every
 //! major that `tests/node-versions` installs. No restartinit here: this is what it is made of.
 
 mod parent;

@@ -197,14 +197,14 @@ def stands_still(who, pause, resume):
         pause(mine)
         time.sleep(STILL)
         resume(mine)
-        # Long enough for the watchdog to have shot, were it to.
+        # Long enough for the watchdog to have killed it, if it counted this time.
         time.sleep(AFTERWARDS)
-        expect(f"nobody is shot while {who} stood still", one.apps() == before, one.told())
+        expect(f"no process is killed while {who} stood still", one.apps() == before, one.told())
         restarts_and_stops(one)
 
 
 def sigstop():
-    """SIGSTOP, to PID 1, to its commands, to all of them, for longer than the watchdog's patience: nobody is shot."""
+    """SIGSTOP, to PID 1, to its commands, to all of them, for longer than the watchdog's limit: no process is killed."""
 
     def send(number):
         return lambda pids: [os.kill(pid, number) for pid in pids]
@@ -215,7 +215,7 @@ def sigstop():
 
 
 def frozen():
-    """A frozen cgroup, as `docker pause` makes it: nobody is shot."""
+    """A frozen cgroup, as `docker pause` makes it: no process is killed."""
     options = [*SIMPLE, "--hold-port", "--standby", "--watchdog", WATCHDOG]
     with cgroup("freezer") as (folder, enter):
         with Box(options, [APP, "serve"], {"TORTURE_PORT": str(box.free_port())}, before=enter) as one:
@@ -227,7 +227,7 @@ def frozen():
             time.sleep(STILL)
             switch.write_text("THAWED" if is_v1 else "0")
             time.sleep(AFTERWARDS)
-            expect("nobody is shot after a freeze", one.apps() == before, one.told())
+            expect("no process is killed after a freeze", one.apps() == before, one.told())
             restarts_and_stops(one)
 
 
