@@ -1,6 +1,43 @@
 //! Which sockets are listened on, by their inodes: `/proc/PID/net/tcp`, `tcp6` and `unix`, and the names of a process' descriptors. Pure.
 
+use std::fmt;
+use std::net::SocketAddr;
+
 use super::{number, words};
+
+/// An address that somebody listens on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ListenAddress {
+    Tcp(SocketAddr),
+    /// A path, or an abstract name that begins with `@`.
+    Unix(String),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => address.fmt(f),
+            ListenAddress::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
+/// A socket that a generation listens on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Listener {
+    pub address: ListenAddress,
+    /// Whether the next generation is expected to listen there too; not: a port that the kernel chose, a path with the pid in it.
+    pub is_fixed: bool,
+}
+
+/// What a look at a generation's listeners tells.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Listeners {
+    /// In the order of their addresses, each once.
+    Found(Vec<Listener>),
+    /// Neither its descriptors nor the listeners of its user can be seen here, now or later.
+    Unknowable,
+}
 
 /// The inodes of listening TCP sockets, off `/proc/PID/net/tcp` or `tcp6`.
 pub fn tcp(text: &[u8]) -> impl Iterator<Item = u64> {
