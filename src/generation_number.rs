@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// The command's runs are numbered from 1, as they are spawned.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct GenerationNumber(u32);
 
 impl GenerationNumber {

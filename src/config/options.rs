@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Config;
 use super::address::Address;
 use super::size::Size;
-use super::values::{self, Accepted, Choice, CodeSet, Rewrites, show_duration, show_signals};
+use super::values::{self, Accepted, Choice, CodeSet, ReadyWhen, Rewrites, show_duration, show_signals};
 
 /// An option that sets something. Its default is what [`Config::default`] holds.
 pub struct OptionSpec {
@@ -78,7 +78,18 @@ pub static OPTIONS: &[OptionSpec] = &[
         get: |config| config.has_channel().name(),
         ..option!("ipc", None, "give the command a Node IPC channel", ipc, Choice::parse, Choice::name)
     },
-    option!("wait-ready", Some("D"), "not ready within D is a crash (Node)", wait_ready, some_duration, shown_duration),
+    OptionSpec {
+        name: "ready-when",
+        value: Some("WHAT"),
+        repeatable: false,
+        help: "listening[:PORT,...], message or started",
+        set: |config, text| {
+            config.ready_when = Some(ReadyWhen::parse(text)?);
+            Ok(())
+        },
+        get: |config| config.ready_when().to_string(),
+    },
+    option!("wait-ready", Some("D"), "not ready within D is a crash; 0: no limit", wait_ready, any_duration, shown_duration),
     option!("stop-by", Some("HOW"), "signal, message or drain (Node)", stop_by, Choice::parse, Choice::name),
     option!("watchdog", Some("D"), "an event loop blocked for D is a crash", watchdog, some_duration, shown_duration),
     OptionSpec {
@@ -117,6 +128,10 @@ pub static OPTIONS: &[OptionSpec] = &[
 
 /// The level, set by -v, -vv, -q or `RESTARTINIT_LOG`: an option of several spellings.
 pub static LOG: OptionSpec = option!("log", None, "the level of restartinit's own lines", log_filter, values::log_filter, shown);
+
+fn any_duration(text: &str) -> Result<Option<Duration>, Accepted> {
+    values::duration(text).map(Some)
+}
 
 /// A time that is no time would never let a command live.
 fn some_duration(text: &str) -> Result<Option<Duration>, Accepted> {

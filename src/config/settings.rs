@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::size::Size;
-use super::values::{CodeSet, Leftovers, LogFormat, RestartPolicy, Rewrites, StopBy};
+use super::values::{CodeSet, Leftovers, LogFormat, ReadyWhen, RestartPolicy, Rewrites, StopBy};
 use crate::signal::{Signal, SignalSet};
 
 /// Every setting.
@@ -30,7 +30,9 @@ pub struct Config {
     pub exit_zero_on: CodeSet,
     pub group: bool,
     pub ipc: bool,
-    /// `None`: a command is ready once it runs.
+    /// `None`: what [`Config::ready_when`] makes of the other settings.
+    pub ready_when: Option<ReadyWhen>,
+    /// `None`: what [`Config::ready_limit`] makes of the other settings. Zero: no limit.
     pub wait_ready: Option<Duration>,
     pub stop_by: StopBy,
     /// `None`: nobody looks whether the event loop turns.
@@ -67,6 +69,7 @@ impl Default for Config {
             exit_zero_on: CodeSet::default(),
             group: false,
             ipc: false,
+            ready_when: None,
             wait_ready: None,
             stop_by: StopBy::Signal,
             watchdog: None,
@@ -82,9 +85,32 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How long a generation has until it is ready, where something waits for that and no setting says it.
+    const READY_LIMIT: Duration = Duration::from_secs(300);
+
     /// Whether the command gets a Node channel: asked for, or implied.
     pub fn has_channel(&self) -> bool {
-        self.ipc || self.wait_ready.is_some() || self.watchdog.is_some() || self.stop_by == StopBy::Message || self.holds_ports()
+        let by_message = *self.ready_when() == ReadyWhen::Message;
+        self.ipc || by_message || self.watchdog.is_some() || self.stop_by == StopBy::Message || self.holds_ports()
+    }
+
+    /// What makes a generation ready: what was asked for, or what the other settings imply.
+    pub fn ready_when(&self) -> &ReadyWhen {
+        static LISTENING: ReadyWhen = ReadyWhen::Listening(Vec::new());
+        match (&self.ready_when, self.wait_ready) {
+            (Some(rule), _) => rule,
+            (None, Some(limit)) if !limit.is_zero() => &ReadyWhen::Message,
+            (None, _) if !self.listen.is_empty() => &ReadyWhen::Started,
+            (None, _) => &LISTENING,
+        }
+    }
+
+    /// How long a generation has until it is ready; `None`: as long as it likes.
+    pub fn ready_limit(&self) -> Option<Duration> {
+        match self.wait_ready {
+            Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
+            None => self.watchdog.map(|_| Self::READY_LIMIT),
+        }
     }
 
     /// Whether ports are held for the command: asked for, or implied.

@@ -20,6 +20,7 @@ fn good_value(name: &str) -> &'static str {
         "max-restarts" => "7",
         "ipc" | "hold-port" | "standby" => "on",
         "stop-by" => "drain",
+        "ready-when" => "listening:3000,9090",
         "listen" => "3000,unix:/tmp/x",
         "max-memory" => "80%",
         "leftovers" => "keep",
@@ -196,10 +197,8 @@ fn a_channel_and_held_ports_come_with_what_needs_them() {
 }
 
 #[test]
-fn no_time_at_all_is_no_time_to_be_ready_in() {
-    for option in ["wait-ready", "watchdog"] {
-        assert!(read_with(&[&format!("--{option}=0"), "x"], &[]).unwrap_err().0.contains("expected a duration above 0"));
-    }
+fn no_time_at_all_is_no_time_to_answer_in() {
+    assert!(read_with(&["--watchdog=0", "x"], &[]).unwrap_err().0.contains("expected a duration above 0"));
     assert_eq!(config(&["--grace-period=0"], &[]).grace_period, Duration::ZERO);
 }
 
@@ -239,4 +238,29 @@ fn a_verb_takes_nothing_else() {
     }
     let Ok(Request::Print(help)) = read_with(&["status", "--help"], &[]) else { panic!() };
     assert_eq!(help, options::help());
+}
+
+#[test]
+fn what_makes_it_ready_follows_from_what_else_is_asked_for() {
+    for (args, rule, limit, has_channel) in [
+        (&[][..], "listening", None, false),
+        (&["--wait-ready=15s"], "message", Some(15), true),
+        (&["--wait-ready=0"], "listening", None, false),
+        (&["--listen=3000"], "started", None, false),
+        (&["--listen=3000", "--wait-ready=15s"], "message", Some(15), true),
+        (&["--ready-when=listening", "--wait-ready=15s"], "listening", Some(15), false),
+        (&["--ready-when=listening:3000, 9090"], "listening:3000,9090", None, false),
+        (&["--ready-when=message"], "message", None, true),
+        (&["--ready-when=started", "--hold-port"], "started", None, true),
+        (&["--watchdog=10s"], "listening", Some(300), true),
+        (&["--watchdog=10s", "--wait-ready=0"], "listening", None, true),
+        (&["--watchdog=10s", "--wait-ready=20s"], "message", Some(20), true),
+    ] {
+        let config = config(args, &[]);
+        let found = (config.ready_when().to_string(), config.ready_limit(), config.has_channel());
+        assert_eq!(found, (rule.to_owned(), limit.map(Duration::from_secs), has_channel), "{args:?}");
+    }
+    for bad in ["listening:", "listening:0", "listening:99999", "listening:http", "Listening", "message:1", "started:"] {
+        assert!(read_with(&[&format!("--ready-when={bad}"), "x"], &[]).is_err(), "{bad}");
+    }
 }

@@ -33,6 +33,46 @@ pub enum StopBy {
     Drain,
 }
 
+/// What makes a generation ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadyWhen {
+    /// It listens: on these TCP ports; where none is named, anywhere.
+    Listening(Vec<u16>),
+    /// It says `ready` on its Node channel.
+    Message,
+    /// It runs.
+    Started,
+}
+
+impl ReadyWhen {
+    /// `listening`, `listening:3000,9090`, `message`, `started`.
+    ///
+    /// # Errors
+    /// What is accepted.
+    pub fn parse(text: &str) -> Result<ReadyWhen, Accepted> {
+        const ACCEPTED: Accepted = "listening, listening:PORT,... with ports from 1 to 65535, message or started";
+        let port = |text: &str| text.trim().parse().ok().filter(|port| *port != 0).ok_or(ACCEPTED);
+        match text.split_once(':') {
+            None if text == "listening" => Ok(ReadyWhen::Listening(Vec::new())),
+            None if text == "message" => Ok(ReadyWhen::Message),
+            None if text == "started" => Ok(ReadyWhen::Started),
+            Some(("listening", ports)) => ports.split(',').map(port).collect::<Result<_, _>>().map(ReadyWhen::Listening),
+            _ => Err(ACCEPTED),
+        }
+    }
+}
+
+impl fmt::Display for ReadyWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadyWhen::Listening(ports) if ports.is_empty() => f.write_str("listening"),
+            ReadyWhen::Listening(ports) => write!(f, "listening:{}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")),
+            ReadyWhen::Message => f.write_str("message"),
+            ReadyWhen::Started => f.write_str("started"),
+        }
+    }
+}
+
 /// How restartinit's own lines are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {

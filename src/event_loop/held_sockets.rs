@@ -14,6 +14,7 @@ use crate::node::permission::{self, Credentials, Sender, may_bind};
 use crate::node::ports::{Grant, Ports};
 use crate::node::spec::{self, Kind, Spec};
 use crate::node::{Errno, SocketId};
+use crate::procfs::listeners::{ListenAddress, Listener};
 use crate::sys::credentials;
 use crate::sys::listeners::{self, HeldSocket};
 use crate::sys::spawn::FIRST_SOCKET;
@@ -166,13 +167,36 @@ impl HeldSockets {
         self.ports.serves(generation)
     }
 
+    /// The sockets of a generation that take connections.
+    pub(super) fn listeners(&self, generation: GenerationNumber) -> Vec<Listener> {
+        let streams = self.ports.used_by(generation).filter(|(_, spec)| spec.kind() == Kind::Stream);
+        let listener = |(id, spec): (SocketId, &Spec)| {
+            let address = self.get_held(id)?.address()?;
+            Some(Listener { address, is_fixed: spec.is_fixed() })
+        };
+        streams.filter_map(listener).collect()
+    }
+
+    /// The inodes of all sockets that are ours to give.
+    pub(super) fn inodes(&self) -> impl Iterator<Item = u64> {
+        self.held.iter().map(|(_, held)| held).chain(&self.given).map(HeldSocket::inode)
+    }
+
     pub(super) fn deadline(&self) -> Option<Moment> {
         self.ports.deadline()
     }
 
-    /// Closes what an app has closed for good.
-    pub(super) fn release_due(&mut self, now: Moment) {
-        for id in self.ports.release_due(now) {
+    /// Closes what an app has closed for good; gives back where that was.
+    pub(super) fn release_due(&mut self, now: Moment) -> Vec<ListenAddress> {
+        let due = self.ports.release_due(now);
+        let addresses = due.iter().filter_map(|id| self.get_held(*id)?.address()).collect();
+        due.into_iter().for_each(|id| self.forget(id));
+        addresses
+    }
+
+    /// Closes what a generation has not asked for in its time.
+    pub(super) fn release_missing(&mut self, generation: GenerationNumber) {
+        for id in self.ports.release_missing(generation) {
             self.forget(id);
         }
     }

@@ -28,8 +28,6 @@ const SENT_A_TURN: usize = 64;
 const RETRY: Duration = Duration::from_millis(10);
 /// A command that has not answered for so long is mentioned in the log.
 const SILENCE: Duration = Duration::from_secs(30);
-/// After so long, a generation that listens has asked for all that it wants.
-const SETTLED: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -44,10 +42,11 @@ pub(super) struct Link {
     /// The app reads nothing now.
     is_full: bool,
     answered: bool,
+    /// A server of it listens, or has.
+    has_listened: bool,
     /// A request to stop that may not have gone out yet.
     stop_requested: bool,
     silent_at: Option<Moment>,
-    settled_at: Option<Moment>,
     /// The kernel was short of memory: what waits is sent then.
     retry_at: Option<Moment>,
     /// What the supervisor is to be told.
@@ -65,9 +64,9 @@ impl Link {
             speaker: Speaker::default(),
             is_full: false,
             answered: false,
+            has_listened: false,
             stop_requested: false,
             silent_at: Some(now + SILENCE),
-            settled_at: None,
             retry_at: None,
             events: Vec::new(),
         }
@@ -81,7 +80,7 @@ impl Link {
 
     /// When [`Link::turn`] is due though nothing is ready.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.channel.deadline().into_iter().chain(self.silent_at).chain(self.settled_at).chain(self.retry_at).min()
+        self.channel.deadline().into_iter().chain(self.silent_at).chain(self.retry_at).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
@@ -92,7 +91,7 @@ impl Link {
         sockets: &mut HeldSockets,
     ) -> impl Iterator<Item = (Pid, ChannelEvent)> + use<'_> {
         self.receive(ready, now, sockets);
-        self.tick(now, sockets);
+        self.tick(now);
         self.transmit(now, sockets);
         let pid = self.pid;
         self.events.drain(..).map(move |event| (pid, event))
@@ -134,6 +133,7 @@ impl Link {
         let Link { generation, pid, .. } = *self;
         match event {
             NodeEvent::Ready => Some(ChannelEvent::Ready),
+            NodeEvent::Unready => Some(ChannelEvent::Unready),
             NodeEvent::Answered { .. } => {
                 self.silent_at = None;
                 let is_first = !std::mem::replace(&mut self.answered, true);
@@ -146,12 +146,15 @@ impl Link {
             }
             NodeEvent::Waiting => Some(ChannelEvent::AtListen),
             NodeEvent::Listening(_) => {
-                self.settled_at = Some(now + SETTLED);
-                Some(ChannelEvent::Listening)
+                self.has_listened = true;
+                Some(ChannelEvent::Listening(sockets.listeners(generation)))
             }
             NodeEvent::Closed { key } => {
                 sockets.closed(now, generation, &key);
-                (!sockets.serves(generation)).then_some(ChannelEvent::Closed)
+                match sockets.serves(generation) {
+                    false => Some(ChannelEvent::Closed),
+                    true => self.has_listened.then(|| ChannelEvent::Listening(sockets.listeners(generation))),
+                }
             }
             NodeEvent::Disconnecting => None,
             NodeEvent::MalformedFirst => {
@@ -170,7 +173,7 @@ impl Link {
         }
     }
 
-    fn tick(&mut self, now: Moment, sockets: &mut HeldSockets) {
+    fn tick(&mut self, now: Moment) {
         let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
         if is_due(self.channel.deadline()) && self.channel.tick(now, processes::is_stopped(self.pid)) {
             self.events.push(ChannelEvent::Blocked);
@@ -178,10 +181,6 @@ impl Link {
         if is_due(self.silent_at) {
             self.silent_at = None;
             self.events.push(ChannelEvent::Silent);
-        }
-        if is_due(self.settled_at) {
-            self.settled_at = None;
-            sockets.release_unused();
         }
     }
 

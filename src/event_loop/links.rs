@@ -11,7 +11,7 @@ use super::link::Link;
 use crate::generation_number::GenerationNumber;
 use crate::node::channel::Options;
 use crate::observe::snapshot::EventLoop;
-use crate::supervisor::event::{AppRequest, ChannelEvent, StartRole};
+use crate::supervisor::event::{AppRequest, Event, StartRole};
 use crate::time::Moment;
 
 /// See the module. Without a channel it costs nothing.
@@ -20,8 +20,8 @@ pub(super) struct Links {
     watchdog: Option<Duration>,
     links: Vec<Link>,
     pub sockets: HeldSockets,
-    /// What the supervisor is to be told, by pid.
-    events: Vec<(Pid, ChannelEvent)>,
+    /// What the supervisor is to be told.
+    events: Vec<Event>,
     /// Messages dropped by links that are gone.
     dropped: u64,
 }
@@ -62,11 +62,12 @@ impl Links {
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
-    pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Vec<(Pid, ChannelEvent)> {
+    pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Vec<Event> {
         for link in &mut self.links {
-            self.events.extend(link.turn(ready, now, &mut self.sockets));
+            self.events.extend(link.turn(ready, now, &mut self.sockets).map(|(pid, event)| Event::Channel { pid, event }));
         }
-        self.sockets.release_due(now);
+        let released = self.sockets.release_due(now);
+        self.events.extend((!released.is_empty()).then_some(Event::SocketsReleased(released)));
         std::mem::take(&mut self.events)
     }
 

@@ -124,8 +124,8 @@ impl EventLoop {
             self.reap(now);
         }
         self.retries.tick(now);
-        for (pid, event) in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
-            self.handle(Event::Channel { pid, event });
+        for event in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
+            self.handle(event);
         }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
             self.handle(Event::Tick { signals_pending: signals::any_pending() });
@@ -257,6 +257,8 @@ impl EventLoop {
             Action::Promote { pid } => self.links.promote(pid, self.now()),
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
             Action::ReleaseSockets => self.links.sockets.release_unused(),
+            Action::ReleaseMissing { generation } => self.links.sockets.release_missing(generation),
+            Action::LookForListeners { pid, .. } => return Some(Event::ListenersSeen { pid, seen: None }),
             Action::Suspend => signals::suspend(),
             Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
             // Told at the end of the turn: a restart does not wait for a line to be written.

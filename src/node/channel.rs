@@ -28,8 +28,10 @@ pub struct Options {
 /// What the app did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NodeEvent {
-    /// It says that it is ready; told once.
+    /// It says that it is ready; told once, until it takes that back.
     Ready,
+    /// It takes that back.
+    Unready,
     /// Its loop has turned; with how late it was, where that can be told.
     Answered {
         lag: Option<Duration>,
@@ -71,7 +73,7 @@ pub struct Channel {
     /// A standby's queries; `None`: it is none, or no longer.
     kept: Option<VecDeque<Query>>,
     open: bool,
-    ready: bool,
+    is_ready: bool,
     disconnected: bool,
     dropped: Dropped,
 }
@@ -87,7 +89,7 @@ impl Channel {
             outbox,
             kept: options.standby.then(VecDeque::new),
             open: true,
-            ready: false,
+            is_ready: false,
             disconnected: false,
             dropped: Dropped::default(),
         }
@@ -108,7 +110,11 @@ impl Channel {
 
     fn take(&mut self, now: Moment, line: &[u8]) -> Option<NodeEvent> {
         match message::read(line) {
-            Incoming::Ready => (!std::mem::replace(&mut self.ready, true)).then_some(NodeEvent::Ready),
+            Incoming::Ready => (!std::mem::replace(&mut self.is_ready, true)).then_some(NodeEvent::Ready),
+            Incoming::Unready => {
+                self.is_ready = false;
+                Some(NodeEvent::Unready)
+            }
             Incoming::Ack => self.acknowledged(now, true),
             Incoming::Nack => self.acknowledged(now, false),
             Incoming::Handle => {
@@ -225,8 +231,8 @@ impl Channel {
 
     /// The other end is closed: the app disconnected or died. Nothing is sent from now on, and nothing is awaited.
     pub fn closed(&mut self) {
-        let (ready, dropped) = (self.ready, self.dropped());
-        *self = Channel { open: false, ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::START, Options::default()) };
+        let (is_ready, dropped) = (self.is_ready, self.dropped());
+        *self = Channel { open: false, is_ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::START, Options::default()) };
     }
 
     /// Time has passed; to be told after what was read. `stopped`: the child is stopped or traced. True: its loop is blocked.
@@ -254,7 +260,7 @@ impl Channel {
     }
 
     pub fn is_ready(&self) -> bool {
-        self.ready
+        self.is_ready
     }
 
     pub fn dropped(&self) -> Dropped {

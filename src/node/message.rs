@@ -17,6 +17,8 @@ const LONGEST_DATA: usize = 1024;
 pub enum Incoming<'a> {
     /// `"ready"`, or an object whose type is that.
     Ready,
+    /// `"unready"`, likewise.
+    Unready,
     /// The handle that was sent arrived.
     Ack,
     /// No handle came with the message: the answer to a ping.
@@ -75,6 +77,7 @@ pub fn read(line: &[u8]) -> Incoming<'_> {
     let line = line.trim_ascii();
     match line.first() {
         _ if line == br#""ready""# => Incoming::Ready,
+        _ if line == br#""unready""# => Incoming::Unready,
         Some(b'{') => match json::read(line) {
             Some(object) => of_object(object),
             None => Incoming::Malformed,
@@ -91,8 +94,11 @@ fn of_object(object: Object<'_>) -> Incoming<'_> {
         Some("NODE_HANDLE") => Incoming::Handle,
         Some("NODE_CLUSTER") => Incoming::Cluster(of_cluster(object)),
         Some(internal) if internal.len() > 5 && internal.starts_with("NODE_") => Incoming::App,
-        _ if object.kind.text() == Some("ready") => Incoming::Ready,
-        _ => Incoming::App,
+        _ => match object.kind.text() {
+            Some("ready") => Incoming::Ready,
+            Some("unready") => Incoming::Unready,
+            _ => Incoming::App,
+        },
     }
 }
 
@@ -133,7 +139,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ready_in_both_forms() {
+    fn ready_and_unready_in_both_forms() {
+        for line in [&br#""unready""#[..], br#"{"type":"unready"}"#] {
+            assert_eq!(read(line), Incoming::Unready);
+        }
         for line in [&br#""ready""#[..], b" \"ready\"\r", br#"{"type":"ready"}"#, br#"{"at":1,"type":"ready","x":[{}]}"#] {
             assert_eq!(read(line), Incoming::Ready);
         }

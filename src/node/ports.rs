@@ -142,10 +142,21 @@ impl Ports {
         self.held.extract_if(.., |held| held.closing.is_some_and(|(_, at)| at <= now)).map(|held| held.id).collect()
     }
 
-    /// The sockets that no generation uses: to be closed once a generation has settled without asking for them, or clients would hang
-    /// in a backlog that nobody will read.
+    /// The sockets that a generation has not asked for in its time: to be closed now, or clients would hang in a backlog that nobody will
+    /// read. What it closed itself has a time of its own.
+    pub fn release_missing(&mut self, generation: GenerationNumber) -> Vec<SocketId> {
+        let is_missing = |held: &mut HeldPort| !held.users.contains(&generation) && held.closing.is_none();
+        self.held.extract_if(.., is_missing).map(|held| held.id).collect()
+    }
+
+    /// The sockets that no generation uses: to be closed where none will follow.
     pub fn release_unused(&mut self) -> Vec<SocketId> {
         self.held.extract_if(.., |held| held.users.is_empty()).map(|held| held.id).collect()
+    }
+
+    /// What a generation has and has not closed.
+    pub fn used_by(&self, generation: GenerationNumber) -> impl Iterator<Item = (SocketId, &Spec)> {
+        self.held.iter().filter(move |held| held.users.contains(&generation)).map(|held| (held.id, &held.spec))
     }
 
     /// What is held, to be told to people.

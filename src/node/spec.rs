@@ -60,6 +60,11 @@ pub enum Spec {
 }
 
 impl Spec {
+    /// Whether each generation gets the same address: not where the kernel chooses the port.
+    pub fn is_fixed(&self) -> bool {
+        !matches!(self, Spec::Tcp { port: 0, .. } | Spec::Udp { port: 0, .. })
+    }
+
     /// Reads a query.
     ///
     /// # Errors

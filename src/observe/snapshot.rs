@@ -116,6 +116,7 @@ mod tests {
                     state: State::Running,
                     ready: true,
                     not_ready: None,
+                    readiness_note: None,
                     generations: vec![GenerationView {
                         number: GenerationNumber::new(3),
                         pid: Pid::from_raw(31),

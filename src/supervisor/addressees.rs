@@ -1,7 +1,7 @@
 //! The state machine without a process: whom a signal is for where several generations run, who is on the way out, and what an end is told
 //! as; by hand.
 
-use super::bench::{Bench, HUP, INT, TERM, at, generation, killed_by, ms, pid, signal, used};
+use super::bench::{Bench, HUP, INT, TERM, at, generation, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::report::Report;
@@ -21,7 +21,7 @@ fn typed(number: i32) -> Event {
 /// A server that was replaced, pid 101, beside the one that serves, pid 102. Both have long installed their handlers.
 fn overlapping(config: Config) -> Bench {
     let mut bench = Bench::listening(config);
-    bench.tell(Event::RestartAsked).events(102, &[ChannelEvent::Answered, ChannelEvent::Listening]);
+    bench.tell(Event::RestartAsked).events(102, &[ChannelEvent::Answered, listens_at(&[3000])]);
     bench.says(&["spawn 2 -", "SIGTERM to 101", "done well"]);
     bench.now = at(1500);
     bench
@@ -105,7 +105,7 @@ fn what_one_that_was_asked_to_go_closes_is_kept_for_the_next() {
     let mut bench = Bench::listening(Config::default());
     bench.tell(Event::RestartAsked).events(102, &[ChannelEvent::Answered]);
     assert_eq!(sockets(&mut bench, closed.clone()), [], "it may listen again");
-    assert_eq!(sockets(&mut bench, Event::Channel { pid: pid(102), event: ChannelEvent::Listening }), kept(&[1]));
+    assert_eq!(sockets(&mut bench, Event::Channel { pid: pid(102), event: listens_at(&[3000]) }), kept(&[1]));
     assert_eq!(sockets(&mut bench, closed.clone()), [], "the next one has them");
     assert_eq!(sockets(&mut bench, signal(TERM)), kept(&[1, 2]));
     assert_eq!(sockets(&mut bench, closed), [Action::ReleaseSockets], "nobody will accept there any more");

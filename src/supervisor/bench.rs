@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::report::Report;
 use super::*;
 use crate::config::size::Size;
+use crate::config::values::ReadyWhen;
+use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
 use crate::signal::SignalSet;
 use event::{ChannelEvent, StartRole};
 use exit::Exit;
@@ -41,6 +43,16 @@ pub(super) fn generation(number: u32) -> GenerationNumber {
     GenerationNumber::new(number)
 }
 
+/// A generation listens on these held ports.
+pub(super) fn listens_at(ports: &[u16]) -> ChannelEvent {
+    ChannelEvent::Listening(listeners(ports))
+}
+
+pub(super) fn listeners(ports: &[u16]) -> Vec<Listener> {
+    let any = std::net::Ipv4Addr::UNSPECIFIED;
+    ports.iter().map(|port| Listener { address: ListenAddress::Tcp((any, *port).into()), is_fixed: true }).collect()
+}
+
 /// So many leftovers, none of a launcher's.
 pub(super) fn found(number: u32, others: usize) -> Event {
     Event::Leftovers { generation: generation(number), found: Some(Found { launched: 0, others, refused: None }) }
@@ -55,6 +67,10 @@ pub(super) struct Bench {
     pub(super) now: Moment,
     next_pid: i32,
     log: Vec<String>,
+    /// What was told of readiness.
+    reports: Vec<String>,
+    /// What a look at listeners shows.
+    pub(super) listens: Option<Listeners>,
     /// Whether the commands may be signalled.
     pub(super) in_reach: bool,
     /// What the commands are prepared for.
@@ -63,9 +79,20 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(config: Config) -> Bench {
-        let config = Config { max_memory: Some(Size::Bytes(1000)), ..config };
+        // What runs is ready, unless a test is about that.
+        let by_start = config.wait_ready.is_none().then_some(ReadyWhen::Started);
+        let config = Config { max_memory: Some(Size::Bytes(1000)), ready_when: config.ready_when.clone().or(by_start), ..config };
         let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
-        Bench { supervisor, now: Moment::START, next_pid: 101, log: Vec::new(), in_reach: true, prepared: Some(SignalSet::default()) }
+        Bench {
+            supervisor,
+            now: Moment::START,
+            next_pid: 101,
+            log: Vec::new(),
+            reports: Vec::new(),
+            listens: Some(Listeners::Found(Vec::new())),
+            in_reach: true,
+            prepared: Some(SignalSet::default()),
+        }
     }
 
     pub(super) fn running(config: Config) -> Bench {
@@ -105,6 +132,12 @@ impl Bench {
                     self.supervisor.handle(self.now, Event::SignalsSeen { pid, survived: self.prepared }, &mut actions);
                 }
                 Action::ForwardToLaunched { generation, signal } => self.log.push(format!("leftovers {generation} forward {signal}")),
+                Action::LookForListeners { pid, .. } => {
+                    self.log.push(format!("look where {pid} listens"));
+                    let seen = self.listens.clone();
+                    self.supervisor.handle(self.now, Event::ListenersSeen { pid, seen }, &mut actions);
+                }
+                Action::ReleaseMissing { generation } => self.log.push(format!("release what {generation} does not use")),
                 Action::NoteFamily { .. } | Action::KeepSockets { .. } | Action::ReleaseSockets => {}
                 Action::KillAll => self.log.push("kill all".to_owned()),
                 Action::EndLeftovers { generation, order, .. } => {
@@ -121,6 +154,12 @@ impl Bench {
                 Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),
                 Action::Suspend => self.log.push("suspend".to_owned()),
                 Action::Report(Report::SignalDropped { signal }) => self.log.push(format!("{signal} dropped")),
+                Action::Report(
+                    report @ (Report::AddressesMissing { .. }
+                    | Report::TakenForWorker { .. }
+                    | Report::ListenersUnknowable { .. }
+                    | Report::Ready { .. }),
+                ) => self.reports.push(report.message()),
                 Action::Report(_) => {}
                 Action::Finish(ending) => self.log.push(format!("finish {} {}", ending.outcome.name(), ending.code)),
             }
@@ -146,13 +185,18 @@ impl Bench {
         self.tell(Event::Exited { pid: pid(number), exit, reason: None }).tell(Event::Reaped { children: false })
     }
 
+    /// What was told of readiness since the last time.
+    pub(super) fn take_reports(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reports)
+    }
+
     pub(super) fn take_log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
     pub(super) fn events(&mut self, number: i32, events: &[ChannelEvent]) -> &mut Bench {
         for event in events {
-            self.tell(Event::Channel { pid: pid(number), event: *event });
+            self.tell(Event::Channel { pid: pid(number), event: event.clone() });
         }
         self
     }
@@ -165,7 +209,7 @@ impl Bench {
     /// A server that listens on a held port.
     pub(super) fn listening(config: Config) -> Bench {
         let mut bench = Bench::running(Config { hold_port: true, ..config });
-        bench.events(101, &[ChannelEvent::Answered, ChannelEvent::Listening]);
+        bench.events(101, &[ChannelEvent::Answered, listens_at(&[3000])]);
         bench
     }
 

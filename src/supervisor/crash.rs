@@ -7,12 +7,13 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase, StartRole};
 use super::exit::{Exit, LastExit, Outcome, Reason, Run};
-use super::generation::{self, ChannelState, Duty, Generation, Life, Port, StopSent};
+use super::generation::{self, ChannelState, Duty, Generation, Knowledge, Life, Port, Readiness, Said, StopSent};
+use super::listening::Listening;
 use super::policy::{self, Verdict, doubled};
 use super::report::{Cause, Ending, Report};
 use super::spawn_failure::SpawnFailure;
 use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
-use crate::config::values::Leftovers;
+use crate::config::values::{Leftovers, ReadyWhen};
 use crate::generation_number::GenerationNumber;
 use crate::time::Moment;
 
@@ -52,11 +53,12 @@ impl Supervisor {
             Leftovers::Keep => Sweep::Done,
         };
         generation.life = Life::Ended { run, sweep };
+        let past = generation.clone();
         match (self.phase, duty) {
             (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
                 self.remember(now, run);
             }
-            (Phase::Supervising(_), Duty::Active) => self.active_exited(now, run, actions),
+            (Phase::Supervising(_), Duty::Active) => self.active_exited(now, &past, run, actions),
             (_, Duty::Successor) => self.successor_exited(&run, actions),
             (Phase::Supervising(_), Duty::Standby) => self.standby_exited(now, run, actions),
             (_, Duty::Standby | Duty::Dismissed { .. }) => {}
@@ -73,8 +75,11 @@ impl Supervisor {
     }
 
     /// The one that served is gone: whoever waits takes over, or a new one is spawned, or the orchestrator's turn has come.
-    fn active_exited(&mut self, now: Moment, run: Run, actions: &mut Actions) {
+    fn active_exited(&mut self, now: Moment, past: &Generation, run: Run, actions: &mut Actions) {
         self.remember(now, run);
+        if self.has_worked(now, past, Some(run.exit)) {
+            self.restarts.forgive();
+        }
         if self.planned.is_some() {
             self.plan_failed_unless_booting(&run, actions);
         }
@@ -112,20 +117,21 @@ impl Supervisor {
     /// A successor that boots, or else a standby, becomes the active one; gives back its number.
     fn take_over(&mut self, now: Moment, actions: &mut Actions) -> Option<GenerationNumber> {
         let duty = if self.with_duty(Duty::Successor).is_some() { Duty::Successor } else { Duty::Standby };
-        let wait_ready = self.config.wait_ready;
+        let (ready_limit, whole_by) = (self.config.ready_limit(), Some(now + self.whole_limit()));
         let generation = self.with_duty(duty)?;
         generation.duty = Duty::Active;
         if duty == Duty::Standby {
-            let waits = !generation.is_ready(wait_ready);
-            generation.ready_by = wait_ready.filter(|_| waits).map(|limit| now + limit);
+            generation.ready_by = ready_limit.map(|limit| now + limit);
+            generation.readiness = Readiness::beginning(now, whole_by);
             actions.push_back(Action::Promote { pid: generation.pid });
         }
         let number = generation.number;
+        self.update_readiness(now, number, Knowledge::Exact, actions);
         self.standby.promoted(now);
         if !self.held.is_empty() {
             self.held.generation_began(now);
         }
-        self.plan_goes_on_with(number);
+        self.plan_goes_on_with(now, number);
         Some(number)
     }
 
@@ -180,10 +186,15 @@ impl Supervisor {
         let duty = self.spawning.asked.take().unwrap_or(Duty::Active);
         self.latest = self.latest.next();
         self.spawning.failures = 0;
+        self.kind.spawned(now);
+        let ready_limit = self.config.ready_limit();
         let limit = match duty {
-            Duty::Successor => Some(self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT)),
-            Duty::Active | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => self.config.wait_ready,
+            Duty::Successor => Some(ready_limit.unwrap_or(Self::SUCCESSOR_LIMIT)),
+            Duty::Active | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => ready_limit,
         };
+        let replaces = matches!(duty, Duty::Active | Duty::Successor) && self.latest != GenerationNumber::FIRST;
+        let by_listening = matches!(self.config.ready_when(), ReadyWhen::Listening(_));
+        let whole_by = (replaces && (by_listening || self.config.holds_ports())).then(|| now + self.whole_limit());
         let generation = Generation {
             number: self.latest,
             pid,
@@ -191,7 +202,9 @@ impl Supervisor {
             duty,
             port: Port::None,
             channel: if self.config.has_channel() { ChannelState::Open } else { ChannelState::None },
-            said_ready: false,
+            said: Said::Nothing,
+            listening: Listening::default(),
+            readiness: Readiness::beginning(now, whole_by),
             ready_by: limit.map(|limit| now + limit),
             kill_reason: None,
             stop: None,
@@ -200,6 +213,7 @@ impl Supervisor {
         };
         self.generations.push(generation);
         actions.push_back(Action::Report(Report::Started { generation: self.latest, pid, duty }));
+        self.update_readiness(now, self.latest, Knowledge::Exact, actions);
         match self.phase {
             Phase::Supervising(_) if duty == Duty::Active => {
                 self.phase = Phase::Supervising(Next::Undecided);
@@ -207,6 +221,7 @@ impl Supervisor {
                     self.held.generation_began(now);
                 }
                 if self.planned.is_some() {
+                    self.plan_has_spawned(now);
                     self.advance_planned_restart(now, actions);
                 }
             }

@@ -9,6 +9,7 @@ use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
 use super::sweep::{Found, Order};
 use crate::generation_number::GenerationNumber;
+use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
 use crate::signal::{Signal, SignalSet};
 use crate::time::Moment;
 
@@ -31,6 +32,12 @@ pub enum Event {
     Leftovers { generation: GenerationNumber, found: Option<Found> },
     /// A command was heard of on its Node channel.
     Channel { pid: Pid, event: ChannelEvent },
+    /// Held sockets were closed, as the app that had them did not want them any more.
+    SocketsReleased(Vec<ListenAddress>),
+    /// Somebody asks whether the command is ready: what is told next must be so now.
+    ReadinessAsked,
+    /// The answer to [`Action::LookForListeners`]; `None`: it cannot be told now.
+    ListenersSeen { pid: Pid, seen: Option<Listeners> },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
@@ -48,16 +55,18 @@ pub enum Event {
 }
 
 /// What a command's Node channel tells of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ChannelEvent {
     /// It runs Node, and its event loop has turned.
     Answered,
     /// The app said that it is ready.
     Ready,
+    /// It took that back.
+    Unready,
     /// It asks for a port that it is not given yet.
     AtListen,
-    /// It listens on a port that is held.
-    Listening,
+    /// It listens on a port that is held; on all of these by now, where they take connections.
+    Listening(Vec<Listener>),
     /// It has closed the last port that is held for it.
     Closed,
     /// Its event loop has not turned for as long as the watchdog allows.
@@ -92,6 +101,15 @@ pub enum Action {
     },
     /// Close the held sockets that no generation uses: nobody will accept there any more.
     ReleaseSockets,
+    /// Close the held sockets that this generation does not use: it has had the time to ask for them.
+    ReleaseMissing {
+        generation: GenerationNumber,
+    },
+    /// See where a generation listens; answered by [`Event::ListenersSeen`].
+    LookForListeners {
+        generation: GenerationNumber,
+        pid: Pid,
+    },
     /// Send a signal to what a launcher started, which has ended itself.
     ForwardToLaunched {
         generation: GenerationNumber,

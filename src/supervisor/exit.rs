@@ -69,12 +69,25 @@ pub enum Reason {
     OutOfMemory { certain: bool },
     /// Its event loop did not turn for so long.
     EventLoopBlocked { limit: Duration },
-    /// It did not say that it is ready within so long.
-    NotReady { limit: Duration },
+    /// It was not ready within so long.
+    NotReady { limit: Duration, awaited: Awaited },
     /// It used more memory than it may.
     MemoryLimit,
     /// Somebody asked for a restart.
     Asked,
+}
+
+/// What was missing of a generation that was not ready in time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Awaited {
+    /// The app's message.
+    Message,
+    /// Another message, after it took the first one back.
+    Unready,
+    /// It listened nowhere.
+    Listener,
+    /// It listened, but not on each port that was named.
+    Ports,
 }
 
 impl Reason {
@@ -94,7 +107,15 @@ impl Reason {
     pub fn text(self) -> String {
         match self {
             Reason::EventLoopBlocked { limit } => format!("{} for {}", self.name(), human(limit)),
-            Reason::NotReady { limit } => format!("{}: {}", self.name(), human(limit)),
+            Reason::NotReady { limit, awaited } => {
+                let what = match awaited {
+                    Awaited::Message => "the app did not send process.send('ready')",
+                    Awaited::Unready => "the app took its readiness back by process.send('unready')",
+                    Awaited::Listener => "nothing listened",
+                    Awaited::Ports => "it did not listen on each port of --ready-when",
+                };
+                format!("{}: {what} within {}", self.name(), human(limit))
+            }
             Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::exit::{Reason, Run};
+use super::listening::Listening;
 use super::sweep::Sweep;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
@@ -20,8 +21,9 @@ pub struct Generation {
     pub duty: Duty,
     pub port: Port,
     pub channel: ChannelState,
-    /// The app said `ready`.
-    pub said_ready: bool,
+    pub said: Said,
+    pub listening: Listening,
+    pub readiness: Readiness,
     /// When it is killed unless it is ready by then.
     pub ready_by: Option<Moment>,
     /// Why it is being killed, if it is.
@@ -55,6 +57,42 @@ pub enum Duty {
     Retiring { reason: Reason, ask_at: Option<Moment>, kill_at: Option<Moment> },
     /// It never served and is not needed any more: SIGTERM was sent, SIGKILL follows at `kill_at`.
     Dismissed { kill_at: Option<Moment> },
+}
+
+/// What the app said last of its readiness.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Said {
+    #[default]
+    Nothing,
+    Ready,
+    Unready,
+}
+
+/// How something became known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Knowledge {
+    /// As it happened.
+    Exact,
+    /// By a look: it may have been so for some time.
+    Seen,
+}
+
+/// How far a generation has come to be ready.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Readiness {
+    /// Since when it is; `None`: it is not.
+    pub since: Option<Moment>,
+    /// It has been at some time.
+    pub was_ready: bool,
+    /// It has been for so long that the restarts before it are forgiven in time.
+    pub has_worked: bool,
+    /// It listens, or has listened, at each address where it is expected to; or has had its time for that.
+    pub is_whole: bool,
+    /// When it has had its time; `None`: nothing is expected of it, or that is over.
+    pub whole_by: Option<Moment>,
+    /// When it is looked at next, while somebody waits; and the pause before that.
+    pub look_at: Moment,
+    pub pause: Duration,
 }
 
 /// How far a generation has come with the ports that are held for it.
@@ -122,7 +160,7 @@ impl Generation {
                     Duty::Dismissed { kill_at } => kill_at,
                     Duty::Active | Duty::Successor | Duty::Standby => None,
                 };
-                self.ready_by.into_iter().chain(retiring).min()
+                self.ready_by.into_iter().chain(self.readiness.whole_by).chain(retiring).min()
             }
         }
     }
@@ -135,13 +173,19 @@ impl Generation {
         }
     }
 
-    /// Whether it serves as far as can be known: it said so, where that is asked for.
-    pub fn is_ready(&self, wait_ready: Option<Duration>) -> bool {
-        wait_ready.is_none() || self.said_ready
+    /// Nothing is waited for any more: it is on its way out.
+    pub fn need_not_be_ready(&mut self) {
+        self.ready_by = None;
+        self.readiness.whole_by = None;
     }
 
-    /// Whether a successor can take over: it listens, and is ready.
-    pub fn can_take_over(&self, wait_ready: Option<Duration>) -> bool {
-        self.port == Port::Listening && self.is_ready(wait_ready)
+    /// Whether traffic is welcome.
+    pub fn is_ready(&self) -> bool {
+        self.readiness.since.is_some()
+    }
+
+    /// Whether a successor can take over: it listens at a held port, at each where its predecessor does, and is ready.
+    pub fn can_take_over(&self) -> bool {
+        self.port == Port::Listening && self.readiness.is_whole && self.is_ready()
     }
 }

@@ -99,8 +99,8 @@ impl Supervisor {
     /// second is over.
     pub(super) fn signals_seen(&mut self, now: Moment, pid: Pid, survived: Option<SignalSet>, actions: &mut Actions) {
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
-        // It has said that it is ready: no handler will come any more.
-        let is_settled = active.said_ready;
+        // It has come to be ready: no handler will come any more.
+        let is_settled = active.readiness.was_ready && !self.counts_from_its_start(active);
         let prepared = match survived {
             Some(survived) => self.held.signals.take_common(survived),
             None if is_young(active, now) => SignalSet::default(),

@@ -1,12 +1,14 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+mod channel;
 mod crash;
 pub mod event;
 pub mod exit;
 pub mod generation;
 mod held_signals;
 mod leftovers;
+pub mod listening;
 mod memory;
 mod planned_restart;
 pub mod policy;
@@ -47,10 +49,13 @@ use event::{Action, Actions, Event, IfRefused, Next, Phase, Recipient};
 use exit::{LastExit, Run};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
+use listening::Expected;
 use memory::MemoryWatch;
 use planned_restart::{Planned, Wanted};
 use policy::{Restarts, Tally};
+use readiness::CommandKind;
 use standby::StandbyPlan;
+use stopping::StopAsked;
 
 /// The state machine. Its owner, the event loop, keeps to this:
 ///
@@ -86,7 +91,12 @@ pub struct Supervisor {
     /// The planned restart that is under way.
     planned: Option<Planned>,
     wanted: Option<Wanted>,
+    /// A stop that waits for a look at the active generation, which is at once.
+    stop_awaits_look: Option<StopAsked>,
     standby: StandbyPlan,
+    kind: CommandKind,
+    /// Where the next generation is expected to listen.
+    expected: Expected,
     memory: Option<MemoryWatch>,
     tally: Tally,
     /// It was logged that a command does not answer on its channel.
@@ -123,6 +133,9 @@ impl Supervisor {
             last_exits: VecDeque::with_capacity(Self::LAST_EXITS),
             planned: None,
             wanted: None,
+            stop_awaits_look: None,
+            kind: CommandKind::default(),
+            expected: Expected::default(),
             standby: StandbyPlan::default(),
             memory,
             tally: Tally::default(),
@@ -164,7 +177,8 @@ impl Supervisor {
             Phase::Ended => return None,
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
-        generations.chain(phase).chain(self.held_signals_due()).min()
+        let plan = self.planned.and_then(Planned::give_up_at);
+        generations.chain(phase).chain(self.held_signals_due()).chain(self.look_due()).chain(plan).min()
     }
 
     /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
@@ -187,7 +201,7 @@ impl Supervisor {
             (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
                 let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
                 if self.config.stop_signals.contains(signal) {
-                    self.stop(now, (signal, forwarded), command_has_it, actions);
+                    self.stop(now, StopAsked { arrived: signal, forwarded }, command_has_it, actions);
                 } else if !command_has_it {
                     self.forward_or_hold(now, forwarded, actions);
                 }
@@ -216,6 +230,9 @@ impl Supervisor {
             (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
             (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SpawnFailed(_)) => {}
 
+            (_, Event::ReadinessAsked) => self.readiness_asked(actions),
+            (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
+            (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
             (_, Event::RestartAsked) => self.restart_asked(now, actions),
 
             (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
@@ -258,6 +275,7 @@ impl Supervisor {
         self.tick_leftovers(now, actions);
         self.tick_retiring(now, actions);
         self.tick_readiness(now, actions);
+        self.tick_planned_restart(now, actions);
     }
 
     /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.

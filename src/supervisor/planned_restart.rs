@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Reason, Run};
-use super::generation::{self, Duty, Generation, Port, StopSent};
+use super::generation::{self, Duty, Generation, Port, Readiness, StopSent};
 use super::reach::cannot_be_signalled;
 use super::report::Report;
 use crate::generation_number::GenerationNumber;
@@ -21,6 +21,8 @@ pub(super) struct Planned {
     pub reason: Reason,
     /// The new generation has at least this number, unless it is a successor that was a standby before.
     from: GenerationNumber,
+    /// When whoever waits for it is told that the new generation is not ready; `None`: it does not run yet, or has a limit of its own.
+    give_up_at: Option<Moment>,
 }
 
 /// A planned restart that is wanted, while it is asked whether the active generation may be signalled at all.
@@ -31,10 +33,17 @@ pub(super) struct Wanted {
     memory: Option<(u64, u64)>,
 }
 
-#[cfg(test)]
 impl Planned {
+    fn new(reason: Reason, from: GenerationNumber) -> Planned {
+        Planned { reason, from, give_up_at: None }
+    }
+
     pub(super) fn is_new(self, number: GenerationNumber) -> bool {
         number >= self.from
+    }
+
+    pub(super) fn give_up_at(self) -> Option<Moment> {
+        self.give_up_at
     }
 }
 
@@ -71,7 +80,7 @@ impl Supervisor {
             return actions.push_back(Action::RestartDone(Err(why)));
         }
         if let Phase::Supervising(Next::Spawn { .. }) = self.phase {
-            self.planned = Some(Planned { reason: Reason::Asked, from: self.latest.next() });
+            self.planned = Some(Planned::new(Reason::Asked, self.latest.next()));
             self.phase = Phase::Supervising(Next::Spawn { due: now });
             actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
         } else {
@@ -81,7 +90,10 @@ impl Supervisor {
 
     /// A planned restart of the active generation is wanted.
     pub(super) fn plan(&mut self, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
-        let Some(pid) = self.active().map(|active| active.pid) else { return };
+        let Some(active) = self.active() else { return };
+        let pid = active.pid;
+        // Where it listens is where the next one is expected to; and whether it was ever ready.
+        self.look_if_needed(active, actions);
         self.wanted = Some(Wanted { reason, memory });
         actions.push_back(Action::Probe { pid });
     }
@@ -111,18 +123,20 @@ impl Supervisor {
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening;
-        self.planned = Some(Planned { reason, from: self.latest.next() });
+        let drain_delay = if active.readiness.was_ready { self.config.drain_delay } else { Duration::ZERO };
+        self.planned = Some(Planned::new(reason, self.latest.next()));
         actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
         if !overlaps {
-            return self.retire(now, number, reason, self.config.drain_delay, actions);
+            return self.retire(now, number, reason, drain_delay, actions);
         }
         // One that waits already costs no more memory. A person may have changed what the app reads as it starts.
-        let limit = self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT);
+        let (limit, whole_limit) = (self.config.ready_limit().unwrap_or(Self::SUCCESSOR_LIMIT), self.whole_limit());
         if reason == Reason::MemoryLimit
             && let Some(standby) = self.with_duty(Duty::Standby)
         {
             standby.duty = Duty::Successor;
             standby.ready_by = Some(now + limit);
+            standby.readiness = Readiness::beginning(now, Some(now + whole_limit));
             let pid = standby.pid;
             self.standby.promoted(now);
             actions.push_back(Action::Promote { pid });
@@ -133,16 +147,16 @@ impl Supervisor {
 
     /// Goes on with a planned restart once its new generation is there.
     pub(super) fn advance_planned_restart(&mut self, now: Moment, actions: &mut Actions) {
-        let Some(Planned { reason, from }) = self.planned else { return };
+        let Some(plan) = self.planned else { return };
+        let reason = plan.reason;
         if !matches!(self.phase, Phase::Supervising(_)) {
             return;
         }
-        let wait_ready = self.config.wait_ready;
         let boots = self.running().any(|generation| generation.duty == Duty::Successor);
         let is_new = |generation: &&mut Generation| match generation.duty {
-            Duty::Successor => generation.can_take_over(wait_ready),
+            Duty::Successor => generation.can_take_over(),
             // The old one has ended, before or meanwhile.
-            Duty::Active => !boots && generation.number >= from && generation.is_ready(wait_ready),
+            Duty::Active => !boots && plan.is_new(generation.number) && generation.is_ready(),
             Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => false,
         };
         let old = self.active().map(|active| active.number);
@@ -174,15 +188,37 @@ impl Supervisor {
     }
 
     /// The successor of the active generation, which has ended, is the new one.
-    pub(super) fn plan_goes_on_with(&mut self, successor: GenerationNumber) {
+    pub(super) fn plan_goes_on_with(&mut self, now: Moment, successor: GenerationNumber) {
+        let give_up_at = self.waits_no_longer_than(now);
         if let Some(planned) = &mut self.planned {
-            planned.from = successor;
+            *planned = Planned { from: successor, give_up_at, ..*planned };
+        }
+    }
+
+    /// How long a plan waits for its new generation, which serves alone and is not ended for being slow.
+    fn waits_no_longer_than(&self, now: Moment) -> Option<Moment> {
+        self.config.ready_limit().is_none().then(|| now + Self::SUCCESSOR_LIMIT)
+    }
+
+    /// The new generation of a plan runs, if there is a plan.
+    pub(super) fn plan_has_spawned(&mut self, now: Moment) {
+        let give_up_at = self.waits_no_longer_than(now);
+        if let Some(planned) = &mut self.planned {
+            planned.give_up_at = give_up_at;
+        }
+    }
+
+    /// Whoever waits for a planned restart need not wait for ever.
+    pub(super) fn tick_planned_restart(&mut self, now: Moment, actions: &mut Actions) {
+        if self.planned.and_then(Planned::give_up_at).is_some_and(|at| at <= now) {
+            let why = self.active().map_or_else(String::new, |active| self.why_unready(now, active));
+            self.plan_failed(&why, actions);
         }
     }
 
     /// The active generation has ended. If it was the new one, that was it; a successor that boots goes on with the plan.
     pub(super) fn plan_failed_unless_booting(&mut self, run: &Run, actions: &mut Actions) {
-        if self.planned.is_some_and(|planned| run.generation >= planned.from) {
+        if self.planned.is_some_and(|planned| planned.is_new(run.generation)) {
             self.plan_failed(&run.to_string(), actions);
         }
     }
@@ -202,7 +238,10 @@ impl Supervisor {
     /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
     pub(super) fn retire(&mut self, now: Moment, number: GenerationNumber, reason: Reason, delay: Duration, actions: &mut Actions) {
         if let Some(generation) = generation::with_number(&mut self.generations, number) {
-            generation.ready_by = None;
+            if generation.is_ready() {
+                self.restarts.forgive();
+            }
+            generation.need_not_be_ready();
             generation.duty = Duty::Retiring { reason, ask_at: Some(now + delay), kill_at: None };
         }
         self.tick_retiring(now, actions);

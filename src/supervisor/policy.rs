@@ -85,6 +85,7 @@ impl Restarts {
         }
         if config.restart_window.is_zero() {
             self.window.total = self.window.total.saturating_add(1);
+            self.window.kept = self.window.kept.saturating_add(1);
         } else {
             self.window.enter(now, config.max_restarts);
         }
@@ -93,7 +94,17 @@ impl Restarts {
         Verdict::Restart { wait, used: self.window.total, allowed: config.max_restarts }
     }
 
-    /// Restarts inside the window that ends at `now`.
+    /// A generation has worked: the restarts before it leave the window as time passes.
+    pub fn forgive(&mut self) {
+        self.window.kept = 0;
+    }
+
+    /// Whether there were restarts since the last generation that worked.
+    pub fn awaits_a_run_that_works(&self) -> bool {
+        self.window.kept > 0
+    }
+
+    /// Restarts inside the window that ends at `now`, and those since the last generation that worked.
     pub fn used(&mut self, config: &Config, now: Moment) -> u32 {
         let forget = now.checked_sub(config.restart_window).filter(|_| !config.restart_window.is_zero());
         if let Some(moment) = forget {
@@ -113,7 +124,7 @@ impl Restarts {
     /// What tells it from another, seen from `now`.
     pub(super) fn key(&self, config: &Config, now: Moment) -> impl std::hash::Hash {
         let ages: Vec<Duration> = self.window.entries.iter().map(|(at, _)| now.since(*at)).collect();
-        (self.clone().used(config, now), self.in_a_row.min(7), ages)
+        (self.clone().used(config, now), self.in_a_row.min(7), ages, self.window.kept)
     }
 }
 
@@ -131,6 +142,8 @@ pub fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
 struct Window {
     entries: VecDeque<(Moment, u32)>,
     total: u32,
+    /// So many of the latest stay, however long ago they are: no generation has worked since.
+    kept: u32,
 }
 
 impl Window {
@@ -147,15 +160,17 @@ impl Window {
         }
         self.entries.push_back((now, 1));
         self.total = self.total.saturating_add(1);
+        self.kept = self.kept.saturating_add(1);
     }
 
-    /// Forgets what happened at `moment` or before.
+    /// Forgets what happened at `moment` or before, but for what is kept.
     fn forget_until(&mut self, moment: Moment) {
         while let Some((at, count)) = self.entries.front().copied() {
-            if at > moment {
+            let rest = self.total.saturating_sub(count);
+            if at > moment || rest < self.kept {
                 break;
             }
-            self.total = self.total.saturating_sub(count);
+            self.total = rest;
             self.entries.pop_front();
         }
     }
@@ -165,6 +180,7 @@ impl Window {
 mod tests {
     use super::*;
     use crate::config::values::CodeSet;
+    use crate::supervisor::exit::Awaited;
     use proptest::prelude::*;
 
     const SHORT: Duration = Duration::from_millis(10);
@@ -213,12 +229,33 @@ mod tests {
         let life = Config { restart_window: Duration::ZERO, ..config.clone() };
         let outcomes = |config: &Config, crashes: &[u64]| -> Vec<bool> {
             let mut restarts = Restarts::default();
-            let restarted = |s: &u64| matches!(restarts.decide(config, at(*s), Exit::Code(1), SHORT), Verdict::Restart { .. });
+            let restarted = |s: &u64| {
+                restarts.forgive();
+                matches!(restarts.decide(config, at(*s), Exit::Code(1), SHORT), Verdict::Restart { .. })
+            };
             crashes.iter().map(restarted).collect()
         };
         assert_eq!(outcomes(&config, &[1, 50, 60]), [true, true, false]);
         assert_eq!(outcomes(&config, &[1, 50, 61, 62, 110]), [true, true, true, false, true]);
         assert_eq!(outcomes(&life, &[1, 50_000, 500_000]), [true, true, false]);
+    }
+
+    #[test]
+    fn restarts_since_the_last_run_that_worked_stay() {
+        let config = Config { max_restarts: 2, restart_window: seconds(60), ..Config::default() };
+        let mut restarts = Restarts::default();
+        let mut crash = |after: u64, worked: bool| {
+            if worked {
+                restarts.forgive();
+            }
+            match restarts.decide(&config, at(after), Exit::Code(1), SHORT) {
+                Verdict::Restart { used, .. } => used,
+                Verdict::HandOver(_) => 0,
+            }
+        };
+        assert_eq!([crash(1, true), crash(1000, false), crash(2000, false)], [1, 2, 0], "however slowly it fails");
+        assert_eq!([crash(3000, true), crash(4000, false)], [1, 2], "one that worked lets those before it go");
+        assert_eq!([crash(4010, true), crash(4100, true)], [2, 1], "as time passes");
     }
 
     #[test]
@@ -262,7 +299,7 @@ mod tests {
         let reasons = [
             Reason::OutOfMemory { certain: true },
             Reason::EventLoopBlocked { limit },
-            Reason::NotReady { limit },
+            Reason::NotReady { limit, awaited: Awaited::Message },
             Reason::MemoryLimit,
             Reason::Asked,
         ];
@@ -275,16 +312,23 @@ mod tests {
     }
 
     proptest! {
-        /// However the crashes fall, no window of that length holds more restarts than allowed; and below the number of places the
-        /// count is exact: a crash is only refused when the window really is full.
+        /// However the crashes fall, no window of that length holds more restarts than allowed; nor do there come to be more between two runs
+        /// that work; and below the number of places the count is exact: a crash is only refused when the window really is full.
         #[test]
-        fn no_window_holds_more_than_is_allowed(gaps in proptest::collection::vec(0u64..40, 1..200), max in 1u32..12, window in 1u64..60) {
+        fn no_window_holds_more_than_is_allowed(
+            crashes in proptest::collection::vec((0u64..40, any::<bool>()), 1..200), max in 1u32..12, window in 1u64..60,
+        ) {
             let config = Config { max_restarts: max, restart_window: seconds(window), ..Config::default() };
             let mut restarts = Restarts::default();
-            let (mut now, mut made): (u64, Vec<u64>) = (0, Vec::new());
-            for gap in gaps {
+            let (mut now, mut made, mut kept_from): (u64, Vec<u64>, usize) = (0, Vec::new(), 0);
+            for (gap, worked) in crashes {
                 now += gap;
-                let inside = made.iter().filter(|at| **at + window > now).count() as u32;
+                if worked {
+                    restarts.forgive();
+                    kept_from = made.len();
+                }
+                let counts = |(place, at): (usize, &u64)| place >= kept_from || at + window > now;
+                let inside = made.iter().enumerate().filter(|one| counts(*one)).count() as u32;
                 let restarted = matches!(restarts.decide(&config, at(now), Exit::Code(1), SHORT), Verdict::Restart { .. });
                 prop_assert_eq!(restarted, inside < max);
                 if restarted {
@@ -298,6 +342,7 @@ mod tests {
         fn a_crowded_window_errs_on_the_strict_side(crashes in 1025usize..4000) {
             let mut window = Window::default();
             (0..crashes).for_each(|n| window.enter(Moment::START + Duration::from_millis(n as u64), u32::MAX));
+            window.kept = 0;
             prop_assert!(window.entries.len() <= Window::PLACES);
             prop_assert_eq!(window.total as usize, crashes);
             let half = Duration::from_millis(crashes as u64 / 2);

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::bench::{Bench, TERM, at, killed_by, ms, pid, signal, used};
+use super::bench::{Bench, TERM, at, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
@@ -87,7 +87,7 @@ fn whoever_is_not_ready_in_time_has_crashed() {
     assert!(bench.supervisor.view(bench.now).ready);
     assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(at(2000))), "only the next look at memory");
     let reason = bench.supervisor.last_exits().next().unwrap().reason;
-    assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300) }));
+    assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300), awaited: exit::Awaited::Message }));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_server_that_closes_after_a_stop_is_let_go() {
     let mut bench = Bench::listening(Config::default());
     bench.events(101, &[ChannelEvent::Closed]).says(&[]);
     bench
-        .events(101, &[ChannelEvent::Listening])
+        .events(101, &[listens_at(&[3000])])
         .tell(signal(TERM))
         .events(101, &[ChannelEvent::Closed])
         .says(&["SIGTERM to 101", "disconnect to 101"]);
@@ -137,7 +137,7 @@ fn with_a_held_port_the_new_one_listens_before_the_old_one_is_asked() {
     bench.tell(Event::RestartAsked).says(&["spawn 2 -"]);
     bench.events(102, &[ChannelEvent::Answered]).says(&[]);
     assert!(bench.supervisor.view(bench.now).ready);
-    bench.events(102, &[ChannelEvent::Listening]).says(&["SIGTERM to 101", "done well"]);
+    bench.events(102, &[listens_at(&[3000])]).says(&["SIGTERM to 101", "done well"]);
     bench.exit(101, Exit::Code(0)).says(&[]);
 }
 
@@ -177,7 +177,7 @@ fn a_standby_takes_over_at_once_and_is_replaced() {
     let mut bench = Bench::with_standby(Config::default());
     bench.now = at(100);
     bench.exit(101, killed_by(9)).says(&["promote 102"]);
-    bench.events(102, &[ChannelEvent::Listening]);
+    bench.events(102, &[listens_at(&[3000])]);
     // Only once those who waited have had their answers.
     bench.tick_at(ms(200)).says(&["spawn 3 SIGKILL standby"]);
     assert_eq!(bench.restarts_used(), 1);
@@ -201,7 +201,7 @@ fn a_standby_that_still_boots_is_simply_awaited() {
     bench.events(101, &[ChannelEvent::Ready]).tick_at(ms(0)).exit(101, Exit::Code(1));
     bench.says(&["spawn 2 - standby", "promote 102"]);
     assert!(!bench.supervisor.view(bench.now).ready);
-    bench.events(102, &[ChannelEvent::Listening, ChannelEvent::Ready]);
+    bench.events(102, &[listens_at(&[3000]), ChannelEvent::Ready]);
     assert!(bench.supervisor.view(bench.now).ready);
 }
 
@@ -233,10 +233,10 @@ fn the_last_eight_runs_are_remembered_the_latest_first() {
 #[test]
 fn a_restart_by_hand_starts_a_new_one_and_one_for_memory_takes_the_standby() {
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(Event::RestartAsked).events(103, &[ChannelEvent::Listening]);
+    bench.tell(Event::RestartAsked).events(103, &[listens_at(&[3000])]);
     bench.says(&["spawn 3 -", "SIGTERM to 101", "SIGTERM to 102", "done well"]);
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(used(5000)).events(102, &[ChannelEvent::Listening]);
+    bench.tell(used(5000)).events(102, &[listens_at(&[3000])]);
     bench.says(&["promote 102", "SIGTERM to 101", "done well"]);
 }
 

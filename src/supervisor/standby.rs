@@ -44,13 +44,12 @@ impl StandbyPlan {
 impl Supervisor {
     /// When a standby is to be spawned: once the active generation serves, and while nothing else is being changed.
     pub(super) fn standby_due(&self) -> Option<Moment> {
-        let is_settled = |active: &Generation| active.can_take_over(self.config.wait_ready);
         let is_wanted = self.config.standby
             && self.phase == Phase::Supervising(Next::Undecided)
             && self.planned.is_none()
             && !self.is_spawning()
             && self.generations.iter().all(Generation::is_running)
-            && self.active().is_some_and(is_settled)
+            && self.active().is_some_and(Generation::can_take_over)
             && !self.running().any(|generation| matches!(generation.duty, Duty::Standby | Duty::Successor | Duty::Dismissed { .. }));
         is_wanted.then_some(self.standby.not_before)
     }
@@ -83,7 +82,7 @@ impl Supervisor {
     pub(super) fn dismiss(&mut self, now: Moment, number: GenerationNumber, actions: &mut Actions) {
         let kill_at = Some(now + Self::DISMISSED_LIMIT);
         if let Some(generation) = generation::with_number(&mut self.generations, number).filter(|generation| generation.is_running()) {
-            generation.ready_by = None;
+            generation.need_not_be_ready();
             generation.duty = Duty::Dismissed { kill_at };
             actions.push_back(Action::Forward {
                 pid: generation.pid,

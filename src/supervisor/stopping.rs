@@ -15,11 +15,37 @@ use crate::config::values::{Leftovers, StopBy};
 use crate::signal::Signal;
 use crate::time::Moment;
 
+/// A stop signal that arrived, and what is forwarded in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct StopAsked {
+    pub arrived: Signal,
+    pub forwarded: Signal,
+}
+
 impl Supervisor {
-    /// A stop signal, and what is forwarded in its place: nothing is spawned from here on.
-    pub(super) fn stop(&mut self, now: Moment, (arrived, forwarded): (Signal, Signal), command_has_it: bool, actions: &mut Actions) {
+    /// A stop signal. Whether there is anything to drain shows in whether the command was ever ready.
+    pub(super) fn stop(&mut self, now: Moment, stop: StopAsked, command_has_it: bool, actions: &mut Actions) {
+        let drains = !self.config.drain_delay.is_zero() && !command_has_it && !self.was_ready();
+        if drains
+            && let Some(active) = self.active()
+            && self.look_if_needed(active, actions)
+        {
+            self.stop_awaits_look = Some(stop);
+        } else {
+            self.begin_stop(now, stop, command_has_it, actions);
+        }
+    }
+
+    /// Whether one of those that a stop is for was ever ready.
+    fn was_ready(&self) -> bool {
+        self.addressees().any(|generation| generation.readiness.was_ready)
+    }
+
+    /// Nothing is spawned from here on.
+    pub(super) fn begin_stop(&mut self, now: Moment, stop: StopAsked, command_has_it: bool, actions: &mut Actions) {
+        let StopAsked { arrived, forwarded } = stop;
         let runs = self.addressees().next().is_some();
-        let drain = if runs && !command_has_it { self.config.drain_delay } else { Duration::ZERO };
+        let drain = if self.was_ready() && !command_has_it { self.config.drain_delay } else { Duration::ZERO };
         // With nothing to forward it to, what arrived is what the end is put down to.
         let signal = if runs { forwarded } else { arrived };
         actions.push_back(Action::Report(Report::StopAsked { signal: arrived, forwarded: signal, drain }));
@@ -32,7 +58,7 @@ impl Supervisor {
             self.replace_standby(now, actions);
         }
         // Whoever is on the way out need not become ready any more.
-        self.generations.iter_mut().for_each(|generation| generation.ready_by = None);
+        self.generations.iter_mut().for_each(Generation::need_not_be_ready);
         if !drain.is_zero() {
             self.phase = Phase::Draining { signal, forward_at: now + drain };
         } else if command_has_it {
@@ -74,6 +100,7 @@ impl Supervisor {
         let kill_at = (!grace.is_zero()).then(|| now + grace);
         self.phase = Phase::Stopping { signal, kill_at };
         for generation in &mut self.generations {
+            generation.need_not_be_ready();
             if let Duty::Retiring { ask_at, .. } = &mut generation.duty {
                 *ask_at = None;
             }

@@ -20,6 +20,8 @@ pub struct View {
     pub ready: bool,
     /// One phrase for people, while it is not.
     pub not_ready: Option<String>,
+    /// What counts as ready, where that is not what was asked for.
+    pub readiness_note: Option<&'static str>,
     /// All that run, in the order of their numbers.
     pub generations: Vec<GenerationView>,
     pub latest_generation: GenerationNumber,
@@ -122,9 +124,10 @@ impl Supervisor {
             state: self.state(),
             ready: not_ready.is_none(),
             not_ready,
+            readiness_note: self.readiness_note(),
             generations: self.running().filter_map(|generation| self.generation_view(generation)).collect(),
             latest_generation: self.latest,
-            restarts_used: self.restarts.clone().used(&self.config, now),
+            restarts_used: self.restarts_used(now),
             restarts_allowed: self.config.max_restarts,
             restart_window: self.config.restart_window,
             next_restart_in,
@@ -133,6 +136,15 @@ impl Supervisor {
             restarts_total: self.tally.each().collect(),
             spawn_failures: self.spawning.total_failures,
         }
+    }
+
+    /// Those that count now: the active generation may have worked meanwhile.
+    fn restarts_used(&self, now: Moment) -> u32 {
+        let mut restarts = self.restarts.clone();
+        if self.active().is_some_and(|active| self.has_worked(now, active, None)) {
+            restarts.forgive();
+        }
+        restarts.used(&self.config, now)
     }
 
     fn generation_view(&self, generation: &Generation) -> Option<GenerationView> {
@@ -147,7 +159,7 @@ impl Supervisor {
         let ready = match role {
             GenerationRole::Standby => self.standby_waits(),
             GenerationRole::Successor => false,
-            GenerationRole::Active | GenerationRole::Retiring => generation.is_ready(self.config.wait_ready),
+            GenerationRole::Active | GenerationRole::Retiring => generation.is_ready(),
         };
         Some(GenerationView { number, pid, role, started, ready })
     }
@@ -167,8 +179,8 @@ impl Supervisor {
         match self.phase {
             Phase::Supervising(Next::Undecided) => match self.active() {
                 Some(active) if active.out_of_reach && active.kill_reason.is_some() => Self::why_doomed(active),
-                Some(active) if active.is_ready(self.config.wait_ready) => None,
-                Some(active) => Some(format!("generation {} (pid {}) has not said that it is ready", active.number, active.pid)),
+                Some(active) if active.is_ready() => None,
+                Some(active) => Some(self.why_unready(now, active)),
                 None => Some("a planned restart is under way".to_owned()),
             },
             Phase::Supervising(Next::Spawn { due }) => {
@@ -192,7 +204,7 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
-    use crate::supervisor::bench::{Bench, TERM, at, generation, killed_by, ms, pid, signal, used};
+    use crate::supervisor::bench::{Bench, TERM, at, generation, killed_by, listens_at, ms, pid, signal, used};
     use crate::supervisor::event::{ChannelEvent, Event};
     use crate::supervisor::exit::Exit;
 
@@ -246,7 +258,7 @@ mod tests {
         assert_eq!(shown(&bench), ["1 active true", "2 standby true"]);
         bench.tell(Event::RestartAsked).events(103, &[ChannelEvent::Answered, ChannelEvent::Ready]);
         assert_eq!(shown(&bench), ["1 active true", "2 standby true", "3 successor false"]);
-        bench.events(103, &[ChannelEvent::Listening]);
+        bench.events(103, &[listens_at(&[3000])]);
         assert_eq!(shown(&bench), ["1 retiring true", "3 active true"], "the standby is on its way out");
         let mut bench = Bench::listening(Config { standby: true, ..Config::default() });
         bench.tick_at(ms(0));
@@ -263,7 +275,7 @@ mod tests {
     #[test]
     fn an_app_that_has_not_said_so_is_not_ready() {
         let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
-        bench.is("running", Some("generation 1 (pid 101) has not said that it is ready"));
+        bench.is("running", Some("generation 1 boots since 0 ms, it has not sent process.send('ready') yet"));
         bench.events(101, &[ChannelEvent::Ready]).is("running", None);
         bench.tell(used(2000)).is("restarting", Some("a planned restart is under way"));
     }

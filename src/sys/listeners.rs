@@ -2,7 +2,7 @@
 //! are close-on-exec, and non-blocking: Node 18 hangs in accept() otherwise. The app calls listen().
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr, SockType as TypeOf};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, UnixAddr};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage, UnixAddr};
 use nix::sys::socket::{bind as bind_to, connect, getsockname, getsockopt, listen as listen_on, setsockopt, socket};
 
 use crate::node::spec::{Host, Kind, Spec};
+use crate::procfs::listeners::ListenAddress;
 
 /// What Node asks for where the app says nothing; the kernel caps it by `somaxconn`.
 const BACKLOG: i32 = 511;
@@ -47,11 +48,18 @@ impl HeldSocket {
         }
     }
 
-    /// The port that it is bound to.
-    pub fn port(&self) -> Option<u16> {
-        let raw = self.fd.as_raw_fd();
-        let four = getsockname::<SockaddrIn>(raw).ok().map(|address| address.port());
-        four.or_else(|| getsockname::<SockaddrIn6>(raw).ok().map(|address| address.port()))
+    /// Where it is bound to.
+    pub fn address(&self) -> Option<ListenAddress> {
+        let address = getsockname::<SockaddrStorage>(self.fd.as_raw_fd()).ok()?;
+        let four = address.as_sockaddr_in().map(|four| SocketAddr::V4(SocketAddrV4::from(*four)));
+        let tcp = four.or_else(|| address.as_sockaddr_in6().map(|six| SocketAddr::V6(SocketAddrV6::from(*six))));
+        let path = || Some(address.as_unix_addr()?.path()?.display().to_string());
+        tcp.map(ListenAddress::Tcp).or_else(|| path().map(ListenAddress::Unix))
+    }
+
+    /// The kernel's number for it.
+    pub fn inode(&self) -> u64 {
+        nix::sys::stat::fstat(&self.fd).map_or(0, |found| found.st_ino)
     }
 }
 
@@ -171,6 +179,13 @@ fn unix(path: &Path) -> Result<HeldSocket, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn port(held: &HeldSocket) -> Option<u16> {
+        match held.address()? {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        }
+    }
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixListener;
 
@@ -185,12 +200,12 @@ mod tests {
     #[test]
     fn a_socket_is_as_node_makes_it() {
         let held = bind(&tcp(Host::Any, 0)).unwrap();
-        assert_ne!(held.port(), Some(0));
+        assert_ne!(port(&held), Some(0));
         let flags = OFlag::from_bits_retain(fcntl(held.as_fd(), FcntlArg::F_GETFL).unwrap());
         assert!(flags.contains(OFlag::O_NONBLOCK));
         assert_eq!(fcntl(held.as_fd(), FcntlArg::F_GETFD).unwrap(), libc::FD_CLOEXEC);
         assert!(getsockopt(&held, ReuseAddr).unwrap());
-        let accepts = || TcpStream::connect(("127.0.0.1", held.port().unwrap()));
+        let accepts = || TcpStream::connect(("127.0.0.1", port(&held).unwrap()));
         assert!(accepts().is_err(), "bound, not listening");
         listen_on(&held.fd, Backlog::MAXCONN).unwrap();
         assert!(accepts().is_ok(), "IPv4 reaches a dual-stack socket");
@@ -212,7 +227,7 @@ mod tests {
     fn datagrams() {
         let udp = |port, reuse_address| bind(&Spec::Udp { address: loopback(), port, v6only: false, reuse_address });
         let held = udp(0, true).unwrap();
-        let port = held.port().unwrap();
+        let port = port(&held).unwrap();
         assert!(udp(port, true).is_ok());
         assert_eq!(udp(port, false).unwrap_err(), Errno::EADDRINUSE);
         assert_eq!(getsockopt(&held, TypeOf), Ok(SockType::Datagram));
@@ -249,7 +264,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let held = adopt(listener.as_fd(), Kind::Stream).unwrap();
-        assert_eq!(held.port(), Some(listener.local_addr().unwrap().port()));
+        assert_eq!(port(&held), Some(listener.local_addr().unwrap().port()));
         assert!(listener.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
         assert_eq!(adopt(udp.as_fd(), Kind::Stream).unwrap_err(), Errno::EINVAL);
         assert_eq!(adopt(std::io::pipe().unwrap().0.as_fd(), Kind::Stream).unwrap_err(), Errno::EINVAL);

@@ -206,6 +206,8 @@ fn ready_and_complaints_are_told_once() {
     for (line, told) in [
         ("\"ready\"", Some(NodeEvent::Ready)),
         ("{\"type\":\"ready\"}", None),
+        ("\"unready\"", Some(NodeEvent::Unready)),
+        ("\"ready\"", Some(NodeEvent::Ready)),
         ("nonsense", Some(NodeEvent::MalformedFirst)),
         ("", None),
         ("{\"hello\":1}", None),

@@ -54,7 +54,14 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         Event::SignalRefused { .. } | Event::KillSent { .. } | Event::Probed { .. } => "refusal",
         Event::Channel { .. } => "channel",
         Event::Tick { .. } => "tick",
-        Event::ChildStopped { .. } | Event::Memory { .. } | Event::SignalsSeen { .. } => "observation",
+        // A stop that waits for it begins with it.
+        Event::ListenersSeen { .. } if supervisor.stop_awaits_look.is_some() => "stop signal",
+        Event::ChildStopped { .. }
+        | Event::Memory { .. }
+        | Event::SignalsSeen { .. }
+        | Event::ListenersSeen { .. }
+        | Event::ReadinessAsked
+        | Event::SocketsReleased(_) => "observation",
     }
 }
 

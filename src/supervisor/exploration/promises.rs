@@ -35,11 +35,13 @@ impl World {
             | Action::Kill { pid }
             | Action::Probe { pid }
             | Action::LookAtSignals { pid }
-            | Action::NoteFamily { pid, .. } => {
+            | Action::NoteFamily { pid, .. }
+            | Action::LookForListeners { pid, .. } => {
                 assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");
                 match action {
                     Action::Kill { .. } => self.questions.push_back(Question::MayKill(pid)),
                     Action::Probe { .. } => self.questions.push_back(Question::MaySignal(pid)),
+                    Action::LookForListeners { .. } => self.questions.push_back(Question::Listeners(pid)),
                     Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
                     Action::Forward { signal, .. } => {
                         self.check_unprepared(pid, signal);
@@ -54,6 +56,10 @@ impl World {
                 self.asked.push(generation);
             }
             Action::KeepSockets { .. } => assert!(self.supervisor.config.holds_ports(), "sockets are kept where none is held"),
+            Action::ReleaseMissing { generation } => {
+                let waited = |g: &Generation| g.number != generation || self.now.since(g.started) >= Supervisor::WHOLE_LIMIT;
+                assert!(self.supervisor.running().all(waited), "a port is closed that generation {generation} may still ask for");
+            }
             Action::ReleaseSockets => assert!(self.stopped, "sockets are released that the next generation needs"),
             Action::Finish(ending) => {
                 let gives_up = ending.outcome == Outcome::CannotSignal;

@@ -8,11 +8,12 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::config::Config;
-use crate::config::values::StopBy;
+use crate::config::values::{ReadyWhen, StopBy};
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::bench::{HUP, INT, TERM, pid, signal};
+use crate::procfs::listeners::Listeners;
+use crate::supervisor::bench::{HUP, INT, TERM, listeners, listens_at, pid, signal};
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
 use crate::supervisor::exit::{Exit, Run};
 use crate::supervisor::generation::{Duty, Generation, Life};
@@ -57,6 +58,7 @@ pub(super) enum Question {
     MayKill(Pid),
     MaySignal(Pid),
     Prepared(Pid),
+    Listeners(Pid),
 }
 
 /// A second after a spawn and after a stop another rule holds.
@@ -119,8 +121,8 @@ impl World {
             if config.stop_by != StopBy::Signal {
                 from_channel.extend([ChannelEvent::Answered, ChannelEvent::Gone, ChannelEvent::NotSent]);
             }
-            if config.wait_ready.is_some() {
-                from_channel.push(ChannelEvent::Ready);
+            if *config.ready_when() == ReadyWhen::Message {
+                from_channel.extend([ChannelEvent::Ready, ChannelEvent::Unready]);
             }
             if config.standby {
                 from_channel.push(ChannelEvent::AtListen);
@@ -129,11 +131,17 @@ impl World {
                 from_channel.push(ChannelEvent::Blocked);
             }
             if config.holds_ports() {
-                from_channel.extend([ChannelEvent::Listening, ChannelEvent::Closed]);
+                from_channel.extend([listens_at(&[3000]), listens_at(&[3000, 3001]), ChannelEvent::Closed]);
             }
             events.extend(from_channel.into_iter().map(|event| Event::Channel { pid: *pid, event }));
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));
+        if matches!(config.ready_when(), ReadyWhen::Listening(_)) {
+            events.push(Event::ReadinessAsked);
+        }
+        if config.holds_ports() {
+            events.push(Event::SocketsReleased(listeners(&[3001]).into_iter().map(|listener| listener.address).collect()));
+        }
         if self.supervisor.memory.is_some() {
             events.extend([500, 2000].map(|used| Event::Memory { used: Some(used), limit: Some(1000) }));
         }
@@ -144,15 +152,27 @@ impl World {
 
     pub(super) fn answers(&self, question: Question) -> Vec<Event> {
         let ways: &[bool] = if self.harsh { &[true, false] } else { &[true] };
+        if let Question::Listeners(pid) = question {
+            let found = |ports: &[u16]| Some(Listeners::Found(listeners(ports)));
+            let mut seen = vec![found(&[]), found(&[3000]), None];
+            // Where ports are held, what else an app listens on is a rare thing; what cannot be seen belongs to the harsh world.
+            if !self.supervisor.config.holds_ports() {
+                seen.push(found(&[3000, 3001]));
+            }
+            if self.harsh {
+                seen.push(Some(Listeners::Unknowable));
+            }
+            return seen.into_iter().map(|seen| Event::ListenersSeen { pid, seen }).collect();
+        }
         let answer = |way: &bool| match question {
             Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
             Question::MaySignal(pid) => Event::Probed { pid, allowed: *way },
-            Question::Prepared(pid) => Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) },
+            Question::Prepared(pid) | Question::Listeners(pid) => Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) },
         };
         match question {
             // A command installs its handlers in its own time.
             Question::Prepared(_) => [true, false].iter().map(answer).collect(),
-            Question::MayKill(_) | Question::MaySignal(_) => ways.iter().map(answer).collect(),
+            Question::MayKill(_) | Question::MaySignal(_) | Question::Listeners(_) => ways.iter().map(answer).collect(),
         }
     }
 
@@ -204,7 +224,7 @@ impl World {
                 let none = found.is_some_and(|found| (found.launched, found.others) == (0, 0));
                 self.unswept.retain(|unswept| unswept != generation || !none);
             }
-            Event::KillSent { .. } | Event::Probed { .. } => drop(self.questions.pop_front()),
+            Event::KillSent { .. } | Event::Probed { .. } | Event::ListenersSeen { .. } => drop(self.questions.pop_front()),
             Event::SignalsSeen { pid, survived } => {
                 self.questions.pop_front();
                 self.prepared.retain(|known| known != pid);

@@ -9,7 +9,7 @@ use log::Level;
 use nix::unistd::Pid;
 
 use super::exit::{Outcome, Reason, Run};
-use super::generation::Duty;
+use super::generation::{Duty, Knowledge};
 use super::spawn_failure::SpawnFailure;
 use super::sweep::Refused;
 use crate::generation_number::GenerationNumber;
@@ -49,11 +49,32 @@ pub enum Report {
         pid: Pid,
         duty: Duty,
     },
-    /// The app said so.
     Ready {
         generation: GenerationNumber,
         pid: Pid,
         after: Duration,
+        knowledge: Knowledge,
+    },
+    /// The app took its readiness back.
+    Unready {
+        generation: GenerationNumber,
+        pid: Pid,
+    },
+    /// It has had its time to listen wherever its predecessor did, and does without these addresses.
+    AddressesMissing {
+        generation: GenerationNumber,
+        pid: Pid,
+        missing: Vec<String>,
+    },
+    /// It has not listened for so long that it is taken for a worker.
+    TakenForWorker {
+        generation: GenerationNumber,
+        pid: Pid,
+    },
+    /// Where it listens cannot be seen here.
+    ListenersUnknowable {
+        generation: GenerationNumber,
+        pid: Pid,
     },
     /// `successor`: the generation that is there already and takes over.
     Restarting {
@@ -165,6 +186,7 @@ impl Report {
         match self {
             Report::Started { .. }
             | Report::Ready { .. }
+            | Report::Unready { .. }
             | Report::Retired { .. }
             | Report::TakenOver { .. }
             | Report::StandbyWaits { .. }
@@ -174,6 +196,9 @@ impl Report {
             | Report::Ended { healthy: true, .. } => Level::Info,
             Report::Leftovers { signal, .. } if *signal == Signal::TERM => Level::Info,
             Report::Restarting { .. }
+            | Report::AddressesMissing { .. }
+            | Report::TakenForWorker { .. }
+            | Report::ListenersUnknowable { .. }
             | Report::Planned { .. }
             | Report::PlanFailed { .. }
             | Report::StandbyEnded { .. }
@@ -194,6 +219,10 @@ impl Report {
         match self {
             Report::Started { .. } => "start",
             Report::Ready { .. } => "ready",
+            Report::Unready { .. } => "unready",
+            Report::AddressesMissing { .. } => "addresses-missing",
+            Report::TakenForWorker { .. } => "taken-for-worker",
+            Report::ListenersUnknowable { .. } => "listeners-unknowable",
             Report::Restarting { .. } => "restart",
             Report::Planned { .. } => "planned-restart",
             Report::TakenOver { .. } => "take-over",

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::supervisor::bench;
-use crate::supervisor::exit::Exit;
+use crate::supervisor::exit::{Awaited, Exit};
 use crate::supervisor::spawn_failure::{Problem, SpawnStep};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -57,13 +57,13 @@ fn lines_for_people_and_fields_for_programs() {
         ),
         (
             Report::Restarting {
-                run: run(2, killed(Signal::KILL, false), Some(Reason::NotReady { limit: MS(300) })),
+                run: run(2, killed(Signal::KILL, false), Some(Reason::NotReady { limit: MS(300), awaited: Awaited::Message })),
                 used: 2,
                 allowed: 5,
                 wait: MS(100),
                 successor: None,
             },
-            "generation 2 (pid 7) was killed by SIGKILL (not ready in time: 300 ms) after 3.2 s: restart 2 of 5 in 100 ms",
+            "generation 2 (pid 7) was killed by SIGKILL (not ready in time: the app did not send process.send('ready') within 300 ms) after 3.2 s: restart 2 of 5 in 100 ms",
             Level::Warn,
             r#"{"generation":2,"pid":7,"signal":"SIGKILL","uptime_seconds":3.2,"reason":"not ready in time","restarts_used":2,"restarts_allowed":5,"wait_seconds":0.1}"#,
         ),
@@ -211,7 +211,11 @@ fn events_are_named_for_programs() {
     let (generation, pid, run) = (bench::generation(2), bench::pid(7), crash());
     let named = [
         (Report::Started { generation, pid, duty: Duty::Active }, "start"),
-        (Report::Ready { generation, pid, after: MS(1) }, "ready"),
+        (Report::Ready { generation, pid, after: MS(1), knowledge: Knowledge::Exact }, "ready"),
+        (Report::Unready { generation, pid }, "unready"),
+        (Report::AddressesMissing { generation, pid, missing: vec!["[::]:80".to_owned()] }, "addresses-missing"),
+        (Report::TakenForWorker { generation, pid }, "taken-for-worker"),
+        (Report::ListenersUnknowable { generation, pid }, "listeners-unknowable"),
         (Report::Restarting { run, used: 1, allowed: 5, wait: MS(0), successor: None }, "restart"),
         (Report::Planned { generation: None, reason: Reason::Asked, memory: None }, "planned-restart"),
         (Report::TakenOver { generation, pid, old: bench::generation(1), reason: Reason::Asked }, "take-over"),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Cause, Ending, Report, Run};
-use crate::supervisor::generation::Duty;
+use crate::supervisor::generation::{Duty, Knowledge};
 use crate::supervisor::spawn_failure::SpawnStep;
 use crate::supervisor::sweep::Refused;
 use crate::time::human;
@@ -20,7 +20,32 @@ impl Report {
                 };
                 format!("generation {generation} (pid {pid}) started{duty}")
             }
-            Report::Ready { generation, pid, after } => format!("generation {generation} (pid {pid}) is ready after {}", human(*after)),
+            Report::Ready { generation, pid, after, knowledge } => {
+                let how = match knowledge {
+                    Knowledge::Exact => "after",
+                    Knowledge::Seen => "within",
+                };
+                format!("generation {generation} (pid {pid}) is ready {how} {}", human(*after))
+            }
+            Report::Unready { generation, pid } => format!("generation {generation} (pid {pid}) took its readiness back"),
+            Report::AddressesMissing { generation, pid, missing } => {
+                format!(
+                    "generation {generation} (pid {pid}) does not listen on {}, as the one before it did: it counts as ready without",
+                    missing.join(", ")
+                )
+            }
+            Report::TakenForWorker { generation, pid } => {
+                format!(
+                    "generation {generation} (pid {pid}) listens nowhere 45 s after the command's first start: it is taken for a worker, and counts as \
+                     ready while it runs (if it is one, say --ready-when started; if it boots for so long, --wait-ready)"
+                )
+            }
+            Report::ListenersUnknowable { generation, pid } => {
+                format!(
+                    "generation {generation} (pid {pid}): where it listens cannot be seen here, as it runs as another user and restartinit lacks \
+                     CAP_SYS_PTRACE, or /proc is missing: it counts as ready while it runs (--ready-when says what else to go by)"
+                )
+            }
             Report::Restarting { run, used, allowed, wait, successor } => {
                 let when = match successor {
                     Some(successor) => format!("(generation {successor} takes over)"),

@@ -1,12 +1,14 @@
-//! What the commands' Node channels tell: readiness, ports, blocked event loops. Pure.
+//! What the commands' Node channels tell: readiness, ports, blocked event loops; and the held sockets that went with them. Pure.
 
 use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::event::{Action, Actions, AppRequest, ChannelEvent, Phase};
 use super::exit::Reason;
-use super::generation::{self, ChannelState, Duty, Generation, Port};
+use super::generation::{self, ChannelState, Duty, Knowledge, Port, Said};
 use super::report::Report;
+use crate::generation_number::GenerationNumber;
+use crate::procfs::listeners::ListenAddress;
 use crate::time::Moment;
 
 impl Supervisor {
@@ -16,21 +18,24 @@ impl Supervisor {
         let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
         let number = generation.number;
         // Whatever it says, somebody is there who speaks Node's words.
-        let speaks = matches!(
-            event,
-            ChannelEvent::Answered | ChannelEvent::Ready | ChannelEvent::AtListen | ChannelEvent::Listening | ChannelEvent::Closed
-        );
+        let speaks = match event {
+            ChannelEvent::Answered
+            | ChannelEvent::Ready
+            | ChannelEvent::Unready
+            | ChannelEvent::AtListen
+            | ChannelEvent::Listening(_)
+            | ChannelEvent::Closed => true,
+            ChannelEvent::Blocked | ChannelEvent::Silent | ChannelEvent::Gone | ChannelEvent::NotSent => false,
+        };
         if speaks && generation.channel == ChannelState::Open {
             generation.channel = ChannelState::Answered;
         }
         match event {
             ChannelEvent::Answered => {}
-            ChannelEvent::Ready => {
-                if !generation.said_ready && self.config.wait_ready.is_some() {
-                    let after = now.since(generation.started);
-                    actions.push_back(Action::Report(Report::Ready { generation: number, pid, after }));
-                }
-                generation.said_ready = true;
+            ChannelEvent::Ready => generation.said = Said::Ready,
+            ChannelEvent::Unready => {
+                generation.said = Said::Unready;
+                actions.push_back(Action::Report(Report::Unready { generation: number, pid }));
             }
             ChannelEvent::AtListen => {
                 generation.port = generation.port.max(Port::Asked);
@@ -39,9 +44,13 @@ impl Supervisor {
                     actions.push_back(Action::Report(Report::StandbyWaits { generation: number, pid }));
                 }
             }
-            ChannelEvent::Listening => generation.port = Port::Listening,
+            ChannelEvent::Listening(held) => {
+                generation.port = Port::Listening;
+                generation.listening.held = held;
+            }
             ChannelEvent::Closed => {
                 generation.port = Port::Closed;
+                generation.listening.held.clear();
                 if stopping {
                     actions.push_back(Action::ReleaseSockets);
                 }
@@ -66,23 +75,15 @@ impl Supervisor {
             ChannelEvent::Gone => generation.channel = ChannelState::None,
             ChannelEvent::NotSent => self.request_not_sent(pid, actions),
         }
-        if let Some(generation) = generation::with_number(&mut self.generations, number)
-            && generation.is_ready(self.config.wait_ready)
-            && generation.duty == Duty::Active
-        {
-            generation.ready_by = None;
-        }
+        self.update_readiness(now, number, Knowledge::Exact, actions);
         self.advance_planned_restart(now, actions);
     }
 
-    /// Those that are not ready by now are killed: a crash like any other.
-    pub(super) fn tick_readiness(&mut self, now: Moment, actions: &mut Actions) {
-        let limit = self.config.wait_ready.unwrap_or(Self::SUCCESSOR_LIMIT);
-        let late = |generation: &&mut Generation| generation.is_running() && generation.ready_by.is_some_and(|at| at <= now);
-        for generation in self.generations.iter_mut().filter(late) {
-            generation.ready_by = None;
-            generation.kill_reason = Some(Reason::NotReady { limit });
-            actions.push_back(Action::Kill { pid: generation.pid });
-        }
+    /// Nobody is expected to listen any more where an app has closed a held socket for good.
+    pub(super) fn sockets_released(&mut self, now: Moment, addresses: &[ListenAddress], actions: &mut Actions) {
+        self.expected.forget(addresses);
+        let served: Vec<GenerationNumber> = self.running().map(|generation| generation.number).collect();
+        served.into_iter().for_each(|number| self.update_readiness(now, number, Knowledge::Exact, actions));
+        self.advance_planned_restart(now, actions);
     }
 }
