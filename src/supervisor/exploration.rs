@@ -12,7 +12,7 @@ use super::bench::ms;
 use super::event::Event;
 use crate::config::Config;
 use crate::config::size::Size;
-use crate::config::values::{CodeSet, RestartPolicy, StopBy};
+use crate::config::values::{CodeSet, ReadyWhen, RestartPolicy, StopBy};
 use pictures::Ways;
 use world::World;
 
@@ -37,19 +37,27 @@ fn configs() -> Vec<(Config, bool)> {
                 no_restart_on: CodeSet::parse("78").unwrap(),
                 drain_delay: ms(drain),
                 grace_period: ms(grace),
+                ready_when: Some(ReadyWhen::Started),
                 ..Config::default()
             };
             configs.push(plain.clone());
+            if restart == RestartPolicy::OnFailure && grace == 0 {
+                let listening = Config { ready_when: None, stable_after: ms(20), ..plain.clone() };
+                configs.push(listening.clone());
+                configs.push(Config { ready_when: Some(ReadyWhen::Listening(vec![3001])), wait_ready, ..listening.clone() });
+                configs.push(Config { hold_port: true, ..listening.clone() });
+                configs.push(Config { standby: true, hold_port: true, max_memory, ..listening });
+            }
             if restart == RestartPolicy::OnFailure && drain == grace * 3 / 7 {
                 configs.push(Config { max_memory, ..plain.clone() });
-                configs.push(Config { wait_ready, watchdog, stop_by: message, ..plain.clone() });
+                configs.push(Config { ready_when: None, wait_ready, watchdog, stop_by: message, ..plain.clone() });
                 configs.push(Config { hold_port: true, stop_by: StopBy::Drain, ..plain.clone() });
                 let standby = Config { standby: true, hold_port: true, ..plain };
                 configs.push(standby.clone());
                 configs.push(Config { max_memory, ..standby.clone() });
-                configs.push(Config { wait_ready, watchdog, ..standby.clone() });
+                configs.push(Config { ready_when: None, wait_ready, watchdog, ..standby.clone() });
                 configs.push(Config { stop_by: message, ..standby.clone() });
-                configs.push(Config { wait_ready, watchdog, max_memory, stop_by: message, ..standby });
+                configs.push(Config { ready_when: None, wait_ready, watchdog, max_memory, stop_by: message, ..standby });
             }
         }
     }
@@ -65,12 +73,13 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
     let chosen = std::env::var("RESTARTINIT_CONFIGURATIONS").ok();
     for (config, harsh) in configs() {
         let name = format!(
-            "{}{:?} drain {:?} grace {:?} mem {} ready {} stop by {:?} hold {} standby {}",
+            "{}{:?} drain {:?} grace {:?} mem {} ready {} {} stop by {:?} hold {} standby {}",
             if harsh { "harsh " } else { "" },
             config.restart,
             config.drain_delay,
             config.grace_period,
             config.max_memory.is_some(),
+            config.ready_when(),
             config.wait_ready.is_some(),
             config.stop_by,
             config.hold_port,

@@ -104,6 +104,7 @@ impl Supervisor {
         let is_whole = generation.readiness.is_whole || is_whole;
         let is_ready = self.awaited(generation).is_none() && (is_whole || !by_listening);
         let (stable_after, from_start) = (self.config.stable_after, self.counts_from_its_start(generation));
+        let is_supervising = matches!(self.phase, Phase::Supervising(_));
         let (holds_ports, is_awaited) = (self.config.holds_ports(), self.is_awaited(generation));
         if listens {
             self.kind.has_listened = true;
@@ -112,7 +113,7 @@ impl Supervisor {
         let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         let readiness = &mut generation.readiness;
         readiness.is_whole = is_whole;
-        if !is_whole && listens && readiness.whole_by.is_none() {
+        if !is_whole && listens && is_supervising && readiness.whole_by.is_none() {
             readiness.whole_by = Some(now + Self::SETTLED_AFTER);
         } else if is_whole && !holds_ports {
             readiness.whole_by = None;

@@ -39,10 +39,9 @@ impl World {
             let is_stable = now.since(g.started) >= s.config.stable_after;
             let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
             (duty, g.port, g.channel, g.said, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
-            let Readiness { since, was_ready, has_worked, is_whole, whole_by, look_at, pause: _ } = g.readiness;
-            let works_at = since.map(|since| since + s.config.stable_after);
-            (rank(works_at), since.is_some(), was_ready, has_worked, is_whole, rank(whole_by)).hash(&mut key);
-            (rank(Some(look_at)), g.listening.held.len(), g.listening.found.len(), g.listening.is_unknowable).hash(&mut key);
+            let Readiness { since, was_ready, has_worked, is_whole, whole_by, .. } = g.readiness;
+            (rank(self.works_at(g)), since.is_some(), was_ready, has_worked, is_whole, rank(whole_by)).hash(&mut key);
+            (g.listening.held.len(), g.listening.found.len(), g.listening.is_unknowable).hash(&mut key);
             let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));
             (g.out_of_reach, stop, self.prepared.contains(&g.pid), rank(Some(g.started + SECOND))).hash(&mut key);
         }
@@ -66,8 +65,16 @@ impl World {
         (kinds, s.wanted, s.spawning.is_delayed(), refusable).hash(&mut key);
         (memory, standby, restarts, s.generations.len()).hash(&mut key);
         let plan = s.planned.and_then(Planned::give_up_at);
+        rank(s.look_due()).hash(&mut key);
         (rank(plan), rank(s.kind.worker_at()), s.kind.told(), s.expected.key(), s.stop_awaits_look).hash(&mut key);
         key.finish()
+    }
+
+    /// When a generation has been ready for so long that it has worked, where it is that which tells.
+    fn works_at(&self, g: &Generation) -> Option<Moment> {
+        let s = &self.supervisor;
+        let since = g.readiness.since.filter(|_| g.is_running() && !s.counts_from_its_start(g))?;
+        Some(since + s.config.stable_after)
     }
 
     /// All moments that something waits for.
@@ -87,14 +94,13 @@ impl World {
             };
             // Where another rule holds from then on.
             let [young, stop] = [g.is_running().then_some(g.started + SECOND), g.stop.map(|stop| stop.at + SECOND)];
-            let looked_at = (g.duty == Duty::Active).then_some(g.readiness.look_at);
-            let works_at = g.readiness.since.map(|since| since + s.config.stable_after);
-            [ask_at, kill_at, g.ready_by, g.deadline(), young, stop, g.readiness.whole_by, looked_at, works_at]
+            [ask_at, kill_at, g.ready_by, g.deadline(), young, stop, g.readiness.whole_by, self.works_at(g)]
         };
         let mut all: Vec<Moment> = s.generations.iter().flat_map(of_generation).chain([phase]).flatten().collect();
         all.extend(s.memory.iter().flat_map(|memory| memory.moments()));
         all.extend(s.held.key().1.into_iter().flat_map(|(look_at, drop_at)| drop_at.into_iter().chain([look_at])));
         all.extend(s.config.standby.then(|| s.standby.not_before()));
+        all.extend(s.look_due());
         all.extend(s.kind.worker_at());
         all.extend(s.planned.and_then(Planned::give_up_at));
         all.retain(|at| *at > self.now);

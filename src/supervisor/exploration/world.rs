@@ -42,6 +42,9 @@ pub(super) struct World {
     pub(super) harsh: bool,
     /// Commands that are prepared for HUP, as far as anybody has looked.
     pub(super) prepared: Vec<Pid>,
+    /// Commands that listen at held sockets, and at their own, as they told and as was seen last.
+    holding: Vec<Pid>,
+    listening: Vec<Pid>,
     pub stopped: bool,
     pub finished: Option<Ending>,
     /// The generations that served, or made room for another, when they ended.
@@ -78,6 +81,8 @@ impl World {
             forwarded: Vec::new(),
             harsh,
             prepared: Vec::new(),
+            holding: Vec::new(),
+            listening: Vec::new(),
             stopped: false,
             finished: None,
             served: Vec::new(),
@@ -110,6 +115,8 @@ impl World {
             events.extend([Event::Spawned { pid: pid(self.next_pid) }, passing, failed(Errno::ENOENT)]);
             return events;
         }
+        // Two ports, one of which may come late, matter where listening is what makes it ready.
+        let by_listening = matches!(config.ready_when(), ReadyWhen::Listening(_));
         events.extend([TERM, INT, HUP].map(signal));
         events.push(Event::RestartAsked);
         for pid in &self.alive {
@@ -131,15 +138,16 @@ impl World {
                 from_channel.push(ChannelEvent::Blocked);
             }
             if config.holds_ports() {
-                from_channel.extend([listens_at(&[3000]), listens_at(&[3000, 3001]), ChannelEvent::Closed]);
+                from_channel.extend([listens_at(&[3000]), ChannelEvent::Closed]);
+                from_channel.extend(by_listening.then(|| listens_at(&[3000, 3001])));
             }
             events.extend(from_channel.into_iter().map(|event| Event::Channel { pid: *pid, event }));
         }
         events.extend([true, false].map(|children| Event::Reaped { children }));
-        if matches!(config.ready_when(), ReadyWhen::Listening(_)) {
+        if by_listening {
             events.push(Event::ReadinessAsked);
         }
-        if config.holds_ports() {
+        if by_listening && config.holds_ports() {
             events.push(Event::SocketsReleased(listeners(&[3001]).into_iter().map(|listener| listener.address).collect()));
         }
         if self.supervisor.memory.is_some() {
@@ -193,6 +201,22 @@ impl World {
         self.deadlines().into_iter().filter(|at| *at > next).chain([next]).collect()
     }
 
+    /// Where listening is what makes a command ready, nobody is told that it is who was not told that it listens.
+    fn is_told_ready_rightly(&self) -> bool {
+        let supervisor = &self.supervisor;
+        let by_listening = matches!(supervisor.config.ready_when(), ReadyWhen::Listening(_));
+        let Some(active) = supervisor.active().filter(|active| by_listening && !supervisor.counts_from_its_start(active)) else { return true };
+        !supervisor.view(self.now).ready || self.holding.contains(&active.pid) || self.listening.contains(&active.pid)
+    }
+
+    /// The new generation of a planned restart serves alone, and whoever waits for it has no end in sight.
+    fn plan_waits_for_ever(&self) -> bool {
+        let supervisor = &self.supervisor;
+        let is_new = |active: &&Generation| supervisor.planned.is_some_and(|planned| planned.is_new(active.number));
+        let active = supervisor.active().filter(is_new).filter(|active| active.kill_reason.is_none());
+        active.is_some() && self.is_quiet() && supervisor.next_deadline().is_none()
+    }
+
     pub(super) fn step(&self, event: Event, at: Moment) -> World {
         let mut world = self.clone();
         world.now = at;
@@ -224,7 +248,16 @@ impl World {
                 let none = found.is_some_and(|found| (found.launched, found.others) == (0, 0));
                 self.unswept.retain(|unswept| unswept != generation || !none);
             }
-            Event::KillSent { .. } | Event::Probed { .. } | Event::ListenersSeen { .. } => drop(self.questions.pop_front()),
+            Event::KillSent { .. } | Event::Probed { .. } => drop(self.questions.pop_front()),
+            Event::ListenersSeen { pid, seen } => {
+                self.questions.pop_front();
+                if let Some(Listeners::Found(found)) = seen {
+                    self.listening.retain(|known| known != pid);
+                    self.listening.extend((!found.is_empty()).then_some(*pid));
+                }
+            }
+            Event::Channel { pid, event: ChannelEvent::Listening(_) } => self.holding.push(*pid),
+            Event::Channel { pid, event: ChannelEvent::Closed } => self.holding.retain(|known| known != pid),
             Event::SignalsSeen { pid, survived } => {
                 self.questions.pop_front();
                 self.prepared.retain(|known| known != pid);
@@ -251,6 +284,8 @@ impl World {
         assert!(self.supervisor.last_exits().all(served), "the code would be that of one that never served");
         let planned = self.supervisor.planned.is_some() || self.supervisor.wanted.is_some();
         assert!(planned || !self.restart_awaited, "whoever asked for a restart waits for ever");
+        assert!(self.finished.is_some() || self.is_told_ready_rightly(), "ready, and nothing listens: {}", self.key());
+        assert!(self.finished.is_some() || !self.plan_waits_for_ever(), "a plan without an end: {}", self.key());
         let used = self.supervisor.restarts.clone().used(&self.supervisor.config, self.now);
         assert!(used <= self.supervisor.config.max_restarts, "more restarts than allowed");
         // What is due is done: a deadline that passes without effect would have the loop spin.
