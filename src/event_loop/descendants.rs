@@ -10,7 +10,8 @@ use crate::procfs::process_tree::{self, Process, descendants, started_by};
 use crate::signal::Signal;
 use crate::supervisor::event::Running;
 use crate::supervisor::sweep::{Admit, Found, Order, Refused};
-use crate::sys::processes::{self, Delivery};
+use crate::sys::listening;
+use crate::sys::processes::{self, Delivery, SocketDescriptor};
 
 /// So many generations' families are kept.
 const MOST_FAMILIES: usize = 4;
@@ -164,8 +165,18 @@ impl Descendants {
             }
             // Whoever ignores the signal has nothing to finish.
             started.retain(|process| !processes::signal_status(process.pid).is_some_and(|status| status.ignores(signal)));
-            let sockets = processes::listening_sockets(own_pid);
-            started.extend(leftovers.iter().filter(|process| processes::has_socket(process.pid, &sockets)));
+            let sockets = listening::sockets(own_pid).unwrap_or_default();
+            let is_one = |descriptor: SocketDescriptor| sockets.iter().any(|socket| socket.inode == descriptor.inode);
+            let listens = |process: &&Process| {
+                let mut found = false;
+                // What cannot be seen does not count.
+                let _ = processes::sockets_of(process.pid, 0, |descriptor| {
+                    found |= descriptor.is_some_and(is_one);
+                    found
+                });
+                found
+            };
+            started.extend(leftovers.iter().filter(listens));
             for process in started {
                 if family.launched.iter().any(|known| known.is(&process)) {
                     continue;

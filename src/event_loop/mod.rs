@@ -5,16 +5,18 @@ mod descendants;
 mod held_sockets;
 mod link;
 mod links;
+mod listeners;
 mod memory;
 mod observers;
 mod reap_throttle;
 mod retries;
 pub mod server;
 mod setup;
+mod spawn;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -23,27 +25,26 @@ use nix::unistd::Pid;
 
 use crate::config::Config;
 use crate::event_loop::reap_throttle::ReapThrottle;
-use crate::generation_number::GenerationNumber;
 use crate::logger;
 use crate::procfs::status::SignalStatus;
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Actions, ChannelEvent, Event, IfRefused, Recipient, StartRole};
-use crate::supervisor::exit::Exit;
+use crate::supervisor::event::{Action, Actions, ChannelEvent, Event, IfRefused, Recipient};
 use crate::supervisor::report::{Ending, Report};
-use crate::supervisor::spawn_failure::SpawnFailure;
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Arrival, SignalReader};
-use crate::sys::spawn::{SpawnParams, Spawner};
+use crate::sys::spawn::Spawner;
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
-use crate::sys::{channel, processes, stderr};
+use crate::sys::{processes, stderr};
 use crate::time::Moment;
 use descendants::Descendants;
 use links::Links;
+use listeners::ListenerFinder;
 use memory::{Look, MemoryMonitor};
 use retries::{Retries, Sending};
 use server::Server;
+use spawn::SpawnOptions;
 
 /// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked
 /// at.
@@ -73,6 +74,7 @@ struct EventLoop {
     memory: MemoryMonitor,
     own_pid: Pid,
     descendants: Descendants,
+    listeners: ListenerFinder,
     command: String,
     termination_log: Option<PathBuf>,
     orphans_reaped: u64,
@@ -81,17 +83,11 @@ struct EventLoop {
     retries: Retries,
     /// Of this turn.
     reports: Vec<Report>,
+    /// Of planned restarts, of this turn.
+    restart_outcomes: Vec<Result<String, String>>,
     ending: Option<Ending>,
     /// Reaping was cut short.
     more_to_reap: bool,
-}
-
-/// What a generation is given by the settings.
-#[derive(Clone, Copy, Debug)]
-struct SpawnOptions {
-    has_channel: bool,
-    holds_ports: bool,
-    tells_role: bool,
 }
 
 /// Supervises `command` to its end; gives back restartinit's exit code.
@@ -177,6 +173,7 @@ impl EventLoop {
             match wait::next() {
                 Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
                     let reason = if exit.is_kill() { self.memory.reason_of_kill(peak) } else { None };
+                    self.listeners.exited(pid);
                     if self.spawn_options.has_channel {
                         self.links.exited(pid);
                     }
@@ -258,45 +255,16 @@ impl EventLoop {
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
             Action::ReleaseSockets => self.links.sockets.release_unused(),
             Action::ReleaseMissing { generation } => self.links.sockets.release_missing(generation),
-            Action::LookForListeners { pid, .. } => return Some(Event::ListenersSeen { pid, seen: None }),
+            Action::LookForListeners { generation, pid } => {
+                return Some(Event::ListenersSeen { pid, seen: self.look_for_listeners(generation, pid) });
+            }
             Action::Suspend => signals::suspend(),
-            Action::RestartDone(outcome) => self.server.restart_done(outcome, self.now()),
+            Action::RestartDone(outcome) => self.restart_outcomes.push(outcome),
             // Told at the end of the turn: a restart does not wait for a line to be written.
             Action::Report(report) if logger::is_told(&report) => self.reports.push(report),
             Action::Report(_) => {}
             Action::Finish(ending) => self.ending = Some(ending),
         }
         None
-    }
-
-    fn spawn(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Event {
-        if let Some(terminal) = &self.terminal {
-            terminal.prepare();
-        }
-        if !self.control_settled {
-            // Before the command runs: nobody else in the container can have the name then, and the command may ask at once.
-            self.open_control();
-        }
-        let spawned = self.spawn_linked(generation, role, last_exit);
-        // Only now: the command need not wait for this.
-        self.memory.generation_began();
-        match spawned {
-            Ok(pid) => Event::Spawned { pid },
-            Err(failure) => Event::SpawnFailed(failure),
-        }
-    }
-
-    /// With a Node channel, if there is to be one.
-    fn spawn_linked(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Result<Pid, SpawnFailure> {
-        let SpawnOptions { has_channel, holds_ports, tells_role } = self.spawn_options;
-        let mut params = SpawnParams { generation, role: tells_role.then_some(role), last_exit, channel: None, worker: holds_ports };
-        if !has_channel {
-            return self.spawner.spawn(params);
-        }
-        let (ours, theirs) = channel::pair().map_err(SpawnFailure::fork)?;
-        params.channel = Some(theirs.as_fd());
-        let pid = self.spawner.spawn(params)?;
-        self.links.spawned(self.now(), generation, pid, role, ours);
-        Ok(pid)
     }
 }

@@ -3,12 +3,16 @@
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::unistd::Pid;
+
 use super::EventLoop;
 use super::server::Reply;
+use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::observe::answer;
 use crate::observe::http::{Response, Route};
 use crate::observe::snapshot::{Counters, MemoryLimit, MemoryView, Snapshot, command_name};
+use crate::procfs::listeners::Listeners;
 use crate::supervisor::event::Event;
 use crate::sys::{processes, signals, stderr};
 use crate::time::Moment;
@@ -18,7 +22,7 @@ impl EventLoop {
     pub(super) fn open_control(&mut self) {
         self.control_settled = true;
         match self.server.open_control() {
-            Ok(()) => {}
+            Ok(()) => self.listeners.set_own(self.server.inodes()),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 log::info!("another restartinit of this PID namespace answers to `restartinit status`, `health` and `restart`");
             }
@@ -32,6 +36,14 @@ impl EventLoop {
 
     /// Serves whoever asks.
     pub(super) fn observe(&mut self) {
+        self.serve();
+        let now = self.now();
+        for outcome in self.restart_outcomes.drain(..) {
+            self.server.restart_done(outcome, now);
+        }
+    }
+
+    fn serve(&mut self) {
         if self.server.is_idle(&|fd| self.poller.seen(fd)) && self.server.deadline().is_none() {
             return;
         }
@@ -48,13 +60,24 @@ impl EventLoop {
                     Reply::Later
                 }
             },
-            route => Reply::Now(answer(route, &self.snapshot(now, route == Route::Metrics))),
+            Route::Livez => Reply::Now(answer(route, &self.snapshot(now, false))),
+            route => {
+                self.handle(Event::ReadinessAsked);
+                Reply::Now(answer(route, &self.snapshot(now, route == Route::Metrics)))
+            }
         });
         self.server = server;
         self.poller = poller;
         if restart_asked {
             self.handle(Event::RestartAsked);
         }
+    }
+
+    /// Where a generation listens.
+    pub(super) fn look_for_listeners(&mut self, generation: GenerationNumber, command: Pid) -> Option<Listeners> {
+        let others: Vec<Pid> = self.supervisor.running().map(|generation| generation.pid).filter(|pid| *pid != command).collect();
+        let given: Vec<u64> = self.links.sockets.inodes().collect();
+        self.listeners.look(generation, command, &others, &given)
     }
 
     /// `is_scrape`: what is told as the largest since the last scrape begins anew.

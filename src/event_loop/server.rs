@@ -94,6 +94,11 @@ impl Server {
         acceptors.chain(self.clients.iter().map(|client| (client.socket.as_fd(), client.interest())))
     }
 
+    /// The kernel's numbers of the sockets that connections come in at.
+    pub fn inodes(&self) -> impl Iterator<Item = u64> {
+        self.acceptors.iter().map(|acceptor| sockets::inode(acceptor.listener.as_fd()))
+    }
+
     /// When [`Server::serve`] is due though nothing is ready.
     pub fn deadline(&self) -> Option<Moment> {
         let deaf = self.acceptors.iter().filter_map(|acceptor| acceptor.paused_until);

@@ -8,15 +8,17 @@ use std::time::Instant;
 
 use nix::unistd::{Pid, getpid};
 
+use super::EventLoop;
 use super::descendants::Descendants;
 use super::held_sockets::HeldSockets;
 use super::links::Links;
+use super::listeners::ListenerFinder;
 use super::memory::MemoryMonitor;
 use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
-use super::{EventLoop, SpawnOptions};
-use crate::config::values::RestartPolicy;
+use super::spawn::SpawnOptions;
+use crate::config::values::{ReadyWhen, RestartPolicy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
 use crate::generation_number::GenerationNumber;
 use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID, script};
@@ -74,6 +76,10 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Resu
         let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
         spawner.pass_on(passed_on, &names.join(":"));
     }
+    let mut listeners = ListenerFinder::new(own_pid, server.inodes());
+    if matches!(config.ready_when(), ReadyWhen::Listening(_)) {
+        listeners.before_first_spawn();
+    }
     let surroundings = Surroundings { job_control: terminal.is_some() && !is_init, is_init };
     Ok(EventLoop {
         started: Instant::now(),
@@ -91,6 +97,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Resu
         orphans_reaped: 0,
         reap_throttle: ReapThrottle::default(),
         descendants: Descendants::new(own_pid, wait::any_children()),
+        listeners,
         terminal,
         memory,
         own_pid,
@@ -98,6 +105,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Resu
         retries: Retries::default(),
         actions: Actions::with_capacity(MOST_EXPECTED),
         reports: Vec::with_capacity(MOST_EXPECTED),
+        restart_outcomes: Vec::new(),
         ending: None,
         // A child may have ended before CHLD was blocked.
         more_to_reap: true,

@@ -37,8 +37,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     );
 
     page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
-    let ready = active.is_some_and(|generation| generation.ready);
-    page.gauge("restartinit_child_ready", "Whether the command runs and is ready.", u8::from(ready));
+    page.gauge("restartinit_child_ready", "Whether the command is ready for traffic, as /readyz tells it.", u8::from(snapshot.view.ready));
     if let Some(started) = active.map(|generation| snapshot.unix_seconds(generation.started)) {
         page.gauge("restartinit_child_start_time_seconds", "When this generation started, in seconds since 1970.", started);
     }

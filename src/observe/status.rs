@@ -15,7 +15,8 @@ use crate::time::{Moment, human};
 pub fn text(snapshot: &Snapshot) -> String {
     let mut lines = Vec::new();
     lines.push(("command", running(snapshot)));
-    lines.push(("ready", snapshot.view.why_not_ready().map_or("yes".to_owned(), |why| format!("no: {why}"))));
+    let yes = snapshot.view.readiness_note.map_or("yes".to_owned(), |note| format!("yes: {note}"));
+    lines.push(("ready", snapshot.view.why_not_ready().map_or(yes, |why| format!("no: {why}"))));
     lines.push(("restarts", restarts(snapshot)));
     let names = std::iter::once("last exits").chain(std::iter::repeat(""));
     lines.extend(names.zip(snapshot.view.last_exits.iter().map(|exit| last_exit(snapshot, exit))));
@@ -116,6 +117,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("state", snapshot.view.state.name().into()),
         ("ready", snapshot.view.ready.into()),
         ("not_ready", snapshot.view.why_not_ready().into()),
+        ("readiness_note", snapshot.view.readiness_note.into()),
         ("restarts", restarts_json(snapshot)),
         ("last_exits", snapshot.view.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
         (

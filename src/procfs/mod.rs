@@ -1,9 +1,11 @@
 //! What the files in /proc and the cgroup say. They are bytes: processes choose their names, containers their paths. Pure: `sys` reads them.
 
 pub mod cgroup;
+pub mod inspector;
 pub mod listeners;
 pub mod mountinfo;
 pub mod process_tree;
+pub mod sock_diag;
 pub mod status;
 
 use std::str::FromStr;

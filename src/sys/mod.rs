@@ -7,6 +7,7 @@ pub mod channel;
 pub mod credentials;
 pub mod environment;
 pub mod listeners;
+pub mod listening;
 pub mod poll;
 pub mod processes;
 pub mod signals;

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "getdents64(2) and pidfds by the raw calls")]
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
@@ -38,32 +38,67 @@ pub fn list() -> io::Result<Vec<Process>> {
 fn numbers(folder: &str) -> io::Result<Vec<Pid>> {
     let folder = std::fs::File::open(folder)?;
     let (mut found, mut buffer) = (Vec::new(), [0; 8192]);
-    loop {
-        let length = entries(&folder, &mut buffer)?;
-        let mut left = buffer.get(..length).unwrap_or_default();
-        if left.is_empty() {
-            return Ok(found);
-        }
-        while let Some((name, rest)) = first_entry(left) {
-            left = rest;
-            found.extend(number::<i32>(name).map(Pid::from_raw));
+    while read_numbers(&folder, &mut buffer, |number| found.push(Pid::from_raw(number)))? {}
+    Ok(found)
+}
+
+/// Some of the names in a folder that are numbers; false: there are no more.
+fn read_numbers(folder: &std::fs::File, buffer: &mut [u8], mut each: impl FnMut(i32)) -> io::Result<bool> {
+    let length = entries(folder, buffer)?;
+    let mut left = buffer.get(..length).unwrap_or_default();
+    let is_more = !left.is_empty();
+    while let Some((name, rest)) = first_entry(left) {
+        left = rest;
+        number(name).into_iter().for_each(&mut each);
+    }
+    Ok(is_more)
+}
+
+/// A descriptor of a process that is a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SocketDescriptor {
+    pub number: i32,
+    pub inode: u64,
+}
+
+/// Goes through the descriptors of a process that are sockets, from `first` on, until `is_done` says so of one, or has it stop in between.
+/// Gives back which descriptor comes next; `None`: all were seen.
+///
+/// # Errors
+/// That of `/proc/PID/fd`: gone, or another user's.
+pub fn sockets_of(pid: Pid, first: i32, mut is_done: impl FnMut(Option<SocketDescriptor>) -> bool) -> io::Result<Option<i32>> {
+    /// The kernel's first two names there are `.` and `..`, and a position is a descriptor's number after those.
+    const DOTS: i64 = 2;
+    let mut folder = std::fs::File::open(format!("/proc/{pid}/fd"))?;
+    if first > 0 {
+        folder.seek(SeekFrom::Start((i64::from(first) + DOTS).unsigned_abs()))?;
+    }
+    let (mut numbers, mut buffer) = (Vec::new(), [0; 2048]);
+    while read_numbers(&folder, &mut buffer, |number| numbers.push(number))? {
+        for number in numbers.drain(..) {
+            let descriptor = socket_at(pid, number).map(|inode| SocketDescriptor { number, inode });
+            if (descriptor.is_some() && is_done(descriptor)) || (number % 64 == 0 && is_done(None)) {
+                return Ok(Some(number + 1));
+            }
         }
     }
+    Ok(None)
 }
 
-/// The inodes of all sockets that are listened on in the network namespace of a process.
-pub fn listening_sockets(pid: Pid) -> Vec<u64> {
-    let read = |name| std::fs::read(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
-    listeners::tcp(&read("tcp")).chain(listeners::tcp(&read("tcp6"))).chain(listeners::unix(&read("unix"))).collect()
+/// The inode of the socket that a descriptor of a process is.
+pub fn socket_at(pid: Pid, descriptor: i32) -> Option<u64> {
+    let name = std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
+    listeners::of_descriptor(name.as_os_str().as_encoded_bytes())
 }
 
-/// Whether a process has one of these sockets; false where its descriptors cannot be seen.
-pub fn has_socket(pid: Pid, inodes: &[u64]) -> bool {
-    let is_one = |name: std::path::PathBuf| {
-        listeners::of_descriptor(name.as_os_str().as_encoded_bytes()).is_some_and(|inode| inodes.contains(&inode))
-    };
-    let descriptors = numbers(&format!("/proc/{pid}/fd")).unwrap_or_default();
-    descriptors.into_iter().any(|descriptor| std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).is_ok_and(is_one))
+/// The first and the last port of those that the kernel chooses from.
+pub fn ephemeral_ports() -> Option<(u16, u16)> {
+    listeners::ephemeral_ports(&std::fs::read("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
+}
+
+/// `/proc/PID/cmdline`; empty where it cannot be read.
+pub fn command_line(pid: Pid) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
 /// getdents64(2) itself: std panics where closedir(3) fails, and others leak.

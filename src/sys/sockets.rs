@@ -115,6 +115,11 @@ pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
     Ok(Peer { pid: Pid::from_raw(credentials.pid()), user: credentials.uid() })
 }
 
+/// The kernel's number for a socket.
+pub fn inode(socket: BorrowedFd<'_>) -> u64 {
+    nix::sys::stat::fstat(socket).map_or(0, |found| found.st_ino)
+}
+
 /// The user that this process acts as.
 pub fn own_user() -> u32 {
     nix::unistd::geteuid().as_raw()

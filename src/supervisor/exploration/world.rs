@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 use crate::config::Config;
 use crate::config::values::{ReadyWhen, StopBy};
 use crate::generation_number::GenerationNumber;
+use crate::procfs::listeners::Listeners;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::procfs::listeners::Listeners;
 use crate::supervisor::bench::{HUP, INT, TERM, listeners, listens_at, pid, signal};
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
 use crate::supervisor::exit::{Exit, Run};
@@ -175,7 +175,9 @@ impl World {
         let answer = |way: &bool| match question {
             Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
             Question::MaySignal(pid) => Event::Probed { pid, allowed: *way },
-            Question::Prepared(pid) | Question::Listeners(pid) => Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) },
+            Question::Prepared(pid) | Question::Listeners(pid) => {
+                Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) }
+            }
         };
         match question {
             // A command installs its handlers in its own time.
@@ -205,7 +207,9 @@ impl World {
     fn is_told_ready_rightly(&self) -> bool {
         let supervisor = &self.supervisor;
         let by_listening = matches!(supervisor.config.ready_when(), ReadyWhen::Listening(_));
-        let Some(active) = supervisor.active().filter(|active| by_listening && !supervisor.counts_from_its_start(active)) else { return true };
+        let Some(active) = supervisor.active().filter(|active| by_listening && !supervisor.counts_from_its_start(active)) else {
+            return true;
+        };
         !supervisor.view(self.now).ready || self.holding.contains(&active.pid) || self.listening.contains(&active.pid)
     }
 

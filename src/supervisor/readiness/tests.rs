@@ -115,7 +115,10 @@ fn named_ports_are_what_it_must_listen_on() {
     let mut bench = Bench::booting(Config { ready_when, wait_ready: Some(ms(500)), ..none() });
     bench.listens_on(&[3000]).runs_until(500);
     let reason = bench.exit(101, killed_by(9)).supervisor.last_exits().next().and_then(|run| run.reason);
-    assert_eq!(reason.map(|reason| reason.text()).as_deref(), Some("not ready in time: it did not listen on each port of --ready-when within 500 ms"));
+    assert_eq!(
+        reason.map(|reason| reason.text()).as_deref(),
+        Some("not ready in time: it did not listen on each port of --ready-when within 500 ms")
+    );
 }
 
 #[test]

@@ -25,12 +25,10 @@ impl Report {
                 fields
             }
             Report::Ready { generation, pid, after, .. } => with(who(*generation, *pid), [("after_seconds", seconds(*after))]),
-            Report::AddressesMissing { generation, pid, missing } => {
-                with(who(*generation, *pid), [("addresses", missing.clone().into())])
-            }
-            Report::Unready { generation, pid } | Report::TakenForWorker { generation, pid } | Report::ListenersUnknowable { generation, pid } => {
-                who(*generation, *pid)
-            }
+            Report::AddressesMissing { generation, pid, missing } => with(who(*generation, *pid), [("addresses", missing.clone().into())]),
+            Report::Unready { generation, pid }
+            | Report::TakenForWorker { generation, pid }
+            | Report::ListenersUnknowable { generation, pid } => who(*generation, *pid),
             Report::Restarting { run, used, allowed, wait, successor } => {
                 let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*allowed).into()), ("wait_seconds", seconds(*wait))];
                 let mut fields = with(run_fields(run), told);
