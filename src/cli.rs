@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::unistd::Pid;
 
 use crate::config::{self, Request};
 use crate::supervisor::exit::USAGE;
@@ -37,14 +38,14 @@ fn serve(arguments: impl Iterator<Item = OsString>) -> anyhow::Result<u8> {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             Ok(0)
         }
-        Request::Supervise { config, command, warnings } => {
+        Request::Supervise { config, command, warnings, settings_read } => {
             logger::init(&config);
             for warning in warnings {
                 log::warn!("{warning}");
             }
-            event_loop::supervise(*config, command).map_err(with_words)
+            event_loop::supervise(*config, command, &settings_read).map_err(with_words)
         }
-        Request::Verb(verb) => Ok(control::run(verb)),
+        Request::Verb { verb, pid } => Ok(control::run(verb, pid.map(Pid::from_raw))),
     }
 }
 

@@ -1,16 +1,19 @@
-//! The client of the control socket: `status`, `health` and `restart` as processes of their own. Each asks the restartinit of its container one
+//! The client of the control socket: `status`, `health` and `restart` as processes of their own. Each asks a restartinit of its container one
 //! question, prints the answer and ends. It must not touch anything of a supervising restartinit but its control socket.
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::Pid;
 
 use crate::config::Verb;
 use crate::observe::http::{RESTART, STATUS_TEXT, read_answer, request};
-use crate::sys::{processes, signals, sockets};
+use crate::sys::{signals, sockets};
+
+mod instance;
 
 /// How long restartinit has to answer; a restart takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,11 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: usize = 1 << 20;
 
 /// Asks, prints, and gives back the exit code: 0, or 1 with one line on stderr.
-pub fn run(verb: Verb) -> u8 {
+///
+/// `pid`: which restartinit of the container is meant, where there are several.
+pub fn run(verb: Verb, pid: Option<Pid>) -> u8 {
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
     signals::reset_dispositions(false);
     signals::unblock_all();
-    match route(verb) {
+    match route(verb, pid) {
         Ok((200, _)) if verb == Verb::Health => 0,
         // Whoever asked has closed stdout: nobody is left to be told.
         Ok((200, body)) => u8::from(print(&body).is_err()),
@@ -44,7 +49,7 @@ fn complain(line: &str) -> u8 {
 }
 
 /// The answer to a verb: its status and its body.
-fn route(verb: Verb) -> Result<(u16, String), String> {
+fn route(verb: Verb, pid: Option<Pid>) -> Result<(u16, String), String> {
     let (method, path, patience) = match verb {
         Verb::Status { json: false } => ("GET", STATUS_TEXT, Some(PATIENCE)),
         Verb::Status { json: true } => ("GET", "/status", Some(PATIENCE)),
@@ -52,7 +57,14 @@ fn route(verb: Verb) -> Result<(u16, String), String> {
         Verb::Restart => ("POST", RESTART, None),
     };
     let until = patience.map(|patience| Instant::now() + patience);
-    exchange(connect()?.as_fd(), &request(method, path), until)
+    let instance = instance::find(pid)?;
+    // The one that a person reads; and the one that changes something.
+    if matches!(verb, Verb::Status { json: false } | Verb::Restart)
+        && let Some(note) = instance.note()
+    {
+        let _ = writeln!(io::stderr(), "restartinit: {note}");
+    }
+    exchange(instance.socket().as_fd(), &request(method, path), until)
 }
 
 fn exchange(socket: BorrowedFd<'_>, question: &[u8], until: Option<Instant>) -> Result<(u16, String), String> {
@@ -68,29 +80,6 @@ fn exchange(socket: BorrowedFd<'_>, question: &[u8], until: Option<Instant>) -> 
 
 fn stuck() -> String {
     format!("no answer within {} s: is restartinit stopped, or the machine overloaded?", PATIENCE.as_secs())
-}
-
-/// A connection to somebody who is believed to be this container's restartinit.
-fn connect() -> Result<OwnedFd, String> {
-    let nowhere = |error: io::Error| {
-        let why = if processes::proc_is_mounted() { error.to_string() } else { "/proc is not mounted".to_owned() };
-        format!("cannot find this container's restartinit: {why}")
-    };
-    let name = sockets::control_name().map_err(nowhere)?;
-    let socket = sockets::connect_control(&name, PATIENCE).map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => "no restartinit in this container: is it the entrypoint?".to_owned(),
-        io::ErrorKind::WouldBlock => stuck(),
-        _ => format!("cannot ask this container's restartinit: {error}"),
-    })?;
-    let peer = sockets::peer(socket.as_fd()).map_err(|error| format!("cannot tell who answers: {error}"))?;
-    if peer.may_answer(sockets::own_user()) {
-        Ok(socket)
-    } else {
-        Err(format!(
-            "not asked: what listens here (pid {}, user {}) is neither PID 1 nor run by root or by you; if it is restartinit, ask as its user",
-            peer.pid, peer.user
-        ))
-    }
 }
 
 /// All that comes until the other end is done.

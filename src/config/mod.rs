@@ -33,11 +33,17 @@ pub enum Request {
         command: Vec<OsString>,
         /// Lines to log once there is a logger.
         warnings: Vec<String>,
+        /// The variables that are settings of ours: none of the command's, which may be a restartinit itself.
+        settings_read: Vec<String>,
     },
     /// Print this on stdout and exit 0.
     Print(String),
-    /// Ask the restartinit of this container.
-    Verb(Verb),
+    /// Ask a restartinit of this container.
+    Verb {
+        verb: Verb,
+        /// Which one; `None`: the one there is.
+        pid: Option<i32>,
+    },
 }
 
 /// What the restartinit of this container is asked.
@@ -124,7 +130,7 @@ where
             }
         }
     }
-    let warnings = read_environment(env, &mut flags)?;
+    let Environment { warnings, settings_read } = read_environment(env, &mut flags)?;
     let mut config = Config::default();
     for (option, given) in OPTIONS.iter().zip(&flags.values).chain([(&LOG, &flags.log)]) {
         if let Some(Given { by, text }) = given {
@@ -137,7 +143,7 @@ where
     if command.is_empty() {
         return Err(UsageError("no command to run: restartinit [OPTIONS] [--] COMMAND [ARG...] (see restartinit -h)".to_owned()));
     }
-    Ok(Request::Supervise { config: Box::new(config), command, warnings })
+    Ok(Request::Supervise { config: Box::new(config), command, warnings, settings_read })
 }
 
 fn usage(error: lexopt::Error) -> UsageError {
@@ -174,16 +180,25 @@ fn utf8(by: &str, value: OsString) -> Result<String, UsageError> {
     value.into_string().map_err(|raw| UsageError(format!("{by}: the value {:?} is not UTF-8", raw.to_string_lossy())))
 }
 
-/// Fills in what no flag has set; gives back the warnings about names that mean nothing.
-fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: &mut Flags) -> Result<Vec<String>, UsageError> {
-    let mut warnings = Vec::new();
+/// What an environment has in it.
+#[derive(Default)]
+struct Environment {
+    /// About names that mean nothing.
+    warnings: Vec<String>,
+    settings_read: Vec<String>,
+}
+
+/// Fills in what no flag has set.
+fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: &mut Flags) -> Result<Environment, UsageError> {
+    let mut found = Environment::default();
     for (name, value) in env {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         // An outer restartinit has told us about our own generation.
-        if [GENERATION, LAST_EXIT, ROLE].contains(&name) {
+        if [GENERATION, LAST_EXIT, ROLE].contains(&name) || is_service_link(name, &value) {
             continue;
         }
         if name == "RESTARTINIT_PRINT_CONFIG" {
+            found.settings_read.push(name.to_owned());
             flags.print_config |= !value.is_empty() && switch(name, value)?;
             continue;
         }
@@ -195,10 +210,32 @@ fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: 
                 *slot = Some(Given { by: name.to_owned(), text: utf8(name, value)? });
             }
             Some(_) => {}
-            None => warnings.push(unknown_variable(name)),
+            None => {
+                found.warnings.push(unknown_variable(name));
+                continue;
+            }
         }
+        found.settings_read.push(name.to_owned());
     }
-    Ok(warnings)
+    Ok(found)
+}
+
+/// Whether Kubernetes made this variable for a Service whose name begins with `restartinit`.
+fn is_service_link(name: &str, value: &OsStr) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_address =
+        value.to_str().and_then(|value| value.split_once("://")).is_some_and(|(scheme, _)| ["tcp", "udp", "sctp"].contains(&scheme));
+    let of_port = |rest: &str| {
+        let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
+        let (protocol, what) = rest.split_once('_').unwrap_or((rest, ""));
+        port.parse::<u16>().is_ok() && PROTOCOLS.contains(&protocol) && ["", "ADDR", "PORT", "PROTO"].contains(&what)
+    };
+    let has_port = name.match_indices("_PORT_").any(|(at, mark)| name.get(at + mark.len()..).is_some_and(of_port));
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && is_address)
+        || has_port
 }
 
 fn switch(name: &str, value: OsString) -> Result<bool, UsageError> {

@@ -212,7 +212,7 @@ fn a_verb_is_one_as_the_first_operand_only() {
     ] {
         // What was set for the container's restartinit is none of the verb's business, be it good or bad.
         let env = [("RESTARTINIT_MAX_RESTARTS", "x"), ("RESTARTINIT_PRINT_CONFIG", "1"), ("RESTARTINIT_NONE", "1")];
-        assert_eq!(read_with(args, &env), Ok(Request::Verb(verb)), "{args:?}");
+        assert_eq!(read_with(args, &env), Ok(Request::Verb { verb, pid: None }), "{args:?}");
     }
     for args in [&["--", "status"][..], &["--group", "--", "status"], &["./status"], &["--restart", "always", "--", "status"]] {
         let Ok(Request::Supervise { command, .. }) = read_with(args, &[]) else { panic!("{args:?}") };
@@ -227,8 +227,8 @@ fn a_verb_is_one_as_the_first_operand_only() {
 #[test]
 fn a_verb_takes_nothing_else() {
     for (args, extra) in [
-        (&["status", "foo"][..], "\"foo\": status takes nothing but --json; "),
-        (&["health", "--json"], "\"--json\": health takes nothing; "),
+        (&["status", "foo"][..], "\"foo\": status takes nothing but --json and --pid N; "),
+        (&["health", "--json"], "\"--json\": health takes nothing but --pid N; "),
         (&["restart", "now"], "\"now\""),
         (&["--max-restarts", "3", "status"], "--max-restarts"),
         (&["--print-config", "health"], "--print-config"),
@@ -238,6 +238,51 @@ fn a_verb_takes_nothing_else() {
     }
     let Ok(Request::Print(help)) = read_with(&["status", "--help"], &[]) else { panic!() };
     assert_eq!(help, options::help());
+}
+
+#[test]
+fn a_verb_may_name_whom_it_asks() {
+    for args in [&["status", "--pid", "17", "--json"][..], &["status", "--json", "--pid=17"]] {
+        assert_eq!(read_with(args, &[]), Ok(Request::Verb { verb: Verb::Status { json: true }, pid: Some(17) }));
+    }
+    for bad in ["0", "-1", "x", ""] {
+        let error = read_with(&["health", "--pid", bad], &[]).unwrap_err().0;
+        assert!(error.contains("--pid: bad value"), "{error}");
+        assert!(read_with(&["restart", &format!("--pid={bad}")], &[]).is_err());
+    }
+    assert!(read_with(&["health", "--pid"], &[]).is_err());
+}
+
+#[test]
+fn settings_are_taken_out_of_the_commands_environment() {
+    let env =
+        [("RESTARTINIT_BACKOFF", "1s"), ("RESTARTINIT_LOG", ""), ("RESTARTINIT_NONE", "1"), ("RESTARTINIT_GENERATION", "7"), ("PATH", "/")];
+    let Ok(Request::Supervise { settings_read, .. }) = read_with(&["--backoff=2s", "x"], &env) else { panic!() };
+    assert_eq!(settings_read, ["RESTARTINIT_BACKOFF", "RESTARTINIT_LOG"]);
+}
+
+/// Kubernetes gives each container the addresses of the Services of its namespace, under names made of theirs.
+#[test]
+fn the_variables_of_a_service_are_no_settings() {
+    let links = [
+        ("RESTARTINIT_SERVICE_HOST", "10.0.0.1"),
+        ("RESTARTINIT_SERVICE_PORT", "80"),
+        ("RESTARTINIT_SERVICE_PORT_HTTP", "80"),
+        ("RESTARTINIT_PORT", "tcp://10.0.0.1:80"),
+        ("RESTARTINIT_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("RESTARTINIT_PORT_80_TCP_PROTO", "tcp"),
+        ("RESTARTINIT_PORT_80_TCP_PORT", "80"),
+        ("RESTARTINIT_PORT_53_UDP_ADDR", "10.0.0.1"),
+        ("RESTARTINIT_HOLD_PORT", "tcp://10.0.0.1:80"),
+        ("RESTARTINIT_HTTP_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let Ok(Request::Supervise { config: found, warnings, settings_read, .. }) = read_with(&["x"], &links) else { panic!() };
+    assert_eq!((*found, warnings, settings_read), (Config::default(), vec![], vec![]));
+    assert!(config(&[], &[("RESTARTINIT_HOLD_PORT", "1")]).hold_port, "a setting is one");
+    let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[("RESTARTINIT_PORT", "80"), ("RESTARTINIT_PORT_X_TCP", "1")]) else {
+        panic!()
+    };
+    assert_eq!(warnings.len(), 2, "what has another shape is a mistake");
 }
 
 #[test]

@@ -21,20 +21,38 @@ pub(super) fn read(
     before: Option<&str>,
     after: impl IntoIterator<Item = OsString>,
 ) -> Result<Request, UsageError> {
-    let takes = if name == "status" { "nothing but --json" } else { "nothing" };
-    let usage = |extra: &str| {
-        let line = format!("{name}: unexpected {extra}: {name} takes {takes}; to run a command of that name: restartinit -- {name}");
+    let takes = if name == "status" { "nothing but --json and --pid N" } else { "nothing but --pid N" };
+    let wrong = |what: &str| {
+        let line = format!("{name}: {what}: {name} takes {takes}; to run a command of that name: restartinit -- {name}");
         Err(UsageError(line))
     };
     if let Some(option) = before {
-        return usage(option);
+        return wrong(&format!("unexpected {option}"));
     }
-    for word in after {
-        match (&mut verb, word.to_str()) {
-            (Verb::Status { json }, Some("--json")) => *json = true,
-            (_, Some("-h" | "--help")) => return Ok(Request::Print(options::help())),
-            _ => return usage(&format!("{:?}", word.to_string_lossy())),
+    let mut pid = None;
+    let mut after = after.into_iter();
+    while let Some(word) = after.next() {
+        let text = word.to_string_lossy();
+        match (&mut verb, text.as_ref()) {
+            (Verb::Status { json }, "--json") => *json = true,
+            (_, "-h" | "--help") => return Ok(Request::Print(options::help())),
+            (_, "--pid") => {
+                let value = after.next().unwrap_or_default();
+                match number(&value.to_string_lossy()) {
+                    Some(number) => pid = Some(number),
+                    None => return wrong(&format!("--pid: bad value {value:?}: expected the pid of a restartinit")),
+                }
+            }
+            (_, text) => match text.strip_prefix("--pid=") {
+                Some(value) if number(value).is_some() => pid = number(value),
+                Some(value) => return wrong(&format!("--pid: bad value {value:?}: expected the pid of a restartinit")),
+                None => return wrong(&format!("unexpected {text:?}")),
+            },
         }
     }
-    Ok(Request::Verb(verb))
+    Ok(Request::Verb { verb, pid })
+}
+
+fn number(text: &str) -> Option<i32> {
+    text.parse().ok().filter(|number| *number > 0)
 }

@@ -90,12 +90,12 @@ struct EventLoop {
     more_to_reap: bool,
 }
 
-/// Supervises `command` to its end; gives back restartinit's exit code.
+/// Supervises `command` to its end; gives back restartinit's exit code. `settings_read`: the variables that are not passed on to it.
 ///
 /// # Errors
 /// Before the first spawn only: what could not be set up.
-pub fn supervise(config: Config, command: Vec<OsString>) -> io::Result<u8> {
-    let mut event_loop = setup::event_loop(config, command)?;
+pub fn supervise(config: Config, command: Vec<OsString>, settings_read: &[String]) -> io::Result<u8> {
+    let mut event_loop = setup::event_loop(config, command, settings_read)?;
     let ending = loop {
         event_loop.turn();
         if let Some(ending) = event_loop.ending {

@@ -11,6 +11,7 @@ use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::observe::answer;
 use crate::observe::http::{Response, Route};
+use crate::observe::peer::Owner;
 use crate::observe::snapshot::{Counters, MemoryLimit, MemoryView, Snapshot, command_name};
 use crate::procfs::listeners::Listeners;
 use crate::supervisor::event::Event;
@@ -21,10 +22,20 @@ impl EventLoop {
     /// Opens the control socket; where it cannot be opened now, the next spawn is the next attempt.
     pub(super) fn open_control(&mut self) {
         self.control_settled = true;
-        match self.server.open_control() {
-            Ok(()) => self.listeners.set_own(self.server.inodes()),
+        match self.server.open_control(self.own_pid) {
+            Ok(owner) => {
+                self.listeners.set_own(self.server.inodes());
+                if owner != Owner::First {
+                    log::info!(
+                        "another restartinit of this container was there first: `restartinit status`, `health` and `restart` reach this one by --pid {}",
+                        self.own_pid
+                    );
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                log::info!("another restartinit of this PID namespace answers to `restartinit status`, `health` and `restart`");
+                log::warn!(
+                    "`restartinit status`, `health` and `restart` are not answered: somebody else has this container's names for it"
+                );
             }
             Err(error) => {
                 self.control_settled = false;

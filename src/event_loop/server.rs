@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
+use nix::unistd::Pid;
 
 use crate::config::address::{Address, advice};
 use crate::observe::connection::{Connection, Wants};
 use crate::observe::http::{Interface, Response, Route};
+use crate::observe::peer::Owner;
 use crate::sys::sockets::{self, Listener};
 use crate::time::Moment;
 
@@ -73,14 +75,21 @@ impl Server {
         Ok(server)
     }
 
-    /// Opens the control socket. Before the first spawn, nobody in the container can have taken its name.
+    /// Opens the control socket. Before the first spawn, nobody in the container can have taken its name; where there is another restartinit,
+    /// it gets a name with our pid. Tells which of the two it is.
     ///
     /// # Errors
-    /// /proc cannot be read, or another restartinit of this PID namespace has it (`AddrInUse`). Supervision goes on without.
-    pub fn open_control(&mut self) -> io::Result<()> {
-        let listener = sockets::listen_control(&sockets::control_name()?)?;
+    /// /proc cannot be read, or both names are taken (`AddrInUse`). Supervision goes on without.
+    pub fn open_control(&mut self, own_pid: Pid) -> io::Result<Owner> {
+        let container = sockets::container()?;
+        let (listener, owner) = match sockets::listen_control(&container.name()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                (sockets::listen_control(&container.name_of(own_pid))?, Owner::Further(own_pid))
+            }
+            listener => (listener?, Owner::First),
+        };
         self.admit(Interface::Control, listener, CONTROL_PLACES);
-        Ok(())
+        Ok(owner)
     }
 
     fn admit(&mut self, interface: Interface, listener: Listener, places: usize) {

@@ -44,7 +44,7 @@ const LONGEST_SCRIPT: u64 = 256 * 1024;
 ///
 /// # Errors
 /// What could not be set up: one line for a person where there is something to be done about it.
-pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Result<EventLoop> {
+pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_read: &[String]) -> io::Result<EventLoop> {
     let own_pid = getpid();
     let is_init = own_pid == INIT;
     let ignore_hup = signals::is_ignored(libc::SIGHUP);
@@ -70,7 +70,8 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>) -> io::Resu
              one server without cluster in each container)"
         );
     }
-    let mut spawner = Spawner::new(command, &environment::entries(), &not_passed_on(&config), child_setup(terminal.is_none(), !is_init))?;
+    let without = not_passed_on(&config, settings_read);
+    let mut spawner = Spawner::new(command, &environment::entries(), &without, child_setup(terminal.is_none(), !is_init))?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
     if !passed_on.is_empty() {
         let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();
@@ -125,8 +126,9 @@ fn child_setup(own_group: bool, die_with_us: bool) -> ChildSetup {
 }
 
 /// The variables that are ours to set, or that would mean something else to the command.
-fn not_passed_on(config: &Config) -> Vec<&'static str> {
+fn not_passed_on<'a>(config: &Config, settings_read: &'a [String]) -> Vec<&'a str> {
     let mut names = vec![GENERATION, LAST_EXIT, ROLE, SERIALIZATION_MODE];
+    names.extend(settings_read.iter().map(String::as_str));
     if config.has_channel() {
         names.extend([CHANNEL_FD, UNIQUE_ID]);
     }

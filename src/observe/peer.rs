@@ -1,6 +1,51 @@
-//! Who may use the control socket, and whom its users may trust. Pure: the kernel's credentials come in as arguments.
+//! The names of control sockets, who may use one, and whom its users may trust. Pure: the kernel's credentials come in as arguments.
 
 use nix::unistd::Pid;
+
+/// A container, as the control sockets in it are named. Abstract names belong to the network namespace, which a whole pod or even the host may
+/// share, as it may the PID namespace; the mount namespace is each container's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Container {
+    pub pid_namespace: u64,
+    pub mount_namespace: u64,
+}
+
+/// Whose an abstract name is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// The first restartinit of this container.
+    First,
+    /// A further one of this container, by its pid.
+    Further(Pid),
+    /// That of another container in the same PID namespace.
+    OtherContainer,
+}
+
+impl Container {
+    /// The abstract name of its first restartinit.
+    pub fn name(self) -> String {
+        let Container { pid_namespace, mount_namespace } = self;
+        format!("restartinit/{pid_namespace}/{mount_namespace}")
+    }
+
+    /// That of a further one.
+    pub fn name_of(self, pid: Pid) -> String {
+        format!("{}/{pid}", self.name())
+    }
+
+    /// Whose an address is, as the kernel lists it; `None`: no restartinit's of this PID namespace.
+    pub fn owner(self, address: &str) -> Option<Owner> {
+        let rest = address.strip_prefix("@restartinit/")?.strip_prefix(&self.pid_namespace.to_string())?.strip_prefix('/')?;
+        let (mount_namespace, pid) = rest.split_once('/').map_or((rest, None), |(namespace, pid)| (namespace, Some(pid)));
+        let is_ours = mount_namespace.parse() == Ok(self.mount_namespace);
+        match pid.map(str::parse) {
+            _ if !is_ours => mount_namespace.parse::<u64>().is_ok().then_some(Owner::OtherContainer),
+            None => Some(Owner::First),
+            Some(Ok(pid)) => Some(Owner::Further(Pid::from_raw(pid))),
+            Some(Err(_)) => None,
+        }
+    }
+}
 
 /// The other end of a unix socket, as the kernel vouches for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,7 +57,8 @@ pub struct Peer {
 }
 
 const ROOT: u32 = 0;
-const INIT: Pid = Pid::from_raw(1);
+/// Whom the container was started with.
+pub const INIT: Pid = Pid::from_raw(1);
 /// What the kernel says of a process that cannot be seen from here.
 const UNSEEN: Pid = Pid::from_raw(0);
 
@@ -33,6 +79,28 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_a_container_are_nobody_elses() {
+        let container = Container { pid_namespace: 4026532000, mount_namespace: 4026531999 };
+        assert_eq!(
+            (container.name().as_str(), container.name_of(INIT).as_str()),
+            ("restartinit/4026532000/4026531999", "restartinit/4026532000/4026531999/1")
+        );
+        for (address, owner) in [
+            ("@restartinit/4026532000/4026531999", Some(Owner::First)),
+            ("@restartinit/4026532000/4026531999/17", Some(Owner::Further(Pid::from_raw(17)))),
+            ("@restartinit/4026532000/1", Some(Owner::OtherContainer)),
+            ("@restartinit/4026532000/1/17", Some(Owner::OtherContainer)),
+            ("@restartinit/40265320001/4026531999", None),
+            ("@restartinit/4026532000/4026531999/x", None),
+            ("@restartinit/4026532000/x", None),
+            ("@restartinit/4026532000", None),
+            ("restartinit/4026532000/4026531999", None),
+        ] {
+            assert_eq!(container.owner(address), owner, "{address}");
+        }
+    }
 
     #[test]
     fn root_and_the_own_user_are_answered() {

@@ -96,6 +96,12 @@ pub fn ephemeral_ports() -> Option<(u16, u16)> {
     listeners::ephemeral_ports(&std::fs::read("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
 }
 
+/// What a process calls itself, fit to be shown on a terminal; `None`: it cannot be seen.
+pub fn name(pid: Pid) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+}
+
 /// `/proc/PID/cmdline`; empty where it cannot be read.
 pub fn command_line(pid: Pid) -> Vec<u8> {
     std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The sockets that observers connect to: an abstract unix socket named after the PID namespace, and a TCP port. Sockets in, sockets out; no
+//! The sockets that observers connect to: an abstract unix socket named after the container's namespaces, and a TCP port. Sockets in, sockets out; no
 //! call waits, raises PIPE or leaves a descriptor to a child. Who is let in and what is said is not decided here.
 
 use std::io;
@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Pid;
 
-use crate::observe::peer::Peer;
+use crate::observe::peer::{Container, Peer};
 
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 128;
@@ -49,15 +49,17 @@ impl AsFd for Listener {
     }
 }
 
-/// The abstract name of the control socket: all processes of a PID namespace come to the same one, and no others do.
+/// The name of our container: all its processes come to the same one, and those of no other do, whichever namespaces the two share.
 ///
 /// # Errors
 /// /proc is missing or is another namespace's.
-pub fn control_name() -> io::Result<String> {
-    let link = std::fs::read_link("/proc/self/ns/pid")?;
-    let number = link.to_str().and_then(|link| link.strip_prefix("pid:[")?.strip_suffix(']'));
-    let number = number.ok_or_else(|| io::Error::other("/proc/self/ns/pid is no namespace"))?;
-    Ok(format!("restartinit/{number}"))
+pub fn container() -> io::Result<Container> {
+    let number = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{kind}"))?;
+        let number = link.to_str().and_then(|link| link.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("/proc/self/ns/{kind} is no namespace")))
+    };
+    Ok(Container { pid_namespace: number("pid")?, mount_namespace: number("mnt")? })
 }
 
 /// # Errors

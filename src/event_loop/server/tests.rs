@@ -237,6 +237,6 @@ fn a_bare_port_serves_both_families() {
 
 #[test]
 fn the_control_door_is_named_after_the_pid_namespace() {
-    let name = sockets::control_name().unwrap();
+    let name = sockets::container().unwrap().name();
     assert!(name.strip_prefix("restartinit/").is_some_and(|number| number.parse::<u64>().is_ok()), "{name}");
 }
