@@ -86,7 +86,7 @@ pub fn advice(errno: Errno, option: &str) -> String {
         }
         Errno::EADDRINUSE => format!("address in use (give {option} one that neither the command nor anybody else here listens on)"),
         Errno::EADDRNOTAVAIL => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
-        errno => std::io::Error::from(errno).to_string().to_lowercase(),
+        errno => std::io::Error::from(errno).to_string().to_ascii_lowercase(),
     }
 }
 

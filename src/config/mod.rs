@@ -223,19 +223,17 @@ fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: 
 /// Whether Kubernetes made this variable for a Service whose name begins with `restartinit`.
 fn is_service_link(name: &str, value: &OsStr) -> bool {
     const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
-    let is_address =
-        value.to_str().and_then(|value| value.split_once("://")).is_some_and(|(scheme, _)| ["tcp", "udp", "sctp"].contains(&scheme));
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.as_encoded_bytes().starts_with(scheme.as_bytes()));
     let of_port = |rest: &str| {
         let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
         let (protocol, what) = rest.split_once('_').unwrap_or((rest, ""));
         port.parse::<u16>().is_ok() && PROTOCOLS.contains(&protocol) && ["", "ADDR", "PORT", "PROTO"].contains(&what)
     };
-    let has_port = name.match_indices("_PORT_").any(|(at, mark)| name.get(at + mark.len()..).is_some_and(of_port));
-    name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_SERVICE_PORT")
-        || name.contains("_SERVICE_PORT_")
-        || (name.ends_with("_PORT") && is_address)
-        || has_port
+    name.match_indices('_').filter_map(|(at, _)| name.get(at..)).any(|tail| match tail {
+        "_SERVICE_HOST" | "_SERVICE_PORT" => true,
+        "_PORT" => is_address,
+        _ => tail.starts_with("_SERVICE_PORT_") || tail.strip_prefix("_PORT_").is_some_and(of_port),
+    })
 }
 
 fn switch(name: &str, value: OsString) -> Result<bool, UsageError> {

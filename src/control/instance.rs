@@ -1,5 +1,6 @@
 //! Which restartinit a verb asks: one of its own container, never another's.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -46,16 +47,14 @@ pub(super) fn find(named: Option<Pid>) -> Result<Instance, String> {
     let trusted = first.as_ref().is_some_and(|(_, peer)| peer.may_answer(sockets::own_user()));
     let names: Vec<Owner> = listed(container);
     let further = names.iter().filter_map(|owner| if let Owner::Further(pid) = owner { Some(*pid) } else { None });
-    let mut pids: Vec<Pid> = first.as_ref().filter(|_| trusted).map(|(_, peer)| peer.pid).into_iter().chain(further).collect();
-    pids.sort_unstable();
-    let pid = match (named, pids.as_slice()) {
+    let pids: BTreeSet<Pid> = first.as_ref().filter(|_| trusted).map(|(_, peer)| peer.pid).into_iter().chain(further).collect();
+    let pid = match (named, pids.first()) {
         (Some(named), _) if pids.contains(&named) => named,
-        (Some(named), []) => return Err(format!("no restartinit with pid {named} in this container, nor any other")),
-        (Some(named), _) => return Err(format!("no restartinit with pid {named} in this container: there is {}", listing(&pids))),
-        (None, [only]) => *only,
-        (None, []) => return Err(nobody(container, first.map(|(_, peer)| peer), &names)),
-        (None, _) if pids.contains(&INIT) => INIT,
-        (None, _) => {
+        (Some(named), None) => return Err(format!("no restartinit with pid {named} in this container, nor any other")),
+        (Some(named), Some(_)) => return Err(format!("no restartinit with pid {named} in this container: there is {}", listing(&pids))),
+        (None, None) => return Err(nobody(container, first.map(|(_, peer)| peer), &names)),
+        (None, Some(only)) if pids.len() == 1 || *only == INIT => *only,
+        (None, Some(_)) => {
             return Err(format!(
                 "several restartinits run in this container, and none is PID 1: say which one by --pid N: {}",
                 listing(&pids)
@@ -70,7 +69,7 @@ pub(super) fn find(named: Option<Pid>) -> Result<Instance, String> {
     if peer.may_answer(sockets::own_user()) { Ok(Instance { socket, pid, others }) } else { Err(untrusted(peer)) }
 }
 
-fn listing(pids: &[Pid]) -> String {
+fn listing(pids: &BTreeSet<Pid>) -> String {
     pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,6 +1,7 @@
 //! Where the generations listen, as the kernel shows it: its list of listeners beside the descriptors of a generation's processes. A look costs
 //! as much as there are listeners: descriptors are searched only for a listener that was not there before.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -130,10 +131,13 @@ impl ListenerFinder {
             }
         }
         let known = self.generations.iter().find(|known| known.generation == generation)?;
-        let mut found: Vec<Listener> = known.listeners.iter().map(|known| known.listener.clone()).collect();
-        // A cluster's workers share one.
-        found.sort_unstable();
-        found.dedup();
+        let mut found: Vec<Listener> = Vec::new();
+        for known in &known.listeners {
+            // Two sockets may share an address (SO_REUSEPORT).
+            if !found.contains(&known.listener) {
+                found.push(known.listener.clone());
+            }
+        }
         Some(Listeners::Found(found))
     }
 }
@@ -150,7 +154,9 @@ impl Known {
         let is_there = |inode: u64| sockets.iter().any(|socket| socket.inode == inode);
         let before = self.listeners.len();
         self.listeners.retain(|known| {
-            let is_held = known.holder.is_none_or(|(pid, descriptor)| processes::socket_at(pid, descriptor) == Some(known.inode));
+            let is_held = known
+                .holder
+                .is_none_or(|(pid, descriptor)| processes::socket_at(pid, descriptor).is_ok_and(|inode| inode == Some(known.inode)));
             is_held && is_there(known.inode)
         });
         self.others.retain(|inode| is_there(*inode));
@@ -178,8 +184,7 @@ impl Search<'_> {
                 ended => return Ok(ended),
             }
         }
-        let mut family = Self::family(self.known.generation, own_pid, command, others)?;
-        family.sort_unstable();
+        let family = Self::family(self.known.generation, own_pid, command, others)?;
         let from = from.filter(|(pid, _)| *pid != command);
         let mut has_begun = false;
         for pid in family.into_iter().filter(|pid| from.is_none_or(|(from, _)| *pid >= from)) {
@@ -207,7 +212,7 @@ impl Search<'_> {
     }
 
     /// All that descends from a command; and orphans whose environment says that they are of its generation, where that is needed to tell.
-    fn family(generation: GenerationNumber, own_pid: Pid, command: Pid, others: &[Pid]) -> io::Result<Vec<Pid>> {
+    fn family(generation: GenerationNumber, own_pid: Pid, command: Pid, others: &[Pid]) -> io::Result<BTreeSet<Pid>> {
         let mut all = processes::list()?;
         let mut family = descendants(&mut all, command, &[]);
         let spared: Vec<Pid> = others.iter().copied().chain([command]).collect();

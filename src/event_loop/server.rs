@@ -75,11 +75,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Opens the control socket. Before the first spawn, nobody in the container can have taken its name; where there is another restartinit,
-    /// it gets a name with our pid. Tells which of the two it is.
+    /// Opens the control socket, under the first name of this container or, where that is taken, one with our pid; tells which.
     ///
     /// # Errors
-    /// /proc cannot be read, or both names are taken (`AddrInUse`). Supervision goes on without.
+    /// /proc cannot be read, or both names are taken (`AddrInUse`).
     pub fn open_control(&mut self, own_pid: Pid) -> io::Result<Owner> {
         let container = sockets::container()?;
         let (listener, owner) = match sockets::listen_control(&container.name()) {
@@ -98,8 +97,8 @@ impl Server {
 
     /// What to poll for: each descriptor once. A connection that waits is in it for its client's end.
     pub fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        let acceptors = self.acceptors.iter().filter(|acceptor| acceptor.paused_until.is_none());
-        let acceptors = acceptors.map(|acceptor| (acceptor.listener.as_fd(), PollFlags::POLLIN));
+        let heard = self.acceptors.iter().filter(|acceptor| acceptor.paused_until.is_none());
+        let acceptors = heard.map(|acceptor| (acceptor.listener.as_fd(), PollFlags::POLLIN));
         acceptors.chain(self.clients.iter().map(|client| (client.socket.as_fd(), client.interest())))
     }
 
@@ -142,7 +141,6 @@ impl Server {
         }
         self.acceptors = acceptors;
         if self.clients.is_empty() {
-            // Gives the memory back.
             self.clients = Vec::new();
         }
     }
@@ -159,7 +157,6 @@ impl Server {
             let socket = match acceptor.listener.accept() {
                 Ok(socket) => socket,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // A client that left before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
                     log::debug!("cannot accept an observer's connection: {error}: trying again");

@@ -35,7 +35,7 @@ pub struct Listener {
 /// What a look at a generation's listeners tells.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Listeners {
-    /// In the order of their addresses, each once.
+    /// Each once.
     Found(Vec<Listener>),
     /// Neither its descriptors nor the listeners of its user can be seen here, now or later.
     Unknowable,

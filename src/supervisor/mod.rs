@@ -2,6 +2,7 @@
 //! reads no clock, so that every state can be reached in a test without a process.
 
 mod channel;
+mod command_kind;
 mod crash;
 pub mod event;
 pub mod exit;
@@ -44,6 +45,7 @@ use crate::config::Config;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
+use command_kind::CommandKind;
 use crash::Spawning;
 use event::{Action, Actions, Event, IfRefused, Next, Phase, Recipient};
 use exit::{LastExit, Run};
@@ -53,7 +55,6 @@ use listening::Expected;
 use memory::MemoryWatch;
 use planned_restart::{Planned, Wanted};
 use policy::{Restarts, Tally};
-use readiness::CommandKind;
 use standby::StandbyPlan;
 use stopping::StopAsked;
 
@@ -74,7 +75,6 @@ use stopping::StopAsked;
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     config: Config,
-    /// The command's name, for messages.
     command: String,
     /// Whether a command that is stopped at the terminal stops restartinit as well.
     job_control: bool,
@@ -99,7 +99,6 @@ pub struct Supervisor {
     expected: Expected,
     memory: Option<MemoryWatch>,
     tally: Tally,
-    /// It was logged that a command does not answer on its channel.
     silence_told: bool,
 }
 
@@ -228,23 +227,17 @@ impl Supervisor {
 
             (_, Event::Spawned { pid }) => self.spawned(now, pid, actions),
             (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
-            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SpawnFailed(_)) => {}
 
             (_, Event::ReadinessAsked) => self.readiness_asked(actions),
             (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
             (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
             (_, Event::RestartAsked) => self.restart_asked(now, actions),
-
             (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
             (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
             (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
-            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Probed { .. }) => {}
             (Phase::Supervising(_), Event::SignalsSeen { pid, survived }) => self.signals_seen(now, pid, survived, actions),
-            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::SignalsSeen { .. }) => {}
-
             (Phase::Supervising(next), Event::Memory { used, limit }) => self.memory_seen(now, next, used, limit, actions),
-            (Phase::Draining { .. } | Phase::Stopping { .. }, Event::Memory { .. }) => {}
-
+            (_, Event::SpawnFailed(_) | Event::Probed { .. } | Event::SignalsSeen { .. } | Event::Memory { .. }) => {}
             (Phase::Supervising(next), Event::Tick { signals_pending }) => {
                 self.tick_generations(now, actions);
                 self.tick_held_signals(now, actions);

@@ -15,38 +15,6 @@ use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::Listeners;
 use crate::time::{Moment, human};
 
-/// What is known of the command, whichever generation it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct CommandKind {
-    /// When it was spawned first.
-    first_spawn: Option<Moment>,
-    /// A generation has listened.
-    has_listened: bool,
-    /// It has not listened for so long that it is taken for a worker: ready as soon as it runs.
-    is_worker: bool,
-    /// It was told that its listeners cannot be seen.
-    unknowable_told: bool,
-}
-
-impl CommandKind {
-    pub(super) fn spawned(&mut self, now: Moment) {
-        self.first_spawn.get_or_insert(now);
-    }
-}
-
-#[cfg(test)]
-impl CommandKind {
-    /// What has been told or found out of it, once and for all.
-    pub(super) fn told(self) -> (bool, bool, bool) {
-        (self.has_listened, self.is_worker, self.unknowable_told)
-    }
-
-    /// From when on it may be taken for a worker.
-    pub(super) fn worker_at(self) -> Option<Moment> {
-        self.first_spawn.filter(|_| !self.has_listened && !self.is_worker).map(|first| first + Supervisor::WORKER_AFTER)
-    }
-}
-
 impl Readiness {
     const PAUSE: Duration = Duration::from_millis(10);
     const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -58,8 +26,6 @@ impl Readiness {
 }
 
 impl Supervisor {
-    /// A command that has not listened for so long after its first spawn is taken for a worker.
-    pub const WORKER_AFTER: Duration = Duration::from_secs(45);
     /// How long a generation has until it listens wherever its predecessor did, where no `--wait-ready` says more.
     pub const WHOLE_LIMIT: Duration = Duration::from_secs(60);
     /// The same for one that began to listen only when that time was over.
@@ -194,17 +160,6 @@ impl Supervisor {
         }
         if let Some(stop) = self.stop_awaits_look.take() {
             self.begin_stop(now, stop, false, actions);
-        }
-    }
-
-    /// Whether the command is a worker, which never listens, as far as its silence tells.
-    fn guess_worker(&mut self, now: Moment, number: GenerationNumber, pid: Pid, actions: &mut Actions) {
-        let may_be = self.config.wait_ready.is_none() && self.config.ready_when() == &ReadyWhen::Listening(Vec::new());
-        let listens = self.running().any(|generation| generation.listening.is_anywhere());
-        let is_late = self.kind.first_spawn.is_some_and(|first| now.since(first) >= Self::WORKER_AFTER);
-        if may_be && is_late && !listens && !self.kind.has_listened && !self.kind.is_worker {
-            self.kind.is_worker = true;
-            actions.push_back(Action::Report(Report::TakenForWorker { generation: number, pid }));
         }
     }
 

@@ -110,7 +110,7 @@ impl SpawnFailure {
     /// What happened and what to do, for the end of a line about `command`.
     pub fn advice(self, command: &str) -> String {
         let errno = std::io::Error::from(self.errno).to_string();
-        let errno = errno.split(" (os error").next().unwrap_or_default().to_lowercase();
+        let errno = errno.split(" (os error").next().unwrap_or_default().to_ascii_lowercase();
         match self.problem {
             Problem::Unknown => errno,
             Problem::NotFound => not_found(command),

@@ -76,7 +76,13 @@ pub fn sockets_of(pid: Pid, first: i32, mut is_done: impl FnMut(Option<SocketDes
     let (mut numbers, mut buffer) = (Vec::new(), [0; 2048]);
     while read_numbers(&folder, &mut buffer, |number| numbers.push(number))? {
         for number in numbers.drain(..) {
-            let descriptor = socket_at(pid, number).map(|inode| SocketDescriptor { number, inode });
+            let inode = match socket_at(pid, number) {
+                // Who may override file modes sees the names of another user's descriptors, and not what they are.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+                // It was closed meanwhile.
+                inode => inode.ok().flatten(),
+            };
+            let descriptor = inode.map(|inode| SocketDescriptor { number, inode });
             if (descriptor.is_some() && is_done(descriptor)) || (number % 64 == 0 && is_done(None)) {
                 return Ok(Some(number + 1));
             }
@@ -86,9 +92,12 @@ pub fn sockets_of(pid: Pid, first: i32, mut is_done: impl FnMut(Option<SocketDes
 }
 
 /// The inode of the socket that a descriptor of a process is.
-pub fn socket_at(pid: Pid, descriptor: i32) -> Option<u64> {
-    let name = std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
-    listeners::of_descriptor(name.as_os_str().as_encoded_bytes())
+///
+/// # Errors
+/// That of readlink(2): it is closed, or another user's.
+pub fn socket_at(pid: Pid, descriptor: i32) -> io::Result<Option<u64>> {
+    let name = std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}"))?;
+    Ok(listeners::of_descriptor(name.as_os_str().as_encoded_bytes()))
 }
 
 /// The first and the last port of those that the kernel chooses from.

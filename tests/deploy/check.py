@@ -29,6 +29,10 @@ KUBERNETES = [kubernetes_validate.latest_version(), "1.29"]
 SPARE = 2
 # What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
 APP_START = 20
+# --max-memory looks every so many seconds; and so many MiB/s an app may leak until it is gone.
+LOOK, LEAK = 2, 1
+# So many seconds after its first start a command that listens nowhere is taken for a worker, and for ready.
+WORKER = 45
 # The contract's defaults.
 DEFAULTS = {"DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s"}
 
@@ -131,7 +135,8 @@ def kubernetes(path):
                     failures=probe["failureThreshold"],
                 ))
             if manifest["kind"] == "Deployment":
-                rule(ready >= deployment.seconds("STABLE_AFTER"), "minReadySeconds is shorter than --stable-after")
+                window = deployment.seconds("RESTART_WINDOW")
+                rule(ready > window, f"minReadySeconds: a crash loop may be Ready without a break for the restart window, {window:g} s")
                 startup = deployment.probes[0]
                 rule(progress > startup.interval * startup.failures + ready, "progressDeadlineSeconds is shorter than one pod's start")
             yield deployment
@@ -167,12 +172,13 @@ def ecs(path):
             settings={entry["name"]: entry["value"] for entry in container["environment"]},
             stop_limit=container["stopTimeout"],
             memory_limit=container["memory"] * 1024**2,
-            probes=[health_check(health["command"], health["interval"], health["retries"])],
+            probes=[health_check(health["command"], health["interval"], health["retries"], health["startPeriod"])],
             published={port["containerPort"] for port in container["portMappings"]},
         )
 
 
-def health_check(command, interval, retries):
+def health_check(command, interval, retries, start):
+    rule(seconds(start) > WORKER, f"the start period is {start}: a worker is taken for one, and for healthy, after {WORKER} s")
     rule(command[0] == "CMD", f"a health check by {command[0]} needs a shell in the image")
     return Probe(kind="health", command=command[1:], interval=seconds(interval), failures=retries)
 
@@ -216,7 +222,7 @@ def services(path):
             settings={key: str(value) for key, value in service["environment"].items()},
             stop_limit=seconds(service["stop_grace_period"]),
             memory_limit=size(limit),
-            probes=[health_check(health["test"], health["interval"], health["retries"])],
+            probes=[health_check(health["test"], health["interval"], health["retries"], health["start_period"])],
             published=set(ports),
             health_replaces=bool(deploy),
         )
@@ -233,6 +239,9 @@ def check_deployment(it):
 
     share = it.settings.get("RESTARTINIT_MAX_MEMORY", "")
     rule(not share.endswith("%") or it.memory_limit > 0, f"--max-memory {share} of no limit")
+    if share.endswith("%"):
+        room, time = it.memory_limit * (100 - int(share[:-1])) / 100 / 1024**2, LOOK + drain + grace
+        rule(room / time >= LEAK, f"--max-memory {share}: {room:g} MiB of room for {LOOK} + {drain:g} + {grace:g} s is less than {LEAK} MiB/s")
 
     door = it.settings.get("RESTARTINIT_HTTP")
     door = door and int(door.rsplit(":", 1)[-1])
@@ -255,7 +264,9 @@ def check_probe(it, probe, door, drain):
     time = probe.interval * probe.failures
     if probe.kind == "readiness":
         rule(time < drain, f"readiness takes {time} s to notice, longer than the drain delay of {drain} s")
-    elif probe.kind == "startup" or it.health_replaces and probe.kind == "health":
+    elif probe.kind == "startup":
+        rule(time > WORKER, f"the startup probe gives up after {time:g} s: a worker is taken for one after {WORKER} s")
+    if probe.kind == "startup" or it.health_replaces and probe.kind == "health":
         least = it.seconds("BACKOFF_MAX") + APP_START
         rule(time > least, f"the {probe.kind} probe gives up after {time} s: a restart in place may take {least} s")
 
@@ -299,7 +310,10 @@ SPOILED = [
     ("deployment.yaml", "path: /livez", "path: /readyz", "the liveness probe asks /readyz"),
     ("deployment.yaml", "port: restartinit", "port: web", "asks port 3000"),
     ("deployment.yaml", "containerPort: 9464", "containerPort: 9465", "a port that nobody can reach"),
-    ("deployment.yaml", "minReadySeconds: 10", "minReadySeconds: 5", "minReadySeconds"),
+    ("deployment.yaml", "minReadySeconds: 65", "minReadySeconds: 10", "minReadySeconds"),
+    ("pod.yaml", "MAX_MEMORY, value: 80%", "MAX_MEMORY, value: 95%", "is less than 1 MiB/s"),
+    ("compose.yml", "start_period: 60s", "start_period: 30s", "start period"),
+    ("ecs-task-definition.json", "\"startPeriod\": 60", "\"startPeriod\": 45", "start period"),
     ("deployment.yaml", "progressDeadlineSeconds: 180", "progressDeadlineSeconds: 60", "progressDeadlineSeconds"),
     ("ecs-task-definition.json", "\"stopTimeout\": 30", "\"stopTimeout\": \"30\"", "ECS: "),
     ("ecs-task-definition.json", "\"stopTimeout\"", "\"stopTimeOut\"", "ECS: "),

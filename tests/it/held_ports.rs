@@ -369,6 +369,8 @@ fn ports_outlive_a_limit_only_until_the_hand_over() {
 fn a_port_that_the_next_generation_does_not_want_is_closed() {
     let [one, two] = [free_port(), free_port()];
     let mut init = hold(&nodes()[0], &["fewer", &one.to_string(), &two.to_string()]);
+    // It has a minute to ask for it.
+    init.allow(Duration::from_secs(100));
     let up = init.out("up 1");
     init.out("serving 1");
     assert_eq!(get(FOUR, two, "/"), "1");

@@ -20,7 +20,7 @@ fn count() -> u32 {
 fn start(option: &str, port: u16) -> Running {
     let options: Vec<&str> = OPTIONS.iter().copied().chain([option]).collect();
     let mut init = Bench::new(&options).run(&["on TERM exit 0", "up", &format!("wire listen {port}"), "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
+    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 100 }));
     init
 }
 

@@ -31,6 +31,7 @@ mod node_flood;
 mod node_wire;
 mod planned_restarts;
 mod races;
+mod readiness;
 mod reaping;
 mod reasons;
 mod restart_timing;

@@ -55,8 +55,8 @@ fn port_of(call: &str) -> Option<u16> {
 #[test]
 fn a_hostile_app_has_pid_1_do_nothing_beyond_its_rules() {
     for seed in ["1", "2", "3"] {
-        let mut init =
-            Bench::new(&["--hold-port", "--watchdog", "1h", "--restart", "never"]).command(dropped(hostile(&["fuzz", seed, LIES])));
+        let mut init = Bench::new(&["--hold-port", "--watchdog", "1h", "--restart", "never", "--ready-when", "started"])
+            .command(dropped(hostile(&["fuzz", seed, LIES])));
         let trace = Trace::attach(&mut init, &["-s", "128"]);
         init.tell("go");
         let told = init.out(&format!("sent {LIES},"));

@@ -128,9 +128,10 @@ impl Bench {
     /// Starts the init with any command.
     pub fn command(mut self, command: impl IntoIterator<Item = impl Into<OsString>>) -> Running {
         // Most tests are not about readiness, and their command listens nowhere.
-        let says_itself = ["ready", "hold-port", "standby", "--stop-by", "listen", "HOLD_PORT", "STANDBY", "LISTEN", "READY"];
-        let names = || self.arguments.iter().chain(self.variables.iter().map(|(name, _)| name));
-        let is_open = !names().any(|name| says_itself.iter().any(|word| name.to_string_lossy().contains(word)));
+        let says_itself = ["ready", "hold-port", "standby", "listen", "hold_port"];
+        let names =
+            || self.arguments.iter().chain(self.variables.iter().map(|(name, _)| name)).map(|name| name.to_string_lossy().to_lowercase());
+        let is_open = !names().any(|name| name == "drain" || says_itself.iter().any(|word| name.contains(word)));
         if is_open && is_restartinit() && self.program.file_name() == init().file_name() {
             self.arguments.extend(["--ready-when", "started"].map(OsString::from));
         }

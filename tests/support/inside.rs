@@ -69,10 +69,19 @@ impl Running {
         self.enter(&[&[program.as_str()], verb].concat())
     }
 
-    /// Waits for the control socket, and returns its abstract name. It ends in the number of the PID namespace.
+    /// What the abstract name of its control socket ends in: the numbers of its PID and its mount namespace.
+    pub fn namespaces(&mut self) -> String {
+        let pid = self.init_pid();
+        let number = |kind: &str| {
+            let namespace = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("its namespace");
+            namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>()
+        };
+        format!("{}/{}", number("pid"), number("mnt"))
+    }
+
+    /// Waits for the control socket, and returns its abstract name.
     pub fn await_door(&mut self) -> String {
-        let namespace = std::fs::read_link(format!("/proc/{}/ns/pid", self.init_pid())).expect("its namespace");
-        let number: String = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        let number = self.namespaces();
         let found = || {
             let sockets = std::fs::read_to_string("/proc/net/unix").expect("the sockets");
             let mut names = sockets.lines().filter_map(|line| Some(line.split_once('@')?.1.to_owned()));
