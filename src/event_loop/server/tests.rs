@@ -236,7 +236,12 @@ fn a_bare_port_serves_both_families() {
 }
 
 #[test]
-fn the_control_door_is_named_after_the_pid_namespace() {
+fn the_control_socket_is_named_after_the_containers_namespaces() {
     let name = sockets::container().unwrap().name();
-    assert!(name.strip_prefix("restartinit/").is_some_and(|number| number.parse::<u64>().is_ok()), "{name}");
+    let numbers: Vec<u64> = name.strip_prefix("restartinit/").unwrap().split('/').map(|number| number.parse().unwrap()).collect();
+    let number = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+        link.chars().filter(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap()
+    };
+    assert_eq!(numbers, [number("pid"), number("mnt")]);
 }
