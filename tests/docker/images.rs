@@ -48,7 +48,8 @@ pub fn scratch() -> &'static str {
         let source = repository().join("tests/docker/probe.c");
         succeed(Command::new("gcc").args(["-static", "-O1", "-o"]).arg(context.path.join("probe")).arg(source));
         let name = name("scratch");
-        let dockerfile = "FROM scratch\nCOPY restartinit probe /\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
+        // The probe listens nowhere.
+        let dockerfile = "FROM scratch\nCOPY restartinit probe /\nENV RESTARTINIT_READY_WHEN=started\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
         context.build(&name, dockerfile, &[]);
         name
     })

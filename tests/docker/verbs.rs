@@ -88,3 +88,41 @@ fn two_containers_that_share_the_network_are_not_confused() {
     first.exec(&["/restartinit", "health"]);
     assert_eq!(first.stop(), 0);
 }
+
+/// Two containers that share the PID namespace too, as `shareProcessNamespace: true` has it: each verb reaches its own, whichever began or ends
+/// first, and whoever runs them.
+#[test]
+fn two_containers_that_share_the_processes_are_not_confused() {
+    for user in ["", " --user 12345"] {
+        let first = waiting("");
+        let second = Spec::probe("wait 0 15").sharing_network(&first).options(&format!("--pid container:{}{user}", first.name())).start();
+        second.log.wait_for("probe: generation 1");
+        second.wait_until("it is healthy", || second.try_exec(&[], &["/restartinit", "health"]).0 == Some(0));
+        let pid = |container: &Container| container.status()["init"]["pid"].as_i64();
+        assert!(pid(&first) == Some(1) && pid(&second).is_some_and(|pid| pid > 1), "{:?} {:?}", pid(&first), pid(&second));
+        second.exec(&["/restartinit", "restart"]);
+        second.log.wait_for("probe: generation 2");
+        assert_eq!((&first.status()["generation"], &second.status()["generation"]), (&1.into(), &2.into()));
+        first.exec(&["/restartinit", "restart"]);
+        assert_eq!((&first.status()["generation"], &second.status()["generation"]), (&2.into(), &2.into()));
+        assert_eq!(second.stop(), 0);
+        first.exec(&["/restartinit", "health"]);
+        assert_eq!(first.stop(), 0);
+    }
+}
+
+/// In the container whose restartinit has ended, or that never had one, no other container's answers.
+#[test]
+fn no_verb_takes_another_containers_answer() {
+    let first = waiting("");
+    let options = format!("--pid container:{} --entrypoint /probe", first.name());
+    let other = Spec::probe("wait 0 15").sharing_network(&first).options(&options).start();
+    other.log.wait_for("probe: generation");
+    for verb in ["health", "status", "restart"] {
+        let (code, out, err) = other.try_exec(&[], &["/restartinit", verb]);
+        assert!(code == Some(1) && out.is_empty() && err.contains("no restartinit in this container, but in another one"), "{code:?} {out} {err}");
+    }
+    assert_eq!(first.status()["generation"], 1);
+    other.kill("KILL");
+    assert_eq!(first.stop(), 0);
+}
