@@ -116,7 +116,7 @@ fn two_containers_that_share_the_processes_are_not_confused() {
 fn no_verb_takes_another_containers_answer() {
     let first = waiting("");
     let options = format!("--pid container:{} --entrypoint /probe", first.name());
-    let other = Spec::probe("wait 0 15").sharing_network(&first).options(&options).start();
+    let other = Spec::image(crate::images::scratch()).command("wait 0 15").sharing_network(&first).options(&options).start();
     other.log.wait_for("probe: generation");
     for verb in ["health", "status", "restart"] {
         let (code, out, err) = other.try_exec(&[], &["/restartinit", verb]);
