@@ -20,7 +20,7 @@ fn count() -> u32 {
 fn start(option: &str, port: u16) -> Running {
     let options: Vec<&str> = OPTIONS.iter().copied().chain([option]).collect();
     let mut init = Bench::new(&options).run(&["on TERM exit 0", "up", &format!("wire listen {port}"), "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 100 }));
+    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
     init
 }
 
@@ -124,7 +124,7 @@ fn planned_restarts_that_fail() {
 fn ports_that_change() {
     let port = free_port();
     let mut init = Bench::new(&OPTIONS.iter().copied().chain(["--hold-port"]).collect::<Vec<_>>()).run(&["on TERM exit 0", "up", "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
+    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 100 }));
     init.out("up 1");
     let mut other = port;
     // More than are held at a time.
@@ -139,6 +139,7 @@ fn ports_that_change() {
     init.tell(&format!("wire listen {port}"));
     init.out(&format!("listening {port}"));
     let pid = init.init_pid();
+    // The last one has a minute to ask for what the others had.
     init.until("only what is listened on is held", || is_refused(other) && descriptors(pid) < 20);
     assert!(!is_refused(port));
     init.signal(libc::SIGTERM);
