@@ -49,7 +49,8 @@ pub fn scratch() -> &'static str {
         succeed(Command::new("gcc").args(["-static", "-O1", "-o"]).arg(context.path.join("probe")).arg(source));
         let name = name("scratch");
         // The probe listens nowhere.
-        let dockerfile = "FROM scratch\nCOPY restartinit probe /\nENV RESTARTINIT_READY_WHEN=started\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
+        let dockerfile =
+            "FROM scratch\nCOPY restartinit probe /\nENV RESTARTINIT_READY_WHEN=started\nENTRYPOINT [\"/restartinit\", \"--\"]\n";
         context.build(&name, dockerfile, &[]);
         name
     })

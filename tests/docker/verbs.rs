@@ -120,7 +120,10 @@ fn no_verb_takes_another_containers_answer() {
     other.log.wait_for("probe: generation");
     for verb in ["health", "status", "restart"] {
         let (code, out, err) = other.try_exec(&[], &["/restartinit", verb]);
-        assert!(code == Some(1) && out.is_empty() && err.contains("no restartinit in this container, but in another one"), "{code:?} {out} {err}");
+        assert!(
+            code == Some(1) && out.is_empty() && err.contains("no restartinit in this container, but in another one"),
+            "{code:?} {out} {err}"
+        );
     }
     assert_eq!(first.status()["generation"], 1);
     other.kill("KILL");
