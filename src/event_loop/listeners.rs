@@ -184,7 +184,10 @@ impl Search<'_> {
                 ended => return Ok(ended),
             }
         }
+        let begun = Instant::now();
         let family = Self::family(self.known.generation, own_pid, command, others)?;
+        // Listing them takes as long as it takes: the search has its own time, or a large family would be searched by one process a look.
+        self.until += begun.elapsed();
         let from = from.filter(|(pid, _)| *pid != command);
         let mut has_begun = false;
         for pid in family.into_iter().filter(|pid| from.is_none_or(|(from, _)| *pid >= from)) {

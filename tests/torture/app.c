@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,11 +59,17 @@ static void become_active(void) {
     say("active %s", generation);
 }
 
+static unsigned long namespace_of(const char *kind) {
+    char path[32];
+    struct stat namespace;
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    if (stat(path, &namespace) < 0) mistake(path);
+    return namespace.st_ino;
+}
+
 static int control(void) {
-    char link[64] = {0};
-    if (readlink("/proc/self/ns/pid", link, sizeof link - 1) < 0) mistake("readlink");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "restartinit/%.*s", (int)strcspn(link + 5, "]"), link + 5);
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "restartinit/%lu/%lu", namespace_of("pid"), namespace_of("mnt"));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + 1 + length) < 0) {
         close(fd);
