@@ -17,6 +17,8 @@ mod transcript;
 
 #[path = "docker/confined.rs"]
 mod confined;
+#[path = "docker/documents.rs"]
+mod documents;
 #[path = "docker/exec_sessions.rs"]
 mod exec_sessions;
 #[path = "docker/handing_over.rs"]

@@ -10,7 +10,7 @@ use crate::transcript::Transcript;
 
 /// What `docker run` is told: options before the image, the command after it.
 pub struct Spec {
-    image: &'static str,
+    image: String,
     network: String,
     options: Vec<String>,
     command: Vec<String>,
@@ -18,8 +18,8 @@ pub struct Spec {
 
 impl Spec {
     /// The image and its own command.
-    pub fn image(image: &'static str) -> Self {
-        Self { image, network: "none".to_owned(), options: Vec::new(), command: Vec::new() }
+    pub fn image(image: &str) -> Self {
+        Self { image: image.to_owned(), network: "none".to_owned(), options: Vec::new(), command: Vec::new() }
     }
 
     /// The example server, as Dockerfile.example has it.
@@ -65,7 +65,7 @@ impl Spec {
         let fixed = ["run", mode, "--name", &name, "--label", &label, "--network", &self.network];
         let mut arguments: Vec<String> = fixed.iter().map(|&part| part.to_owned()).collect();
         arguments.extend_from_slice(&self.options);
-        arguments.push(self.image.to_owned());
+        arguments.push(self.image.clone());
         arguments.extend_from_slice(&self.command);
         (name, arguments)
     }

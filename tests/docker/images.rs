@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::{docker, label, run, succeed};
 
@@ -37,6 +38,14 @@ pub fn example() -> &'static str {
         docker(["rmi", BUILD_STAGE]);
         name
     })
+}
+
+/// The example with one more line in its Dockerfile.
+pub fn example_with(line: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(1);
+    let name = name(&format!("example-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    Context::new(name.replace(':', "-").as_str()).build(&name, &format!("FROM {}\n{line}\n", example()), &[]);
+    name
 }
 
 /// Nothing but the static binary and `probe`, a static program that says which signals it gets.
