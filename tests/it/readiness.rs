@@ -157,23 +157,58 @@ fn what_a_probe_says() {
     }
 }
 
+/// An app that boots for 100 ms, and crashes when it is told to.
+const CRASHES: &str = "setTimeout(() => require('http').createServer((request, response) => {
+  if (request.url === '/crash') process.exit(1);
+  response.end('x');
+}).listen(Number(process.argv[2]), () => process.send && process.send('ready')), 100);";
+
+/// Crashes of one row's app, each followed by a client that comes as soon as a probe says ready.
+fn crash_often(row: &Row, crashes: u32) {
+    let (http, port, scratch) = (loopback(), free_port(), Scratch::new());
+    let limits = ["-v", "--http", &http, "--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"];
+    let bench = Bench::new(&[&limits, row.options].concat());
+    let bench = if row.options.is_empty() { bench.option("--ready-when=listening") } else { bench };
+    let mut init = if row.is_node {
+        let app = scratch.path("crashes.js");
+        std::fs::write(&app, CRASHES).expect("the app");
+        bench.command([nodes()[0].binary.as_str(), &app, &port.to_string()])
+    } else {
+        bench.run(&["up", &format!("listen {port}"), "obey"])
+    };
+    init.allow(Duration::from_secs(300));
+    init.log("generation 1");
+    let address = format!("127.0.0.1:{port}");
+    let mut serving = 0.0;
+    for _ in 0..crashes {
+        let generation = || get(&http, "/metrics").sample("restartinit_generation");
+        init.until("the next generation", || generation() > serving);
+        serving = generation();
+        init.until("ready", || get(&http, "/readyz").status == 200);
+        let mut client = connect(&address);
+        if row.is_node {
+            let mut answer = String::new();
+            let asked = client.write_all(b"GET / HTTP/1.0\r\n\r\n").and_then(|()| client.read_to_string(&mut answer));
+            assert!(asked.is_ok() && answer.starts_with("HTTP/1.1 200"), "{}: {asked:?}: {answer}", row.shown);
+            let _ = connect(&address).write_all(b"GET /crash HTTP/1.0\r\n\r\n");
+        } else {
+            init.tell("exit 1");
+        }
+    }
+    init.log(&format!("restart {crashes} of 1000"));
+    init.signal(libc::SIGTERM);
+    init.end();
+}
+
 /// Nobody is refused whom a probe has sent.
 #[test]
 fn who_comes_when_it_is_ready_is_not_refused() {
-    let crashes = if std::env::var_os("RESTARTINIT_LONG").is_some() { 100 } else { 20 };
-    let (http, port) = (loopback(), free_port());
-    let mut init =
-        Bench::new(&["--http", &http, "--ready-when", "listening", "--max-restarts", "1000", "--restart-window", "0", "--backoff", "0"])
-            .run(&["up", &format!("listen {port}"), "obey"]);
-    for _ in 0..crashes {
-        init.out("up");
-        init.until("ready", || get(&http, "/readyz").status == 200);
-        drop(connect(&format!("127.0.0.1:{port}")));
-        init.tell("exit 1");
-    }
-    init.out("up");
-    init.signal(libc::SIGTERM);
-    init.end();
+    let crashes = if std::env::var_os("RESTARTINIT_LONG").is_some() { 100 } else { 10 };
+    std::thread::scope(|threads| {
+        for row in ROWS.iter().filter(|row| !row.options.contains(&"started")) {
+            threads.spawn(move || crash_often(row, crashes));
+        }
+    });
 }
 
 #[test]
