@@ -15,6 +15,7 @@ mod hostile_clients;
 mod hostile_files;
 mod house;
 mod http;
+mod instances;
 mod job_control;
 mod launchers;
 mod left_alone;

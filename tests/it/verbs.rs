@@ -196,22 +196,6 @@ fn an_ordinary_process_answers_likewise() {
     init.out("init exited with 0");
 }
 
-/// The first one has the name. The second one works without, and the verbs mean PID 1.
-#[test]
-fn two_in_one_container() {
-    let inner = init().display().to_string();
-    let fixture = support::fixture().display().to_string();
-    let mut init = Bench::new(&[]).command([&inner, "--", &fixture, "catch TERM", "up", "at 1 exit 3", "obey"]);
-    init.out("up 2");
-    let status = init.status();
-    assert_eq!((&status["command"], &status["generation"]), (&json!("restartinit"), &json!(1)));
-    assert_eq!(status["init"]["pid"], 1);
-    assert_eq!(status["last_exits"], json!([]));
-    assert_eq!(init.verb(&["health"]).code, Some(0));
-    init.tell("exit 0");
-    assert_eq!(init.exit_code(), 0);
-}
-
 #[test]
 fn without_proc_it_works_and_a_verb_says_why_it_does_not() {
     let mut init = Bench::new(&[]).scene(&["empty /proc"]).run(&["up", "at 1 exit 3", "obey"]);

@@ -19,7 +19,7 @@ pub mod web;
 
 pub use bench::{Bench, FREELY, KINDS, Place, plain};
 pub use cgroup::MemoryCgroup;
-pub use inside::Inside;
+pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
 pub use paths::{Scratch, counting, fixture, init, is_restartinit};
