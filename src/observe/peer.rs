@@ -35,15 +35,17 @@ impl Container {
 
     /// Whose an address is, as the kernel lists it; `None`: no restartinit's of this PID namespace.
     pub fn owner(self, address: &str) -> Option<Owner> {
-        let rest = address.strip_prefix("@restartinit/")?.strip_prefix(&self.pid_namespace.to_string())?.strip_prefix('/')?;
+        let name = address.strip_prefix('@')?;
+        let rest = name.strip_prefix("restartinit/")?.strip_prefix(&self.pid_namespace.to_string())?.strip_prefix('/')?;
         let (mount_namespace, pid) = rest.split_once('/').map_or((rest, None), |(namespace, pid)| (namespace, Some(pid)));
-        let is_ours = mount_namespace.parse() == Ok(self.mount_namespace);
-        match pid.map(str::parse) {
-            _ if !is_ours => mount_namespace.parse::<u64>().is_ok().then_some(Owner::OtherContainer),
-            None => Some(Owner::First),
-            Some(Ok(pid)) => Some(Owner::Further(Pid::from_raw(pid))),
-            Some(Err(_)) => None,
+        let container = Container { mount_namespace: mount_namespace.parse().ok()?, ..self };
+        let pid = pid.map(|pid| pid.parse().map(Pid::from_raw)).transpose().ok()?;
+        // Written otherwise than we write it, it is somebody else's.
+        if name != pid.map_or_else(|| container.name(), |pid| container.name_of(pid)) {
+            return None;
         }
+        let owner = pid.map_or(Owner::First, Owner::Further);
+        Some(if container == self { owner } else { Owner::OtherContainer })
     }
 }
 
@@ -95,6 +97,9 @@ mod tests {
             ("@restartinit/40265320001/4026531999", None),
             ("@restartinit/4026532000/4026531999/x", None),
             ("@restartinit/4026532000/x", None),
+            ("@restartinit/4026532000/04026531999", None),
+            ("@restartinit/4026532000/4026531999/+17", None),
+            ("@restartinit/4026532000/4026531999/017", None),
             ("@restartinit/4026532000", None),
             ("restartinit/4026532000/4026531999", None),
         ] {
