@@ -13,6 +13,7 @@ use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::node::channel::{Channel, NodeEvent, Options};
 use crate::node::permission::Speaker;
+use crate::node::watchdog::Watchdog;
 use crate::observe::snapshot::EventLoop;
 use crate::supervisor::event::{AppRequest, ChannelEvent};
 use crate::sys::channel::{self, Received, Sent};
@@ -239,6 +240,11 @@ impl Link {
             self.channel.answer(query, outcome);
         }
         self.transmit(now, sockets);
+    }
+
+    /// From now on its event loop has to turn.
+    pub(super) fn watch(&mut self) {
+        self.channel.watchdog().into_iter().for_each(Watchdog::begin);
     }
 
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.

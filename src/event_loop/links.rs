@@ -83,6 +83,11 @@ impl Links {
         }
     }
 
+    /// From now on a command's event loop has to turn.
+    pub(super) fn watch(&mut self, pid: Pid) {
+        self.links.iter_mut().filter(|link| link.pid == pid).for_each(Link::watch);
+    }
+
     /// How late a command's event loop was; `None`: nobody measures it, or it has not answered yet.
     pub(super) fn event_loop(&mut self, pid: Pid, is_scrape: bool) -> Option<EventLoop> {
         self.links.iter_mut().find(|link| link.pid == pid)?.event_loop(is_scrape)

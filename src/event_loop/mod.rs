@@ -251,6 +251,7 @@ impl EventLoop {
             Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
             Action::KillAll => self.descendants.kill_all(),
+            Action::Watch { pid } => self.links.watch(pid),
             Action::Promote { pid } => self.links.promote(pid, self.now()),
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
             Action::ReleaseSockets => self.links.sockets.release_unused(),

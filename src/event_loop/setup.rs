@@ -18,10 +18,11 @@ use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
 use super::spawn::SpawnOptions;
-use crate::config::values::{ReadyWhen, RestartPolicy};
+use crate::config::values::{ReadyWhen, RestartPolicy, StopBy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
 use crate::generation_number::GenerationNumber;
-use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID, script};
+use crate::node::script::{self, Unfit};
+use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID};
 use crate::supervisor::event::Actions;
 use crate::supervisor::report::Ending;
 use crate::supervisor::{Supervisor, Surroundings};
@@ -62,14 +63,13 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     }
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
+    if config.holds_ports()
+        && let Some(unfit) = unfit(&command)
+    {
+        run_without_held_ports(&mut config, &unfit);
+    }
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = HeldSockets::open(&config.listen)?;
-    if spawn_options.holds_ports && forks_a_cluster(&command) {
-        log::warn!(
-            "the app forks a cluster of its own: under --hold-port it runs as one worker, and nothing is forked (run it without --hold-port, or start \
-             one server without cluster in each container)"
-        );
-    }
     let without = not_passed_on(&config, settings_read);
     let mut spawner = Spawner::new(command, &environment::entries(), &without, child_setup(terminal.is_none(), !is_init))?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
@@ -138,11 +138,40 @@ fn not_passed_on<'a>(config: &Config, settings_read: &'a [String]) -> Vec<&'a st
     names
 }
 
-/// Whether the command is a script that uses Node's cluster itself, as far as reading it tells.
-fn forks_a_cluster(command: &[OsString]) -> bool {
-    let Some(path) = script::of_command(command) else { return false };
+/// Whether the command cannot be a worker, as far as reading it tells.
+fn unfit(command: &[OsString]) -> Option<Unfit> {
     // It need not be UTF-8.
-    spawn::beginning(path, LONGEST_SCRIPT).is_ok_and(|text| script::forks_a_cluster(&String::from_utf8_lossy(&text)))
+    let text = |path: &Path| spawn::beginning(path, LONGEST_SCRIPT).ok().map(|text| String::from_utf8_lossy(&text).into_owned());
+    let path = script::of_command(command);
+    let folder = path.and_then(|path| std::path::absolute(path).ok());
+    let package = folder.iter().flat_map(|path| path.ancestors().skip(1)).find_map(|folder| text(&folder.join("package.json")));
+    script::unfit(command, path.and_then(text).as_deref(), package.as_deref())
+}
+
+/// An app that cannot be a worker runs as without the option.
+fn run_without_held_ports(config: &mut Config, unfit: &Unfit) {
+    let option = if config.standby {
+        "--standby"
+    } else if config.hold_port {
+        "--hold-port"
+    } else {
+        "--stop-by drain"
+    };
+    match unfit {
+        Unfit::ForksACluster { library } => {
+            let by = library.map_or_else(String::new, |library| format!(" (by {library})"));
+            log::warn!(
+                "the app forks a cluster of its own{by}: it runs without {option}, as one server without cluster in each container can have it"
+            );
+        }
+        Unfit::HasNoFile => {
+            log::warn!("the app's script is no file, as {option} needs one: it runs without (put the script into a file: node app.js)");
+        }
+    }
+    (config.standby, config.hold_port) = (false, false);
+    if config.stop_by == StopBy::Drain {
+        config.stop_by = StopBy::Signal;
+    }
 }
 
 impl EventLoop {

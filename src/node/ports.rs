@@ -97,14 +97,16 @@ impl Ports {
         self.held.retain(|held| held.id != id);
     }
 
-    /// A generation has closed a socket. Where it was the last user, the socket goes after a delay.
+    /// A generation has closed a socket. Where it was the last user, the socket goes after a delay; at once where the kernel chose the port, as
+    /// nobody is told of it by another generation.
     pub fn closed(&mut self, now: Moment, generation: GenerationNumber, key: &str) {
         let leaving = self.leaving.contains(&generation);
         let uses = |held: &&mut HeldPort| held.key == key && held.users.contains(&generation);
         if let Some(held) = self.held.iter_mut().find(uses) {
             held.users.retain(|user| *user != generation);
-            if held.users.is_empty() && !leaving {
-                held.closing = Some((generation, now + CLOSING_DELAY));
+            let is_fixed = held.spec.is_fixed();
+            if held.users.is_empty() && !(leaving && is_fixed) {
+                held.closing = Some((generation, if is_fixed { now + CLOSING_DELAY } else { now }));
             }
         }
     }

@@ -1,7 +1,22 @@
-//! What can be told of an app by its script before it runs: whether it makes a cluster of its own, which it cannot as a worker of ours. Pure.
+//! What can be told of an app before it runs, by its command, its script and its package.json: whether it can be a worker of ours. Pure.
 
 use std::ffi::OsString;
 use std::path::Path;
+
+/// Libraries whose apps fork workers of their own.
+const CLUSTER_LIBRARIES: [&str; 8] =
+    ["throng", "recluster", "cluster-service", "strong-cluster-control", "sticky-session", "sticky-cluster", "egg", "egg-cluster"];
+/// Options by which Node takes its script from the command line; those that take no script at all among them.
+const EVALUATES: [&str; 6] = ["-e", "--eval", "-p", "-pe", "--print", "-"];
+
+/// Why an app cannot be a worker of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unfit {
+    /// It forks workers of its own; with the library by which it does.
+    ForksACluster { library: Option<&'static str> },
+    /// A worker needs a file as its script.
+    HasNoFile,
+}
 
 /// The script among a command's arguments, as far as its name tells.
 pub fn of_command(command: &[OsString]) -> Option<&Path> {
@@ -10,10 +25,32 @@ pub fn of_command(command: &[OsString]) -> Option<&Path> {
     command.iter().skip(1).map(Path::new).find(is_script)
 }
 
+/// Whether an app can be a worker, given the text of its script and of the package.json that is nearest to it, where there are such.
+pub fn unfit(command: &[OsString], script: Option<&str>, package: Option<&str>) -> Option<Unfit> {
+    let is_node = command.first().is_some_and(|file| Path::new(file).file_name().is_some_and(|name| name == "node"));
+    if is_node && of_command(command).is_none() && command.iter().skip(1).any(|word| EVALUATES.iter().any(|option| word == *option)) {
+        return Some(Unfit::HasNoFile);
+    }
+    if script.is_some_and(forks_a_cluster) {
+        return Some(Unfit::ForksACluster { library: None });
+    }
+    let library = package.and_then(cluster_library)?;
+    Some(Unfit::ForksACluster { library: Some(library) })
+}
+
 /// Whether a script loads Node's cluster and forks workers.
-pub fn forks_a_cluster(script: &str) -> bool {
+fn forks_a_cluster(script: &str) -> bool {
     let loads = ["'cluster'", "\"cluster\"", "'node:cluster'", "\"node:cluster\""].iter().any(|name| script.contains(name));
     loads && script.contains(".fork(")
+}
+
+/// The library among a package's dependencies by which it forks workers.
+fn cluster_library(package: &str) -> Option<&'static str> {
+    let (_, dependencies) = package.split_once("\"dependencies\"")?;
+    let (dependencies, _) = dependencies.split_once('}')?;
+    // A name stands between quotes, before a colon.
+    let names: Vec<&str> = dependencies.split(',').filter_map(|entry| entry.split('"').nth(1)).collect();
+    CLUSTER_LIBRARIES.into_iter().find(|library| names.contains(library))
 }
 
 #[cfg(test)]
@@ -32,11 +69,46 @@ mod tests {
         assert_eq!(script(&["npm", "start"]), None);
     }
 
+    fn words(command: &[&str]) -> Vec<OsString> {
+        command.iter().map(OsString::from).collect()
+    }
+
     #[test]
     fn a_cluster_is_told_from_a_server() {
-        assert!(forks_a_cluster("const cluster = require('cluster')\nfor (;;) cluster.fork()"));
-        assert!(forks_a_cluster("import cluster from \"node:cluster\"; cluster.fork();"));
-        assert!(!forks_a_cluster("const redis = new Redis.Cluster([]); child.fork('cluster')".replace("'cluster'", "x").as_str()));
-        assert!(!forks_a_cluster("const cluster = require('cluster'); console.log(cluster.isWorker)"));
+        let forks = |script: &str| unfit(&words(&["node", "app.js"]), Some(script), None) == Some(Unfit::ForksACluster { library: None });
+        assert!(forks("const cluster = require('cluster')\nfor (;;) cluster.fork()"));
+        assert!(forks("import cluster from \"node:cluster\"; cluster.fork();"));
+        assert!(!forks("const redis = new Redis.Cluster([]); child.fork(cluster)"));
+        assert!(!forks("const cluster = require('cluster'); console.log(cluster.isWorker)"));
+    }
+
+    #[test]
+    fn a_library_that_forks_is_found_among_the_dependencies() {
+        let library = |package: &str| match unfit(&words(&["node", "app.js"]), None, Some(package)) {
+            Some(Unfit::ForksACluster { library }) => library,
+            _ => None,
+        };
+        assert_eq!(library(r#"{ "name": "app", "dependencies": { "ws": "8", "throng" : "^5.0.0" } }"#), Some("throng"));
+        assert_eq!(library(r#"{"dependencies":{"egg":"3"},"devDependencies":{}}"#), Some("egg"));
+        for other in [
+            r#"{ "name": "throng" }"#,
+            r#"{ "dependencies": { "ws": "8" }, "devDependencies": { "throng": "5" } }"#,
+            r#"{ "dependencies": { "throng-like": "5" } }"#,
+            r#"{ "dependencies": {} }"#,
+            "",
+        ] {
+            assert_eq!(library(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_worker_needs_a_file() {
+        for command in [&["node", "-e", "listen()"][..], &["/usr/bin/node", "--eval", "x"], &["node", "-"], &["node", "-r", "x", "-p", "1"]]
+        {
+            assert_eq!(unfit(&words(command), None, None), Some(Unfit::HasNoFile), "{command:?}");
+        }
+        for command in [&["node", "app.js", "-e"][..], &["node", "server"], &["sh", "-e", "x"], &["node"], &[]] {
+            assert_eq!(unfit(&words(command), None, None), None, "{command:?}");
+        }
     }
 }

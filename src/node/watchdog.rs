@@ -32,7 +32,9 @@ pub struct Watchdog {
     /// The child was stopped, or restartinit was late: the answer's time says nothing of the loop.
     disturbed: bool,
     stopped: bool,
-    /// The loop has answered once: from then on silence counts. A slow boot is no hang.
+    /// The loop has answered once: somebody is there who does.
+    has_answered: bool,
+    /// The app is ready: from then on silence counts. A slow boot is no hang.
     begun: bool,
     last: Option<Duration>,
     largest: Option<Duration>,
@@ -50,6 +52,7 @@ impl Watchdog {
             waited: Duration::ZERO,
             disturbed: false,
             stopped: false,
+            has_answered: false,
             begun: false,
             last: None,
             largest: None,
@@ -66,7 +69,7 @@ impl Watchdog {
             return if now >= self.next_ask { Turn::Ask } else { Turn::Wait };
         }
         self.disturbed |= stopped || slice > self.interval * 2;
-        if self.begun && !stopped {
+        if self.counts() && !stopped {
             self.waited = self.waited.saturating_add(slice.min(self.interval));
         }
         if self.waited >= self.limit { Turn::Blocked } else { Turn::Wait }
@@ -83,13 +86,12 @@ impl Watchdog {
         }
     }
 
-    /// The loop has turned. Tells how late it was: `None` for the first answer, which has the app's boot in it, and where the time
-    /// says nothing.
+    /// The loop has turned. Tells how late it was: `None` while the app boots, and where the time says nothing.
     pub fn answered(&mut self, now: Moment) -> Option<Duration> {
         let asked = self.asked.take()?;
         self.waited = Duration::ZERO;
-        let first = !std::mem::replace(&mut self.begun, true);
-        if first || self.disturbed {
+        let first = !std::mem::replace(&mut self.has_answered, true);
+        if first || !self.begun || self.disturbed {
             return None;
         }
         let lag = now.since(asked);
@@ -108,14 +110,25 @@ impl Watchdog {
     pub fn deadline(&self) -> Moment {
         match self.asked {
             None => self.next_ask,
-            Some(_) if !self.begun || self.stopped => self.last_tick + self.interval,
+            Some(_) if !self.counts() || self.stopped => self.last_tick + self.interval,
             Some(_) => self.last_tick + self.interval.min(self.limit.saturating_sub(self.waited)),
         }
     }
 
+    /// The app is ready: from now on its loop has to turn. What is asked already has the boot in it.
+    pub fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.disturbed = true;
+        }
+    }
+
+    fn counts(&self) -> bool {
+        self.begun && self.has_answered
+    }
+
     /// The loop has answered at all.
-    pub fn has_begun(&self) -> bool {
-        self.begun
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// The latest lag.
@@ -154,6 +167,7 @@ mod tests {
         assert_eq!((dog.deadline(), dog.tick(at(0), false)), (at(0), Turn::Ask));
         dog.asked(at(0));
         assert_eq!(dog.answered(at(100)), None, "the boot is no lag");
+        dog.begin();
         dog
     }
 
@@ -196,7 +210,21 @@ mod tests {
         let mut dog = Watchdog::new(at(0), ms(1000));
         dog.asked(at(0));
         assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
-        assert!(!dog.has_begun());
+        assert!(!dog.has_answered());
+    }
+
+    /// A boot of awaits and then a long piece of work: it has answered before.
+    #[test]
+    fn silence_counts_from_the_moment_it_is_ready() {
+        let mut dog = Watchdog::new(at(0), ms(1000));
+        dog.asked(at(0));
+        assert_eq!(dog.answered(at(100)), None);
+        dog.asked(at(250));
+        assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
+        dog.begin();
+        let (blocked_at, turn) = run(&mut dog, false, at(90_000));
+        assert!(turn == Turn::Blocked && blocked_at >= at(60_750), "{blocked_at:?}");
+        assert_eq!(dog.answered(at(61_500)), None, "the boot is no lag");
     }
 
     #[test]
@@ -232,9 +260,10 @@ mod tests {
     fn a_tiny_limit_is_asked_every_ten_milliseconds() {
         let mut dog = Watchdog::new(at(0), ms(1));
         dog.asked(at(0));
-        assert_eq!((dog.deadline(), dog.has_begun()), (at(10), false), "it boots: nothing counts yet");
+        assert_eq!((dog.deadline(), dog.has_answered()), (at(10), false), "it boots: nothing counts yet");
         dog.answered(at(1));
-        assert_eq!((dog.deadline(), dog.has_begun()), (at(10), true));
+        dog.begin();
+        assert_eq!((dog.deadline(), dog.has_answered()), (at(10), true));
         dog.asked(at(10));
         assert_eq!(dog.deadline(), at(11));
         dog.tick(at(11), true);

@@ -149,6 +149,7 @@ impl Bench {
                     self.log.push(format!("leftovers {generation} {order}"));
                 }
                 Action::Request { pid, request } => self.log.push(format!("{request:?} to {pid}").to_lowercase()),
+                Action::Watch { pid } => self.log.push(format!("watch {pid}")),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
                 Action::RestartDone(done) => self.log.push(format!("done {}", if done.is_ok() { "well" } else { "badly" })),

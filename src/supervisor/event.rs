@@ -137,6 +137,10 @@ pub enum Action {
         pid: Pid,
         request: AppRequest,
     },
+    /// From now on the command's event loop has to turn: it is ready.
+    Watch {
+        pid: Pid,
+    },
     /// Give a standby the ports that it asks for.
     Promote {
         pid: Pid,

@@ -80,6 +80,8 @@ pub enum Knowledge {
 /// How far a generation has come to be ready.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Readiness {
+    /// When it began, or was promoted.
+    pub began: Moment,
     /// Since when it is; `None`: it is not.
     pub since: Option<Moment>,
     /// It has been at some time.

@@ -13,6 +13,8 @@ pub(super) struct MemoryWatch {
     look_at: Moment,
     /// No restart before this.
     not_before: Moment,
+    /// The last look was above the limit: a peak of a moment is no leak.
+    was_above: bool,
 }
 
 impl MemoryWatch {
@@ -22,7 +24,7 @@ impl MemoryWatch {
     const APART: Duration = Duration::from_secs(30);
 
     pub(super) fn new() -> MemoryWatch {
-        MemoryWatch { look_at: Moment::START + Self::EVERY, not_before: Moment::START }
+        MemoryWatch { look_at: Moment::START + Self::EVERY, not_before: Moment::START, was_above: false }
     }
 }
 
@@ -31,6 +33,10 @@ impl MemoryWatch {
     /// When it is next looked at, and from when on there may be a restart.
     pub(super) fn moments(self) -> [Moment; 2] {
         [self.look_at, self.not_before]
+    }
+
+    pub(super) fn was_above(self) -> bool {
+        self.was_above
     }
 }
 
@@ -52,8 +58,11 @@ impl Supervisor {
     /// `used` and `limit` in bytes.
     pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, limit: Option<u64>, actions: &mut Actions) {
         let is_busy = self.planned.is_some() || self.wanted.is_some() || self.is_replacing();
-        let (Some(watch), Some((used, limit))) = (&mut self.memory, used.zip(limit)) else { return };
-        if next == Next::Undecided && !is_busy && used > limit && watch.not_before <= now {
+        let Some(watch) = &mut self.memory else { return };
+        let (used, limit) = used.zip(limit).unwrap_or((0, u64::MAX));
+        let was_above = std::mem::replace(&mut watch.was_above, used > limit);
+        if next == Next::Undecided && !is_busy && was_above && used > limit && watch.not_before <= now {
+            watch.was_above = false;
             watch.not_before = now + MemoryWatch::APART;
             self.plan(Reason::MemoryLimit, Some((used, limit)), actions);
         }

@@ -163,10 +163,10 @@ impl Supervisor {
         let Some(new) = self.generations.iter_mut().filter(|generation| generation.is_running()).find(is_new) else { return };
         new.duty = Duty::Active;
         new.ready_by = None;
-        let (number, pid, after) = (new.number, new.pid, now.since(new.started));
+        let (number, pid, after) = (new.number, new.pid, now.since(new.readiness.began));
         self.planned = None;
         if let Some(old) = old.filter(|old| *old != number) {
-            actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, old, reason }));
+            actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, after, old, reason }));
             self.retire(now, old, reason, Duration::ZERO, actions);
             self.tally.count(super::exit::Exit::Code(0), Some(reason));
             self.replace_standby(now, actions);

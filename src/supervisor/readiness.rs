@@ -21,7 +21,7 @@ impl Readiness {
 
     /// That of a generation that begins; it has until `whole_by` to listen everywhere.
     pub(super) fn beginning(now: Moment, whole_by: Option<Moment>) -> Readiness {
-        Readiness { whole_by, look_at: now + Self::PAUSE, pause: Self::PAUSE, ..Readiness::default() }
+        Readiness { began: now, whole_by, look_at: now + Self::PAUSE, pause: Self::PAUSE, ..Readiness::default() }
     }
 }
 
@@ -71,7 +71,8 @@ impl Supervisor {
         let is_ready = self.awaited(generation).is_none() && (is_whole || !by_listening);
         let (stable_after, from_start) = (self.config.stable_after, self.counts_from_its_start(generation));
         let is_supervising = matches!(self.phase, Phase::Supervising(_));
-        let (holds_ports, is_awaited) = (self.config.holds_ports(), self.is_awaited(generation));
+        let (holds_ports, is_awaited, is_watched) =
+            (self.config.holds_ports(), self.is_awaited(generation), self.config.watchdog.is_some());
         if listens {
             self.kind.has_listened = true;
             self.kind.is_worker = false;
@@ -88,9 +89,13 @@ impl Supervisor {
             None if is_ready => {
                 readiness.since = Some(now);
                 let is_first = !std::mem::replace(&mut readiness.was_ready, true);
+                let (pid, after) = (generation.pid, now.since(readiness.began));
                 if is_first && !from_start && (knowledge == Knowledge::Exact || is_awaited) {
-                    let (pid, after) = (generation.pid, now.since(generation.started));
-                    actions.push_back(Action::Report(Report::Ready { generation: number, pid, after, knowledge }));
+                    let serves_again = number != GenerationNumber::FIRST && generation.duty == Duty::Active;
+                    actions.push_back(Action::Report(Report::Ready { generation: number, pid, after, knowledge, serves_again }));
+                }
+                if is_first && is_watched {
+                    actions.push_back(Action::Watch { pid });
                 }
             }
             Some(since) if !is_ready => {

@@ -277,6 +277,6 @@ mod tests {
         let mut bench = Bench::running(Config { wait_ready: Some(ms(5000)), ..Config::default() });
         bench.is("running", Some("generation 1 boots since 0 ms, it has not sent process.send('ready') yet"));
         bench.events(101, &[ChannelEvent::Ready]).is("running", None);
-        bench.tell(used(2000)).is("restarting", Some("a planned restart is under way"));
+        bench.tell(used(2000)).tell(used(2000)).is("restarting", Some("a planned restart is under way"));
     }
 }

@@ -181,7 +181,8 @@ impl Spawner {
             let _ = write!(added, "{CHANNEL_FD}={channel}\0");
         }
         if worker {
-            let _ = write!(added, "{UNIQUE_ID}={generation}\0");
+            // Always the first worker: apps start in that one what only one of them may do.
+            let _ = write!(added, "{UNIQUE_ID}=1\0");
         }
         self.envp.clear();
         self.envp.extend_from_slice(&self.env);

@@ -13,8 +13,11 @@ fn at(millis: u64) -> Moment {
     Moment::START + ms(millis)
 }
 
+/// The channel of an app that is ready, where it is watched.
 fn channel(watchdog: Option<u64>, standby: bool) -> Channel {
-    Channel::new(at(0), Options { watchdog: watchdog.map(ms), standby })
+    let mut channel = Channel::new(at(0), Options { watchdog: watchdog.map(ms), standby });
+    channel.watchdog().into_iter().for_each(Watchdog::begin);
+    channel
 }
 
 fn hear(channel: &mut Channel, now: u64, text: &str) -> Vec<NodeEvent> {

@@ -31,6 +31,7 @@ impl World {
             Action::Forward { pid, .. }
             | Action::Request { pid, .. }
             | Action::Promote { pid }
+            | Action::Watch { pid }
             | Action::LookAtMemory { pid }
             | Action::Kill { pid }
             | Action::Probe { pid }

@@ -53,7 +53,7 @@ impl World {
             Phase::Stopping { kill_at, .. } => (4, rank(kill_at), None),
             Phase::Ended => (5, None, None),
         };
-        let memory = s.memory.map(|memory| memory.moments().map(|at| rank(Some(at))));
+        let memory = s.memory.map(|memory| (memory.moments().map(|at| rank(Some(at))), memory.was_above()));
         let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
         let restarts = s.restarts.key(&s.config, *now);
         let (held, watch) = s.held.key();

@@ -73,7 +73,7 @@ fn after_a_crash_it_is_looked_for_until_it_is_ready() {
         bench.says(&["look where 102 listens"]);
     }
     bench.listens_on(&[3000]).runs_until(5000 + 3270);
-    assert_eq!(bench.take_reports(), ["generation 2 (pid 102) is ready within 1.2 s"]);
+    assert_eq!(bench.take_reports(), ["generation 2 serves within 1.2 s"]);
     bench.take_log();
     bench.runs_until(60_000);
     assert!(bench.take_log().iter().all(|line| line == "look at 102"), "nobody waits any more");
@@ -221,7 +221,7 @@ fn a_planned_restart_is_done_when_the_new_one_listens() {
     bench.take_log();
     bench.listens_on(&[3000]).runs_until(1400).listens_on(&[3000, 9090]).runs_until(2200);
     assert!(bench.take_log().contains(&"done well".to_owned()));
-    assert_eq!(bench.take_reports(), ["generation 2 (pid 102) is ready within 630 ms"]);
+    assert_eq!(bench.take_reports(), ["generation 2 serves within 630 ms"]);
 }
 
 #[test]

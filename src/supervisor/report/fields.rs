@@ -43,8 +43,9 @@ impl Report {
                 }
                 fields
             }
-            Report::TakenOver { generation, pid, old, reason } => {
-                with(who(*generation, *pid), [("from_generation", (*old).into()), ("reason", reason.name().into())])
+            Report::TakenOver { generation, pid, after, old, reason } => {
+                let told = [("from_generation", (*old).into()), ("reason", reason.name().into()), ("after_seconds", seconds(*after))];
+                with(who(*generation, *pid), told)
             }
             Report::PlanFailed { reason, why, goes_on } => {
                 let mut fields = vec![("reason", reason.name().into()), ("why", why.as_str().into())];

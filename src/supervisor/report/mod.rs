@@ -54,6 +54,8 @@ pub enum Report {
         pid: Pid,
         after: Duration,
         knowledge: Knowledge,
+        /// After a crash, or a planned restart with a gap: the news that closes the story.
+        serves_again: bool,
     },
     /// The app took its readiness back.
     Unready {
@@ -95,6 +97,7 @@ pub enum Report {
     TakenOver {
         generation: GenerationNumber,
         pid: Pid,
+        after: Duration,
         old: GenerationNumber,
         reason: Reason,
     },
@@ -185,10 +188,9 @@ impl Report {
     pub fn level(&self) -> Level {
         match self {
             Report::Started { .. }
-            | Report::Ready { .. }
+            | Report::Ready { serves_again: false, .. }
             | Report::Unready { .. }
             | Report::Retired { .. }
-            | Report::TakenOver { .. }
             | Report::StandbyWaits { .. }
             | Report::StopAsked { .. }
             | Report::Launched { .. }
@@ -196,6 +198,8 @@ impl Report {
             | Report::Ended { healthy: true, .. } => Level::Info,
             Report::Leftovers { signal, .. } if *signal == Signal::TERM => Level::Info,
             Report::Restarting { .. }
+            | Report::Ready { serves_again: true, .. }
+            | Report::TakenOver { .. }
             | Report::AddressesMissing { .. }
             | Report::TakenForWorker { .. }
             | Report::ListenersUnknowable { .. }

@@ -211,14 +211,14 @@ fn events_are_named_for_programs() {
     let (generation, pid, run) = (bench::generation(2), bench::pid(7), crash());
     let named = [
         (Report::Started { generation, pid, duty: Duty::Active }, "start"),
-        (Report::Ready { generation, pid, after: MS(1), knowledge: Knowledge::Exact }, "ready"),
+        (Report::Ready { generation, pid, after: MS(1), knowledge: Knowledge::Exact, serves_again: false }, "ready"),
         (Report::Unready { generation, pid }, "unready"),
         (Report::AddressesMissing { generation, pid, missing: vec!["[::]:80".to_owned()] }, "addresses-missing"),
         (Report::TakenForWorker { generation, pid }, "taken-for-worker"),
         (Report::ListenersUnknowable { generation, pid }, "listeners-unknowable"),
         (Report::Restarting { run, used: 1, allowed: 5, wait: MS(0), successor: None }, "restart"),
         (Report::Planned { generation: None, reason: Reason::Asked, memory: None }, "planned-restart"),
-        (Report::TakenOver { generation, pid, old: bench::generation(1), reason: Reason::Asked }, "take-over"),
+        (Report::TakenOver { generation, pid, after: MS(1), old: bench::generation(1), reason: Reason::Asked }, "take-over"),
         (Report::PlanFailed { reason: Reason::Asked, why: String::new(), goes_on: None }, "planned-restart-failed"),
         (Report::Retired { run }, "retired"),
         (Report::StandbyWaits { generation, pid }, "standby"),

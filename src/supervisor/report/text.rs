@@ -20,12 +20,16 @@ impl Report {
                 };
                 format!("generation {generation} (pid {pid}) started{duty}")
             }
-            Report::Ready { generation, pid, after, knowledge } => {
+            Report::Ready { generation, pid, after, knowledge, serves_again } => {
                 let how = match knowledge {
                     Knowledge::Exact => "after",
                     Knowledge::Seen => "within",
                 };
-                format!("generation {generation} (pid {pid}) is ready {how} {}", human(*after))
+                if *serves_again {
+                    format!("generation {generation} serves {how} {}", human(*after))
+                } else {
+                    format!("generation {generation} (pid {pid}) is ready {how} {}", human(*after))
+                }
             }
             Report::Unready { generation, pid } => format!("generation {generation} (pid {pid}) took its readiness back"),
             Report::AddressesMissing { generation, pid, missing } => {
@@ -59,8 +63,8 @@ impl Report {
                 let what = generation.map_or("no generation runs".to_owned(), |(number, pid)| format!("generation {number} (pid {pid})"));
                 format!("planned restart, {}{used}: {what} is to be replaced", reason.text())
             }
-            Report::TakenOver { generation, pid, old, reason } => {
-                format!("generation {generation} (pid {pid}) takes over from generation {old} ({})", reason.text())
+            Report::TakenOver { generation, after, old, reason, .. } => {
+                format!("generation {generation} serves after {}: it takes over from generation {old} ({})", human(*after), reason.text())
             }
             Report::PlanFailed { reason, why, goes_on } => {
                 let goes_on = goes_on.map_or(String::new(), |number| format!("; generation {number} goes on"));
