@@ -12,12 +12,13 @@ use super::held_sockets::HeldSockets;
 use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::node::channel::{Channel, NodeEvent, Options};
-use crate::node::permission::Speaker;
+use crate::node::permission::{Heard, Sender, Speaker};
 use crate::node::watchdog::Watchdog;
 use crate::observe::snapshot::EventLoop;
+use crate::procfs::node_loop::Left;
 use crate::supervisor::event::{AppRequest, ChannelEvent};
 use crate::sys::channel::{self, Received, Sent};
-use crate::sys::processes;
+use crate::sys::{node_loop, processes};
 use crate::time::Moment;
 
 /// Bytes read at a time, and times in one turn.
@@ -30,6 +31,13 @@ const RETRY: Duration = Duration::from_millis(10);
 /// A command that has not answered for so long is mentioned in the log.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A channel that a command was just given: our end, and the number of its own.
+#[derive(Debug)]
+pub(super) struct ChannelEnd {
+    pub ours: OwnedFd,
+    pub number: RawFd,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -38,6 +46,8 @@ pub(super) struct Link {
     /// `None`: closed.
     end: Option<OwnedFd>,
     channel: Channel,
+    /// The number of the command's end there.
+    number: RawFd,
     /// Who has written to it.
     speaker: Speaker,
     /// The app reads nothing now.
@@ -47,6 +57,8 @@ pub(super) struct Link {
     has_listened: bool,
     /// A request to stop that may not have gone out yet.
     stop_requested: bool,
+    /// So many answers of its event loop until it must have read the request to stop.
+    answers_to_request: u8,
     silent_at: Option<Moment>,
     /// The kernel was short of memory: what waits is sent then.
     retry_at: Option<Moment>,
@@ -55,18 +67,20 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// The link of a generation that was just spawned; `end` is ours.
-    pub(super) fn new(now: Moment, generation: GenerationNumber, pid: Pid, end: OwnedFd, options: Options) -> Link {
+    /// The link of a generation that was just spawned.
+    pub(super) fn new(now: Moment, generation: GenerationNumber, pid: Pid, end: ChannelEnd, options: Options) -> Link {
         Link {
             generation,
             pid,
-            end: Some(end),
+            end: Some(end.ours),
+            number: end.number,
             channel: Channel::new(now, options),
             speaker: Speaker::default(),
             is_full: false,
             answered: false,
             has_listened: false,
             stop_requested: false,
+            answers_to_request: 0,
             silent_at: Some(now + SILENCE),
             retry_at: None,
             events: Vec::new(),
@@ -115,7 +129,7 @@ impl Link {
                 Received::Nothing => return,
                 Received::Closed => return self.closed(),
                 Received::Bytes(count) => {
-                    self.speaker.heard(sender);
+                    self.identify(sender, now, sockets);
                     self.channel.receive(now, buffer.get(..count).unwrap_or_default(), &mut heard);
                     for event in heard.drain(..) {
                         let event = self.hear(event, now, sockets);
@@ -129,6 +143,32 @@ impl Link {
         }
     }
 
+    /// Sees who speaks.
+    fn identify(&mut self, sender: Option<Sender>, now: Moment, sockets: &mut HeldSockets) {
+        let generation = self.generation;
+        match self.speaker.heard(sender, |pid| processes::one(pid).is_none_or(|process| process.ended)) {
+            Heard::Known => {}
+            Heard::Another => {
+                self.channel.begin_anew(now);
+                sockets.died(generation);
+                (self.answered, self.has_listened, self.stop_requested, self.answers_to_request) = (false, false, false, 0);
+                self.events.push(ChannelEvent::AnotherSpeaks);
+            }
+            Heard::Two(one, other) => {
+                warn_once!(
+                    "two processes (pids {one} and {other}) speak on the Node channel of generation {generation}, and take each other's messages: \
+                     start the one that is not the app by env -u NODE_CHANNEL_FD -u NODE_UNIQUE_ID COMMAND"
+                );
+            }
+        }
+    }
+
+    /// How much the app has left to do beside its channel; `None`: that cannot be told.
+    pub(super) fn left_to_do(&self) -> Option<Left> {
+        let app = self.speaker.sender().map_or(self.pid, |sender| sender.pid);
+        node_loop::left_to_do(app, self.number).ok()
+    }
+
     /// What the supervisor is to be told of it.
     fn hear(&mut self, event: NodeEvent, now: Moment, sockets: &mut HeldSockets) -> Option<ChannelEvent> {
         let Link { generation, pid, .. } = *self;
@@ -138,7 +178,18 @@ impl Link {
             NodeEvent::Answered { .. } => {
                 self.silent_at = None;
                 let is_first = !std::mem::replace(&mut self.answered, true);
-                is_first.then_some(ChannelEvent::Answered)
+                match self.answers_to_request {
+                    0 => is_first.then_some(ChannelEvent::Answered),
+                    1 => {
+                        self.answers_to_request = 0;
+                        Some(ChannelEvent::RequestAnswered)
+                    }
+                    more => {
+                        self.answers_to_request = more - 1;
+                        self.channel.ping();
+                        None
+                    }
+                }
             }
             NodeEvent::Query(mut query) => {
                 let outcome = sockets.query(generation, self.speaker.sender(), &mut query);
@@ -157,7 +208,7 @@ impl Link {
                     true => self.has_listened.then(|| ChannelEvent::Listening(sockets.listeners(generation))),
                 }
             }
-            NodeEvent::Disconnecting => None,
+            NodeEvent::Disconnecting => Some(ChannelEvent::Disconnecting),
             NodeEvent::MalformedFirst => {
                 warn_once!(
                     "generation {generation} (pid {pid}) wrote a line to the Node channel that is no JSON: dropped, and those that follow \
@@ -225,8 +276,18 @@ impl Link {
     /// Says something to the command; false: it cannot be said.
     pub(super) fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
         let is_open = match request {
-            AppRequest::Shutdown => self.channel.shut_down(),
-            AppRequest::Disconnect => self.channel.disconnect(),
+            AppRequest::Shutdown => {
+                let is_open = self.channel.shut_down();
+                self.answers_to_request = 1 + u8::from(self.channel.ping());
+                is_open
+            }
+            AppRequest::Disconnect => {
+                // Before it: what an app would have to answer afterwards crashes it.
+                self.channel.ping();
+                self.transmit(now, sockets);
+                self.answers_to_request = u8::from(self.channel.is_in_flight());
+                self.channel.disconnect()
+            }
         };
         self.stop_requested = is_open && request == AppRequest::Shutdown;
         self.transmit(now, sockets);

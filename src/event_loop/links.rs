@@ -1,16 +1,17 @@
 //! The Node channels of all generations, a link each, and the sockets that are held for them.
 
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use nix::poll::PollFlags;
 use nix::unistd::Pid;
 
 use super::held_sockets::HeldSockets;
-use super::link::Link;
+use super::link::{ChannelEnd, Link};
 use crate::generation_number::GenerationNumber;
 use crate::node::channel::Options;
 use crate::observe::snapshot::EventLoop;
+use crate::procfs::node_loop::Left;
 use crate::supervisor::event::{AppRequest, Event, StartRole};
 use crate::time::Moment;
 
@@ -31,8 +32,8 @@ impl Links {
         Links { watchdog, sockets, ..Links::default() }
     }
 
-    /// A generation was spawned with a channel, whose other end is `end`.
-    pub(super) fn spawned(&mut self, now: Moment, generation: GenerationNumber, pid: Pid, role: StartRole, end: OwnedFd) {
+    /// A generation was spawned with a channel.
+    pub(super) fn spawned(&mut self, now: Moment, generation: GenerationNumber, pid: Pid, role: StartRole, end: ChannelEnd) {
         let options = Options { watchdog: self.watchdog, standby: role == StartRole::Standby };
         let mut link = Link::new(now, generation, pid, end, options);
         link.transmit(now, &self.sockets);
@@ -81,6 +82,11 @@ impl Links {
         if let Some(link) = self.links.iter_mut().find(|link| link.pid == pid) {
             link.promote(now, &mut self.sockets);
         }
+    }
+
+    /// How much a command's app has left to do; `None`: that cannot be told.
+    pub(super) fn left_to_do(&self, pid: Pid) -> Option<Left> {
+        self.links.iter().find(|link| link.pid == pid)?.left_to_do()
     }
 
     /// From now on a command's event loop has to turn.

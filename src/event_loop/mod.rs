@@ -251,6 +251,7 @@ impl EventLoop {
             Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
             Action::KillAll => self.descendants.kill_all(),
+            Action::LookForWork { pid } => return Some(Event::WorkSeen { pid, left: self.links.left_to_do(pid) }),
             Action::Watch { pid } => self.links.watch(pid),
             Action::Promote { pid } => self.links.promote(pid, self.now()),
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),

@@ -1,10 +1,11 @@
 //! A spawn: what a generation is given, and what is done before and after it.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use nix::unistd::Pid;
 
 use super::EventLoop;
+use super::link::ChannelEnd;
 use crate::generation_number::GenerationNumber;
 use crate::supervisor::event::{Event, StartRole};
 use crate::supervisor::exit::Exit;
@@ -48,7 +49,8 @@ impl EventLoop {
         let (ours, theirs) = channel::pair().map_err(SpawnFailure::fork)?;
         params.channel = Some(theirs.as_fd());
         let pid = self.spawner.spawn(params)?;
-        self.links.spawned(self.now(), generation, pid, role, ours);
+        let end = ChannelEnd { ours, number: theirs.as_raw_fd() };
+        self.links.spawned(self.now(), generation, pid, role, end);
         Ok(pid)
     }
 }

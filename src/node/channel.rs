@@ -149,6 +149,7 @@ impl Channel {
             Cluster::Listening(listening) => Some(NodeEvent::Listening(listening)),
             Cluster::Close { key } => Some(NodeEvent::Closed { key: key.into_owned() }),
             Cluster::ExitedAfterDisconnect { seq } => {
+                self.stop_asking();
                 self.outbox.queue(outgoing::acknowledgement(seq));
                 Some(NodeEvent::Disconnecting)
             }
@@ -179,6 +180,17 @@ impl Channel {
         self.kept.take().unwrap_or_default()
     }
 
+    /// Asks the loop for a sign, after all that waits to be sent. Tells whether another answer comes before it.
+    pub fn ping(&mut self) -> bool {
+        self.outbox.ping();
+        self.is_in_flight()
+    }
+
+    /// Whether something is sent that the loop has yet to answer.
+    pub fn is_in_flight(&self) -> bool {
+        self.outbox.is_in_flight()
+    }
+
     /// Sends pm2's `shutdown`. False: the channel is gone, the stop signal must do.
     pub fn shut_down(&mut self) -> bool {
         if self.open {
@@ -191,9 +203,23 @@ impl Channel {
     /// channel is gone.
     pub fn disconnect(&mut self) -> bool {
         if self.open && !std::mem::replace(&mut self.disconnected, true) {
+            self.stop_asking();
             self.outbox.urge(outgoing::DISCONNECT);
         }
         self.open
+    }
+
+    /// The app is about to let go of the channel: whatever it would have to answer then crashes it.
+    fn stop_asking(&mut self) {
+        self.watchdog = None;
+        self.outbox.stop_asking();
+    }
+
+    /// Another process speaks from now on: nothing of what the one before said, or was asked, holds for it.
+    pub fn begin_anew(&mut self, now: Moment) {
+        let (dropped, standby) = (self.dropped(), self.kept.is_some());
+        let watchdog = self.watchdog.as_ref().map(Watchdog::limit);
+        *self = Channel { dropped, ..Channel::new(now, Options { watchdog, standby }) };
     }
 
     /// The rest of the message whose turn it is, and the socket that goes with its first byte.

@@ -63,6 +63,8 @@ pub struct Outbox {
     plain: VecDeque<Vec<u8>>,
     grants: VecDeque<Grant>,
     ping_due: bool,
+    /// The app lets go of the channel: it is asked nothing more.
+    asks_nothing: bool,
     unsent: u64,
 }
 
@@ -90,7 +92,17 @@ impl Outbox {
 
     /// Asks the loop for a sign, when nothing else does.
     pub fn ping(&mut self) {
-        self.ping_due = true;
+        self.ping_due = !self.asks_nothing;
+    }
+
+    /// From now on the loop is not asked for a sign.
+    pub fn stop_asking(&mut self) {
+        (self.ping_due, self.asks_nothing) = (false, true);
+    }
+
+    /// Whether something is sent that the loop has yet to answer.
+    pub fn is_in_flight(&self) -> bool {
+        !matches!(self.flight, Flight::Nothing)
     }
 
     /// An ACK or NACK has come: to the ping or the handle in flight, whichever it is.

@@ -29,14 +29,31 @@ pub enum Speaker {
     Unknown,
 }
 
+/// Who was heard on a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// Whoever was heard before, or nobody that can be told.
+    Known,
+    /// The one before has ended, and this is another.
+    Another,
+    /// Two speak that both run.
+    Two(Pid, Pid),
+}
+
 impl Speaker {
-    /// Bytes came, from this one where it can be told.
-    pub fn heard(&mut self, from: Option<Sender>) {
-        *self = match (*self, from) {
-            (Speaker::Nobody, Some(sender)) => Speaker::One(sender),
-            (Speaker::One(known), Some(sender)) if known == sender => *self,
-            _ => Speaker::Unknown,
+    /// Bytes came, from this one where it can be told. One that has ended may be followed by another, as in a script that runs both.
+    pub fn heard(&mut self, from: Option<Sender>, has_ended: impl FnOnce(Pid) -> bool) -> Heard {
+        let (speaker, heard) = match (*self, from) {
+            (Speaker::Nobody, Some(sender)) => (Speaker::One(sender), Heard::Known),
+            (Speaker::One(known), Some(sender)) if known == sender => (*self, Heard::Known),
+            (Speaker::One(known), Some(sender)) if known.pid != sender.pid && has_ended(known.pid) => {
+                (Speaker::One(sender), Heard::Another)
+            }
+            (Speaker::One(known), Some(sender)) if known.pid != sender.pid => (Speaker::Unknown, Heard::Two(known.pid, sender.pid)),
+            _ => (Speaker::Unknown, Heard::Known),
         };
+        *self = speaker;
+        heard
     }
 
     pub fn sender(self) -> Option<Sender> {
@@ -118,15 +135,24 @@ mod tests {
         let (app, other) = (Sender { pid: Pid::from_raw(7), uid: 1000, gid: 5 }, Sender { pid: Pid::from_raw(8), uid: 0, gid: 0 });
         let mut speaker = Speaker::default();
         assert_eq!(speaker.sender(), None);
-        speaker.heard(Some(app));
-        speaker.heard(Some(app));
+        let runs = |_| false;
+        assert_eq!((speaker.heard(Some(app), runs), speaker.heard(Some(app), runs)), (Heard::Known, Heard::Known));
         assert_eq!(speaker.sender(), Some(app));
-        for next in [Some(other), None] {
+        for (next, heard) in [(Some(other), Heard::Two(app.pid, other.pid)), (None, Heard::Known)] {
             let mut speaker = speaker;
-            speaker.heard(next);
-            speaker.heard(Some(app));
+            assert_eq!((speaker.heard(next, runs), speaker.heard(Some(app), runs)), (heard, Heard::Known));
             assert_eq!(speaker.sender(), None);
         }
+    }
+
+    #[test]
+    fn one_that_has_ended_is_followed_by_another() {
+        let (first, next) = (Sender { pid: Pid::from_raw(7), uid: 0, gid: 0 }, Sender { pid: Pid::from_raw(8), uid: 1000, gid: 5 });
+        let mut speaker = Speaker::One(first);
+        assert_eq!((speaker.heard(Some(next), |pid| pid == first.pid), speaker.sender()), (Heard::Another, Some(next)));
+        // The same one with other rights is not another.
+        let mut speaker = Speaker::One(first);
+        assert_eq!((speaker.heard(Some(Sender { uid: 5, ..first }), |_| true), speaker.sender()), (Heard::Known, None));
     }
 
     #[test]

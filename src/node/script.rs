@@ -35,7 +35,9 @@ pub fn unfit(command: &[OsString], script: Option<&str>, package: Option<&str>) 
         return Some(Unfit::ForksACluster { library: None });
     }
     let library = package.and_then(cluster_library)?;
-    Some(Unfit::ForksACluster { library: Some(library) })
+    // One package may hold several apps: a script that listens by itself leaves forking to others.
+    let is_of_it = script.is_none_or(|script| script.contains(library) || !script.contains(".listen("));
+    is_of_it.then_some(Unfit::ForksACluster { library: Some(library) })
 }
 
 /// Whether a script loads Node's cluster and forks workers.
@@ -98,6 +100,18 @@ mod tests {
             "",
         ] {
             assert_eq!(library(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_script_beside_one_that_forks_is_a_server() {
+        let package = r#"{ "dependencies": { "throng": "5" } }"#;
+        for (script, forks) in [
+            ("http.createServer(app).listen(3000)", false),
+            ("require('./server')", true),
+            ("import throng from 'throng'; throng({ worker: () => app.listen(80) })", true),
+        ] {
+            assert_eq!(unfit(&words(&["node", "app.js"]), Some(script), Some(package)).is_some(), forks, "{script}");
         }
     }
 

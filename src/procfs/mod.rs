@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod inspector;
 pub mod listeners;
 pub mod mountinfo;
+pub mod node_loop;
 pub mod process_tree;
 pub mod sock_diag;
 pub mod status;

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::size::Size;
 use crate::config::values::ReadyWhen;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
+use crate::procfs::node_loop::Left;
 use crate::signal::SignalSet;
 use event::{ChannelEvent, StartRole};
 use exit::Exit;
@@ -71,6 +72,8 @@ pub(super) struct Bench {
     reports: Vec<String>,
     /// What a look at listeners shows.
     pub(super) listens: Option<Listeners>,
+    /// What looks at what an app has left to do show.
+    pub(super) left: Option<Left>,
     /// Whether the commands may be signalled.
     pub(super) in_reach: bool,
     /// What the commands are prepared for.
@@ -90,6 +93,7 @@ impl Bench {
             log: Vec::new(),
             reports: Vec::new(),
             listens: Some(Listeners::Found(Vec::new())),
+            left: Some(Left::Work),
             in_reach: true,
             prepared: Some(SignalSet::default()),
         }
@@ -149,6 +153,11 @@ impl Bench {
                     self.log.push(format!("leftovers {generation} {order}"));
                 }
                 Action::Request { pid, request } => self.log.push(format!("{request:?} to {pid}").to_lowercase()),
+                Action::LookForWork { pid } => {
+                    self.log.push(format!("look whether {pid} is done"));
+                    let left = self.left;
+                    self.supervisor.handle(self.now, Event::WorkSeen { pid, left }, &mut actions);
+                }
                 Action::Watch { pid } => self.log.push(format!("watch {pid}")),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),

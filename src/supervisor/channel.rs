@@ -3,10 +3,12 @@
 use nix::unistd::Pid;
 
 use super::Supervisor;
-use super::event::{Action, Actions, AppRequest, ChannelEvent, Phase};
+use super::event::{Action, Actions, ChannelEvent, Phase};
 use super::exit::Reason;
 use super::generation::{self, ChannelState, Duty, Knowledge, Port, Said};
 use super::report::Report;
+use super::rest::Rest;
+use super::stop_request::StopRequest;
 use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::ListenAddress;
 use crate::time::Moment;
@@ -24,7 +26,10 @@ impl Supervisor {
             | ChannelEvent::Unready
             | ChannelEvent::AtListen
             | ChannelEvent::Listening(_)
-            | ChannelEvent::Closed => true,
+            | ChannelEvent::Closed
+            | ChannelEvent::Disconnecting
+            | ChannelEvent::RequestAnswered
+            | ChannelEvent::AnotherSpeaks => true,
             ChannelEvent::Blocked | ChannelEvent::Silent | ChannelEvent::Gone | ChannelEvent::NotSent => false,
         };
         if speaks && generation.channel == ChannelState::Open {
@@ -45,6 +50,9 @@ impl Supervisor {
                 }
             }
             ChannelEvent::Listening(held) => {
+                if held.len() < generation.listening.held.len() {
+                    generation.stop_request.iter_mut().for_each(StopRequest::closed_a_server);
+                }
                 generation.port = Port::Listening;
                 generation.listening.held = held;
             }
@@ -54,10 +62,15 @@ impl Supervisor {
                 if stopping {
                     actions.push_back(Action::ReleaseSockets);
                 }
-                // Node holds the channel open in a worker that has closed all its servers: the app would never end.
-                if stopping || generation.is_retiring() {
-                    actions.push_back(Action::Request { pid, request: AppRequest::Disconnect });
-                }
+                generation.stop_request.iter_mut().for_each(StopRequest::closed_a_server);
+                generation.rest.look_soon(now);
+            }
+            ChannelEvent::Disconnecting => generation.rest.is_over(),
+            ChannelEvent::RequestAnswered => generation.stop_request.iter_mut().for_each(StopRequest::answered),
+            ChannelEvent::AnotherSpeaks => {
+                (generation.port, generation.said, generation.stop_request) = (Port::None, Said::Nothing, None);
+                generation.listening.held.clear();
+                generation.rest = Rest::beginning(now);
             }
             // Whoever is on the way out may be busy: the grace period is its limit.
             ChannelEvent::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
@@ -72,7 +85,12 @@ impl Supervisor {
                 self.silence_told = true;
                 actions.push_back(Action::Report(Report::Silent { generation: number, pid }));
             }
-            ChannelEvent::Gone => generation.channel = ChannelState::None,
+            ChannelEvent::Gone => {
+                generation.channel = ChannelState::None;
+                if generation.stop_request.is_some_and(|request| !request.was_heard()) {
+                    self.request_not_sent(pid, actions);
+                }
+            }
             ChannelEvent::NotSent => self.request_not_sent(pid, actions),
         }
         self.update_readiness(now, number, Knowledge::Exact, actions);

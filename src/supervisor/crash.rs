@@ -11,6 +11,7 @@ use super::generation::{self, ChannelState, Duty, Generation, Knowledge, Life, P
 use super::listening::Listening;
 use super::policy::{self, Verdict, doubled};
 use super::report::{Cause, Ending, Report};
+use super::rest::Rest;
 use super::spawn_failure::SpawnFailure;
 use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
 use crate::config::values::{Leftovers, ReadyWhen};
@@ -208,6 +209,8 @@ impl Supervisor {
             ready_by: limit.map(|limit| now + limit),
             kill_reason: None,
             stop: None,
+            stop_request: None,
+            rest: Rest::beginning(now),
             out_of_reach: false,
             life: Life::Running,
         };

@@ -10,6 +10,7 @@ use super::spawn_failure::SpawnFailure;
 use super::sweep::{Found, Order};
 use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
+use crate::procfs::node_loop::Left;
 use crate::signal::{Signal, SignalSet};
 use crate::time::Moment;
 
@@ -38,6 +39,8 @@ pub enum Event {
     ReadinessAsked,
     /// The answer to [`Action::LookForListeners`]; `None`: it cannot be told now.
     ListenersSeen { pid: Pid, seen: Option<Listeners> },
+    /// The answer to [`Action::LookForWork`]; `None`: it cannot be told.
+    WorkSeen { pid: Pid, left: Option<Left> },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
@@ -69,6 +72,12 @@ pub enum ChannelEvent {
     Listening(Vec<Listener>),
     /// It has closed the last port that is held for it.
     Closed,
+    /// It lets go of the channel by itself: nobody has to tell it to.
+    Disconnecting,
+    /// The process that spoke has ended, and another one speaks.
+    AnotherSpeaks,
+    /// It has answered what it was asked after a request to stop: it has read that.
+    RequestAnswered,
     /// Its event loop has not turned for as long as the watchdog allows.
     Blocked,
     /// It should have answered long ago: it is not Node, perhaps.
@@ -136,6 +145,10 @@ pub enum Action {
     Request {
         pid: Pid,
         request: AppRequest,
+    },
+    /// See how much a Node app has left to do; answered by [`Event::WorkSeen`].
+    LookForWork {
+        pid: Pid,
     },
     /// From now on the command's event loop has to turn: it is ready.
     Watch {

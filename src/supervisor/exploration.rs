@@ -8,11 +8,17 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::bench::ms;
+use nix::errno::Errno;
+
+use super::bench::{listens_at, ms, pid};
 use super::event::Event;
+use super::exit::Exit;
+use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
+use super::sweep::Found;
 use crate::config::Config;
 use crate::config::size::Size;
 use crate::config::values::{CodeSet, ReadyWhen, RestartPolicy, StopBy};
+use crate::generation_number::GenerationNumber;
 use pictures::Ways;
 use world::World;
 
@@ -69,6 +75,7 @@ fn configs() -> Vec<(Config, bool)> {
 #[test]
 fn every_event_in_every_reachable_state_keeps_the_promises() {
     let mut seen = Seen::default();
+    walk_far(&mut seen);
     let mut total = 0;
     let chosen = std::env::var("RESTARTINIT_CONFIGURATIONS").ok();
     for (config, harsh) in configs() {
@@ -117,6 +124,35 @@ struct Seen {
     phases: Ways,
     duties: Ways,
     cells: BTreeSet<[String; 3]>,
+}
+
+/// A way that lies deeper than the states that are visited: a successor has taken over and crashed, and cannot be executed any more, while the
+/// old generation still finishes what it has begun.
+fn walk_far(all: &mut Seen) {
+    let not_found = SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound };
+    let config =
+        Config { hold_port: true, ready_when: Some(ReadyWhen::Started), max_memory: None, backoff: Duration::ZERO, ..Config::default() };
+    let mut world = World::new(config, false);
+    let tick = Event::Tick { signals_pending: false };
+    for event in [
+        tick.clone(),
+        Event::Spawned { pid: pid(101) },
+        Event::Channel { pid: pid(101), event: listens_at(&[3000]) },
+        Event::RestartAsked,
+        Event::Probed { pid: pid(101), allowed: true },
+        Event::Spawned { pid: pid(102) },
+        Event::Channel { pid: pid(102), event: listens_at(&[3000]) },
+        Event::Exited { pid: pid(102), exit: Exit::Code(1), reason: None },
+        Event::Reaped { children: true },
+        Event::Leftovers { generation: GenerationNumber::new(2), found: Some(Found { launched: 0, others: 0, refused: None }) },
+        tick,
+        Event::SpawnFailed(not_found),
+    ] {
+        let next = world.step(event.clone(), world.now);
+        pictures::note(&mut all.phases, &mut all.duties, &world.supervisor, &next.supervisor);
+        all.cells.insert(pictures::cell(&world.supervisor, &event, &next.supervisor));
+        world = next;
+    }
 }
 
 fn explore(config: Config, harsh: bool, all: &mut Seen) -> usize {

@@ -7,6 +7,8 @@ use nix::unistd::Pid;
 
 use super::exit::{Reason, Run};
 use super::listening::Listening;
+use super::rest::Rest;
+use super::stop_request::StopRequest;
 use super::sweep::Sweep;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
@@ -30,6 +32,9 @@ pub struct Generation {
     pub kill_reason: Option<Reason>,
     /// The stop that it was sent last.
     pub stop: Option<StopSent>,
+    /// The request to stop that it was sent over its channel.
+    pub stop_request: Option<StopRequest>,
+    pub rest: Rest,
     /// The kernel has refused to let us signal it.
     pub out_of_reach: bool,
     pub life: Life,

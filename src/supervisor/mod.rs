@@ -16,8 +16,10 @@ pub mod policy;
 mod reach;
 mod readiness;
 pub mod report;
+pub mod rest;
 pub mod spawn_failure;
 mod standby;
+pub mod stop_request;
 mod stopping;
 pub mod sweep;
 pub mod view;
@@ -36,6 +38,8 @@ mod out_of_reach;
 mod scenarios;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_to_stop;
 
 use std::collections::VecDeque;
 
@@ -105,9 +109,7 @@ pub struct Supervisor {
 /// Where restartinit runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Surroundings {
-    /// A command that is stopped at the terminal stops restartinit as well.
     pub job_control: bool,
-    /// It is PID 1: with it, all else ends.
     pub is_init: bool,
 }
 
@@ -177,7 +179,8 @@ impl Supervisor {
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
         let plan = self.planned.and_then(Planned::give_up_at);
-        generations.chain(phase).chain(self.held_signals_due()).chain(self.look_due()).chain(plan).min()
+        let others = [self.held_signals_due(), self.look_due(), self.rest_due(), self.signals_after_requests_due()];
+        generations.chain(phase).chain(others.into_iter().flatten()).chain(plan).min()
     }
 
     /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
@@ -191,9 +194,8 @@ impl Supervisor {
             (_, Event::Reaped { children: true }) => self.look_for_leftovers(now, actions),
             (_, Event::Leftovers { generation, found }) => self.leftovers(now, generation, found, actions),
             (_, Event::ChildStopped { pid, signal }) => {
-                if self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid) {
-                    actions.push_back(Action::Suspend);
-                }
+                let is_ours = self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid);
+                actions.extend(is_ours.then_some(Action::Suspend));
             }
             (_, Event::Channel { pid, event }) => self.channel_event(now, pid, event, actions),
 
@@ -231,6 +233,7 @@ impl Supervisor {
             (_, Event::ReadinessAsked) => self.readiness_asked(actions),
             (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
             (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
+            (_, Event::WorkSeen { pid, left }) => self.work_seen(now, pid, left, actions),
             (_, Event::RestartAsked) => self.restart_asked(now, actions),
             (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
             (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
@@ -269,6 +272,8 @@ impl Supervisor {
         self.tick_retiring(now, actions);
         self.tick_readiness(now, actions);
         self.tick_planned_restart(now, actions);
+        self.tick_rest(now, actions);
+        self.tick_stop_requests(now, actions);
     }
 
     /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.

@@ -270,7 +270,8 @@ impl Supervisor {
                 Duty::Active | Duty::Successor | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
             }
         }
-        let due = self.running().filter(|generation| asked.contains(&generation.number));
-        actions.extend(due.map(|generation| self.ask_to_stop(generation, signal)));
+        for number in asked {
+            self.ask_to_stop(now, number, signal, actions);
+        }
     }
 }

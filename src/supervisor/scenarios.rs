@@ -108,7 +108,7 @@ fn a_stop_by_message_falls_back_to_the_signal() {
     let config = Config { stop_by: StopBy::Message, ..Config::default() };
     let mut bench = Bench::running(config.clone());
     bench.events(101, &[ChannelEvent::Answered]).tell(signal(TERM)).says(&["shutdown to 101"]);
-    bench.events(101, &[ChannelEvent::Gone]).says(&[]);
+    bench.events(101, &[ChannelEvent::Gone]).says(&["SIGTERM to 101"]);
     bench.tell(signal(TERM)).says(&["SIGTERM to 101"]);
     // Nobody has ever answered; the channel is closed; the message cannot be sent.
     Bench::running(config.clone()).tell(signal(TERM)).says(&["SIGTERM to 101"]);
@@ -119,19 +119,6 @@ fn a_stop_by_message_falls_back_to_the_signal() {
         .tell(signal(TERM))
         .events(101, &[ChannelEvent::NotSent])
         .says(&["shutdown to 101", "SIGTERM to 101"]);
-}
-
-#[test]
-fn a_server_that_closes_after_a_stop_is_let_go() {
-    let mut bench = Bench::listening(Config::default());
-    bench.events(101, &[ChannelEvent::Closed]).says(&[]);
-    bench
-        .events(101, &[listens_at(&[3000])])
-        .tell(signal(TERM))
-        .events(101, &[ChannelEvent::Closed])
-        .says(&["SIGTERM to 101", "disconnect to 101"]);
-    let mut bench = Bench::listening(Config { stop_by: StopBy::Drain, ..Config::default() });
-    bench.tell(signal(TERM)).says(&["disconnect to 101"]);
 }
 
 #[test]

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::event::{Action, Actions, AppRequest, Next, Phase};
+use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Exit, Outcome};
-use super::generation::{ChannelState, Duty, Generation, Port, StopSent};
+use super::generation::{Duty, Generation, StopSent};
 use super::held_signals::HeldSignals;
 use super::report::{Cause, Ending, Report};
 use super::{Supervisor, policy};
 use crate::config::Config;
-use crate::config::values::{Leftovers, StopBy};
+use crate::config::values::Leftovers;
+use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
 
@@ -72,8 +73,10 @@ impl Supervisor {
     pub(super) fn forward_stop(&mut self, now: Moment, signal: Signal, actions: &mut Actions) {
         self.begin_stopping(now, signal);
         self.stop_sent(now, signal, false, actions);
-        let asked: Vec<Action> = self.addressees().map(|generation| self.ask_to_stop(generation, signal)).collect();
-        actions.extend(asked);
+        let asked: Vec<GenerationNumber> = self.addressees().map(|generation| generation.number).collect();
+        for number in asked {
+            self.ask_to_stop(now, number, signal, actions);
+        }
     }
 
     /// Notes that a stop signal goes to whom signals are for, or has gone: whom it finds in front of the app is a launcher.
@@ -105,28 +108,6 @@ impl Supervisor {
                 *ask_at = None;
             }
         }
-    }
-
-    /// How a generation is asked to stop: by the signal, or by what the settings have in its place where the channel allows for it.
-    pub(super) fn ask_to_stop(&self, generation: &Generation, signal: Signal) -> Action {
-        let pid = generation.pid;
-        let answers = generation.channel == ChannelState::Answered;
-        match self.config.stop_by {
-            StopBy::Message if answers => Action::Request { pid, request: AppRequest::Shutdown },
-            StopBy::Drain if answers && generation.port >= Port::Listening => Action::Request { pid, request: AppRequest::Disconnect },
-            StopBy::Signal | StopBy::Message | StopBy::Drain => self.forward_to(pid, signal),
-        }
-    }
-
-    /// A generation could not be told to stop over its channel: the signal takes over.
-    pub(super) fn request_not_sent(&self, pid: Pid, actions: &mut Actions) {
-        let Some(generation) = self.running().find(|generation| generation.pid == pid) else { return };
-        let signal = match (self.phase, generation.duty) {
-            (Phase::Stopping { signal, .. }, _) => signal,
-            (_, Duty::Retiring { ask_at: None, .. }) => self.planned_signal(),
-            _ => return,
-        };
-        actions.push_back(self.forward_to(pid, signal));
     }
 
     pub(super) fn grace_expired(&mut self, now: Moment, actions: &mut Actions) {

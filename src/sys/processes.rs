@@ -42,6 +42,22 @@ fn numbers(folder: &str) -> io::Result<Vec<Pid>> {
     Ok(found)
 }
 
+/// The threads of a process.
+///
+/// # Errors
+/// That of `/proc/PID/task`: it is gone.
+pub fn threads(pid: Pid) -> io::Result<Vec<Pid>> {
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// The descriptors of a process.
+///
+/// # Errors
+/// That of `/proc/PID/fd`: gone, or another user's.
+pub fn descriptors(pid: Pid) -> io::Result<Vec<i32>> {
+    Ok(numbers(&format!("/proc/{pid}/fd"))?.into_iter().map(Pid::as_raw).collect())
+}
+
 /// Some of the names in a folder that are numbers; false: there are no more.
 fn read_numbers(folder: &std::fs::File, buffer: &mut [u8], mut each: impl FnMut(i32)) -> io::Result<bool> {
     let length = entries(folder, buffer)?;

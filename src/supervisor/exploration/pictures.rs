@@ -61,6 +61,7 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         | Event::SignalsSeen { .. }
         | Event::ListenersSeen { .. }
         | Event::ReadinessAsked
+        | Event::WorkSeen { .. }
         | Event::SocketsReleased(_) => "observation",
     }
 }

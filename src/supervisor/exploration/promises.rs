@@ -5,10 +5,11 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::world::{Question, SECOND, World};
+use crate::config::values::StopBy;
 use crate::signal::Signal;
 use crate::supervisor::Supervisor;
 use crate::supervisor::bench::{HUP, TERM, ms, signal};
-use crate::supervisor::event::{Action, Event, StartRole};
+use crate::supervisor::event::{Action, AppRequest, Event, StartRole};
 use crate::supervisor::exit::{Exit, Outcome};
 use crate::supervisor::generation::{Duty, Generation};
 use crate::supervisor::report::Report;
@@ -32,6 +33,7 @@ impl World {
             | Action::Request { pid, .. }
             | Action::Promote { pid }
             | Action::Watch { pid }
+            | Action::LookForWork { pid }
             | Action::LookAtMemory { pid }
             | Action::Kill { pid }
             | Action::Probe { pid }
@@ -42,6 +44,11 @@ impl World {
                 match action {
                     Action::Kill { .. } => self.questions.push_back(Question::MayKill(pid)),
                     Action::Probe { .. } => self.questions.push_back(Question::MaySignal(pid)),
+                    Action::LookForWork { .. } => self.questions.push_back(Question::Work(pid)),
+                    Action::Request { request: AppRequest::Disconnect, .. } => {
+                        let drains = self.supervisor.config.stop_by == StopBy::Drain;
+                        assert!(drains || !self.busy.contains(&pid), "one that has work to do is told to let go of its channel");
+                    }
                     Action::LookForListeners { .. } => self.questions.push_back(Question::Listeners(pid)),
                     Action::LookAtSignals { .. } => self.questions.push_back(Question::Prepared(pid)),
                     Action::Forward { signal, .. } => {

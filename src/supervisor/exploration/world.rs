@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::values::{ReadyWhen, StopBy};
 use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::Listeners;
+use crate::procfs::node_loop::Left;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
 use crate::supervisor::bench::{HUP, INT, TERM, listeners, listens_at, pid, signal};
@@ -45,6 +46,8 @@ pub(super) struct World {
     /// Commands that listen at held sockets, and at their own, as they told and as was seen last.
     holding: Vec<Pid>,
     listening: Vec<Pid>,
+    /// Commands that had work to do when they were last looked at.
+    pub(super) busy: Vec<Pid>,
     pub stopped: bool,
     pub finished: Option<Ending>,
     /// The generations that served, or made room for another, when they ended.
@@ -62,6 +65,7 @@ pub(super) enum Question {
     MaySignal(Pid),
     Prepared(Pid),
     Listeners(Pid),
+    Work(Pid),
 }
 
 /// A second after a spawn and after a stop another rule holds.
@@ -83,6 +87,7 @@ impl World {
             prepared: Vec::new(),
             holding: Vec::new(),
             listening: Vec::new(),
+            busy: Vec::new(),
             stopped: false,
             finished: None,
             served: Vec::new(),
@@ -127,6 +132,7 @@ impl World {
             let mut from_channel = Vec::new();
             if config.stop_by != StopBy::Signal {
                 from_channel.extend([ChannelEvent::Answered, ChannelEvent::Gone, ChannelEvent::NotSent]);
+                from_channel.extend((!config.standby).then_some(ChannelEvent::RequestAnswered));
             }
             if *config.ready_when() == ReadyWhen::Message {
                 from_channel.extend([ChannelEvent::Ready, ChannelEvent::Unready]);
@@ -140,6 +146,7 @@ impl World {
             if config.holds_ports() {
                 from_channel.extend([listens_at(&[3000]), ChannelEvent::Closed]);
                 from_channel.extend(by_listening.then(|| listens_at(&[3000, 3001])));
+                from_channel.extend((!self.harsh && !config.standby).then_some(ChannelEvent::AnotherSpeaks));
             }
             events.extend(from_channel.into_iter().map(|event| Event::Channel { pid: *pid, event }));
         }
@@ -172,17 +179,23 @@ impl World {
             }
             return seen.into_iter().map(|seen| Event::ListenersSeen { pid, seen }).collect();
         }
+        if let Question::Work(pid) = question {
+            // In the harsh world it is refusals that matter, beside a standby who takes over.
+            let is_plain = self.harsh || self.supervisor.config.standby;
+            let seen: &[Option<Left>] = if is_plain { &[Some(Left::Nothing)] } else { &[Some(Left::Nothing), Some(Left::Work), None] };
+            return seen.iter().copied().map(|left| Event::WorkSeen { pid, left }).collect();
+        }
         let answer = |way: &bool| match question {
             Question::MayKill(pid) => Event::KillSent { pid, allowed: *way },
             Question::MaySignal(pid) => Event::Probed { pid, allowed: *way },
-            Question::Prepared(pid) | Question::Listeners(pid) => {
+            Question::Prepared(pid) | Question::Listeners(pid) | Question::Work(pid) => {
                 Event::SignalsSeen { pid, survived: Some(Signal::new(HUP).filter(|_| *way).into_iter().collect()) }
             }
         };
         match question {
             // A command installs its handlers in its own time.
             Question::Prepared(_) => [true, false].iter().map(answer).collect(),
-            Question::MayKill(_) | Question::MaySignal(_) | Question::Listeners(_) => ways.iter().map(answer).collect(),
+            Question::MayKill(_) | Question::MaySignal(_) | Question::Listeners(_) | Question::Work(_) => ways.iter().map(answer).collect(),
         }
     }
 
@@ -260,8 +273,13 @@ impl World {
                     self.listening.extend((!found.is_empty()).then_some(*pid));
                 }
             }
+            Event::WorkSeen { pid, left } => {
+                self.questions.pop_front();
+                self.busy.retain(|known| known != pid);
+                self.busy.extend((*left == Some(Left::Work)).then_some(*pid));
+            }
             Event::Channel { pid, event: ChannelEvent::Listening(_) } => self.holding.push(*pid),
-            Event::Channel { pid, event: ChannelEvent::Closed } => self.holding.retain(|known| known != pid),
+            Event::Channel { pid, event: ChannelEvent::Closed | ChannelEvent::AnotherSpeaks } => self.holding.retain(|known| known != pid),
             Event::SignalsSeen { pid, survived } => {
                 self.questions.pop_front();
                 self.prepared.retain(|known| known != pid);
