@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
 use crate::config::Verb;
-use crate::observe::http::{RESTART, STATUS_TEXT, read_answer, request};
+use crate::observe::http::{RESTART, RESTART_BY_FORCE, STATUS_TEXT, read_answer, request};
 use crate::sys::{signals, sockets};
 
 mod instance;
@@ -31,7 +31,7 @@ pub fn run(verb: Verb, pid: Option<Pid>) -> u8 {
         Ok((200, _)) if verb == Verb::Health => 0,
         // Whoever asked has closed stdout: nobody is left to be told.
         Ok((200, body)) => u8::from(print(&body).is_err()),
-        Ok((_, body)) if verb == Verb::Restart => complain(&format!("not restarted: {}", body.trim_end())),
+        Ok((_, body)) if matches!(verb, Verb::Restart { .. }) => complain(&format!("not restarted: {}", body.trim_end())),
         Ok((_, body)) => complain(body.trim_end()),
         Err(why) => complain(&why),
     }
@@ -54,12 +54,13 @@ fn route(verb: Verb, pid: Option<Pid>) -> Result<(u16, String), String> {
         Verb::Status { json: false } => ("GET", STATUS_TEXT, Some(PATIENCE)),
         Verb::Status { json: true } => ("GET", "/status", Some(PATIENCE)),
         Verb::Health => ("GET", "/readyz", Some(PATIENCE)),
-        Verb::Restart => ("POST", RESTART, None),
+        Verb::Restart { is_forced: false } => ("POST", RESTART, None),
+        Verb::Restart { is_forced: true } => ("POST", RESTART_BY_FORCE, None),
     };
     let until = patience.map(|patience| Instant::now() + patience);
     let instance = instance::find(pid)?;
     // The one that a person reads; and the one that changes something.
-    if matches!(verb, Verb::Status { json: false } | Verb::Restart)
+    if matches!(verb, Verb::Status { json: false } | Verb::Restart { .. })
         && let Some(note) = instance.note()
     {
         let _ = writeln!(io::stderr(), "restartinit: {note}");

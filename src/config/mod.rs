@@ -51,7 +51,7 @@ pub enum Request {
 pub enum Verb {
     Status { json: bool },
     Health,
-    Restart,
+    Restart { is_forced: bool },
 }
 
 /// A command line or an environment that cannot be followed: one line for a person.

@@ -208,7 +208,8 @@ fn a_verb_is_one_as_the_first_operand_only() {
         (&["status"][..], Verb::Status { json: false }),
         (&["status", "--json"], Verb::Status { json: true }),
         (&["-vv", "-q", "health"], Verb::Health),
-        (&["restart"], Verb::Restart),
+        (&["restart"], Verb::Restart { is_forced: false }),
+        (&["restart", "--force"], Verb::Restart { is_forced: true }),
     ] {
         // What was set for the container's restartinit is none of the verb's business, be it good or bad.
         let env = [("RESTARTINIT_MAX_RESTARTS", "x"), ("RESTARTINIT_PRINT_CONFIG", "1"), ("RESTARTINIT_NONE", "1")];

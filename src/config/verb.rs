@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 
 use super::{Request, UsageError, Verb, options};
 
-const VERBS: [(&str, Verb); 3] = [("status", Verb::Status { json: false }), ("health", Verb::Health), ("restart", Verb::Restart)];
+const VERBS: [(&str, Verb); 3] =
+    [("status", Verb::Status { json: false }), ("health", Verb::Health), ("restart", Verb::Restart { is_forced: false })];
 
 /// The verb that this word is.
 pub(super) fn known(word: &OsStr) -> Option<(&'static str, Verb)> {
@@ -21,7 +22,11 @@ pub(super) fn read(
     before: Option<&str>,
     after: impl IntoIterator<Item = OsString>,
 ) -> Result<Request, UsageError> {
-    let takes = if name == "status" { "nothing but --json and --pid N" } else { "nothing but --pid N" };
+    let takes = match verb {
+        Verb::Status { .. } => "nothing but --json and --pid N",
+        Verb::Restart { .. } => "nothing but --force and --pid N",
+        Verb::Health => "nothing but --pid N",
+    };
     let wrong = |what: &str| {
         let line = format!("{name}: {what}: {name} takes {takes}; to run a command of that name: restartinit -- {name}");
         Err(UsageError(line))
@@ -35,6 +40,7 @@ pub(super) fn read(
         let text = word.to_string_lossy();
         match (&mut verb, text.as_ref()) {
             (Verb::Status { json }, "--json") => *json = true,
+            (Verb::Restart { is_forced }, "--force") => *is_forced = true,
             (_, "-h" | "--help") => return Ok(Request::Print(options::help())),
             (_, "--pid") => {
                 let value = after.next().unwrap_or_default();

@@ -61,13 +61,13 @@ impl EventLoop {
         let now = self.now();
         let mut server = std::mem::take(&mut self.server);
         let poller = std::mem::take(&mut self.poller);
-        let mut restart_asked = false;
+        let mut restart_asked = None;
         server.serve(&|fd| poller.seen(fd), now, &mut |route| match route {
             // A refusal is for the one who asks now: another may wait for the outcome of a restart that is under way.
-            Route::Restart => match self.supervisor.refuses_restart() {
+            Route::Restart { is_forced } => match self.supervisor.refuses_restart() {
                 Some(why) => Reply::Now(Response::text(503, why)),
                 None => {
-                    restart_asked = true;
+                    restart_asked = Some(if is_forced { Event::RestartForced } else { Event::RestartAsked });
                     Reply::Later
                 }
             },
@@ -79,8 +79,8 @@ impl EventLoop {
         });
         self.server = server;
         self.poller = poller;
-        if restart_asked {
-            self.handle(Event::RestartAsked);
+        if let Some(event) = restart_asked {
+            self.handle(event);
         }
     }
 

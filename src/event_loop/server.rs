@@ -234,7 +234,7 @@ impl Client {
             Wants::Nothing if gone => self.connection.close(),
             Wants::Read if gone || ready.contains(PollFlags::POLLIN) => {
                 if let Some(route) = self.receive() {
-                    match if route == Route::Restart && *waiting >= WAITING_PLACES { too_many() } else { answer(route) } {
+                    match if matches!(route, Route::Restart { .. }) && *waiting >= WAITING_PLACES { too_many() } else { answer(route) } {
                         Reply::Now(answer) => self.connection.answer(&answer, now),
                         Reply::Later => {
                             self.connection.wait();

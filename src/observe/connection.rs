@@ -224,7 +224,7 @@ mod tests {
     fn only_the_outcome_of_a_restart_may_take_longer() {
         let mut connection = Connection::open(Interface::Control, Moment::START);
         assert_eq!(connection.deadline(), Some(Moment::START + PATIENCE));
-        assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Route::Restart));
+        assert_eq!(connection.received(&http::request("POST", http::RESTART)), Some(Route::Restart { is_forced: false }));
         assert!(!connection.is_waiting());
         connection.wait();
         assert!(connection.is_waiting() && connection.deadline().is_none());

@@ -25,7 +25,10 @@ pub enum Route {
     Metrics,
     Status,
     StatusText,
-    Restart,
+    Restart {
+        /// Without an overlap, if it cannot be had.
+        is_forced: bool,
+    },
 }
 
 const READING: [(&str, Route); 4] =
@@ -34,6 +37,8 @@ const READING: [(&str, Route); 4] =
 pub const STATUS_TEXT: &str = "/status.txt";
 /// POST, on the control socket.
 pub const RESTART: &str = "/restart";
+/// Where the same is asked for without an overlap, if it cannot be had.
+pub const RESTART_BY_FORCE: &str = "/restart/force";
 
 /// What the bytes of a head come to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,7 +139,11 @@ fn route(interface: Interface, method: &str, target: &str) -> Head {
     let control = interface == Interface::Control;
     let reading = READING.iter().find(|(known, _)| *known == path).map(|(_, route)| *route);
     let reading = reading.or((control && path == STATUS_TEXT).then_some(Route::StatusText));
-    let changing = (control && path == RESTART).then_some(Route::Restart);
+    let changing = match path {
+        RESTART if control => Some(Route::Restart { is_forced: false }),
+        RESTART_BY_FORCE if control => Some(Route::Restart { is_forced: true }),
+        _ => None,
+    };
     let wrong_method = |methods: &'static str| {
         let answer = Response::text(405, format!("{path} takes {methods}"));
         Head::Refused { answer: Response { allow: Some(methods), ..answer }, with_body }
@@ -207,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_restart_can_only_be_posted_to_the_control_door() {
-        assert_eq!(asks(Interface::Control, "POST /restart HTTP/1.1\r\n\r\n"), (Route::Restart, true));
+        assert_eq!(asks(Interface::Control, "POST /restart HTTP/1.1\r\n\r\n"), (Route::Restart { is_forced: false }, true));
         for method in ["GET", "HEAD", "PUT", "DELETE"] {
             assert_eq!(status(Interface::Control, &format!("{method} /restart HTTP/1.1\r\n\r\n")), 405);
         }
@@ -275,7 +284,10 @@ mod tests {
         let bytes = Response::text(503, "not ready: caf\u{e9}".to_owned()).render(true);
         assert_eq!(read_answer(&bytes), Some((503, "not ready: caf\u{e9}\n")));
         (0..bytes.len()).for_each(|cut| assert_eq!(read_answer(&bytes[..cut]), None));
-        assert_eq!(asks(Interface::Control, &String::from_utf8(request("POST", RESTART)).unwrap()), (Route::Restart, true));
+        assert_eq!(
+            asks(Interface::Control, &String::from_utf8(request("POST", RESTART)).unwrap()),
+            (Route::Restart { is_forced: false }, true)
+        );
     }
 
     proptest! {

@@ -22,7 +22,7 @@ pub fn answer(route: Route, snapshot: &Snapshot) -> Response {
         Route::Metrics => Response::metrics(metrics::page(snapshot)),
         Route::Status => Response::json(status::json(snapshot)),
         Route::StatusText => Response::text(200, status::text(snapshot).trim_end().to_owned()),
-        Route::Restart => Response::text(503, "nothing here can restart the command".to_owned()),
+        Route::Restart { .. } => Response::text(503, "nothing here can restart the command".to_owned()),
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
             (Route::Metrics, 200, "text/plain; version=0.0.4; charset=utf-8", "# HELP restartinit_info "),
             (Route::Status, 200, "application/json", "{\"command\":\"node\","),
             (Route::StatusText, 200, "text/plain; charset=utf-8", "command      node: "),
-            (Route::Restart, 503, "text/plain; charset=utf-8", "nothing here can restart"),
+            (Route::Restart { is_forced: false }, 503, "text/plain; charset=utf-8", "nothing here can restart"),
         ] {
             let answer = answer(route, &snapshot);
             assert_eq!((answer.status, answer.content_type, answer.allow), (status, content_type, None), "{route:?}");

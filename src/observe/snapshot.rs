@@ -117,6 +117,7 @@ mod tests {
                     ready: true,
                     not_ready: None,
                     readiness_note: None,
+                    standby_note: None,
                     generations: vec![GenerationView {
                         number: GenerationNumber::new(3),
                         pid: Pid::from_raw(31),

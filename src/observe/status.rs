@@ -17,6 +17,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     lines.push(("command", running(snapshot)));
     let yes = snapshot.view.readiness_note.map_or("yes".to_owned(), |note| format!("yes: {note}"));
     lines.push(("ready", snapshot.view.why_not_ready().map_or(yes, |why| format!("no: {why}"))));
+    lines.extend(snapshot.view.standby_note.map(|note| ("standby", note.to_owned())));
     lines.push(("restarts", restarts(snapshot)));
     let names = std::iter::once("last exits").chain(std::iter::repeat(""));
     lines.extend(names.zip(snapshot.view.last_exits.iter().map(|exit| last_exit(snapshot, exit))));
@@ -118,6 +119,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("ready", snapshot.view.ready.into()),
         ("not_ready", snapshot.view.why_not_ready().into()),
         ("readiness_note", snapshot.view.readiness_note.into()),
+        ("standby_note", snapshot.view.standby_note.into()),
         ("restarts", restarts_json(snapshot)),
         ("last_exits", snapshot.view.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
         (

@@ -8,6 +8,7 @@ use super::report::Report;
 use super::view::State;
 use super::*;
 use crate::config::values::{CodeSet, RestartPolicy, Rewrites};
+use crate::signal::Signal;
 
 fn is_stopping(bench: &Bench) -> bool {
     bench.supervisor.view(bench.now).state == State::Stopping

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use super::report::Report;
 use super::*;
 use crate::config::size::Size;
 use crate::config::values::ReadyWhen;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
 use crate::procfs::node_loop::Left;
-use crate::signal::SignalSet;
-use event::{ChannelEvent, StartRole};
+use crate::signal::{Signal, SignalSet};
+use event::{ChannelEvent, Recipient, StartRole};
 use exit::Exit;
 use sweep::{Found, Order};
 
@@ -168,6 +170,8 @@ impl Bench {
                     report @ (Report::AddressesMissing { .. }
                     | Report::TakenForWorker { .. }
                     | Report::ListenersUnknowable { .. }
+                    | Report::WithoutOverlap { .. }
+                    | Report::StandbyGivenUp { .. }
                     | Report::Ready { .. }),
                 ) => self.reports.push(report.message()),
                 Action::Report(_) => {}

@@ -60,7 +60,7 @@ impl Supervisor {
                 self.remember(now, run);
             }
             (Phase::Supervising(_), Duty::Active) => self.active_exited(now, &past, run, actions),
-            (_, Duty::Successor) => self.successor_exited(&run, actions),
+            (_, Duty::Successor) => self.successor_failed(now, run.to_string(), actions),
             (Phase::Supervising(_), Duty::Standby) => self.standby_exited(now, run, actions),
             (_, Duty::Standby | Duty::Dismissed { .. }) => {}
             (phase, Duty::Retiring { reason, .. }) => self.retired(now, phase, Run { reason: run.reason.or(Some(reason)), ..run }, actions),
@@ -239,8 +239,14 @@ impl Supervisor {
         let generation = self.latest.next();
         match duty {
             // The one that serves goes on.
-            Duty::Successor => {
-                self.plan_failed(&format!("generation {generation} could not be started: {}", failure.advice(&self.command)), actions)
+            Duty::Successor => self.successor_failed(
+                now,
+                format!("generation {generation} could not be started: {}", failure.advice(&self.command)),
+                actions,
+            ),
+            Duty::Standby if failure.final_code().is_some() => {
+                let because = format!("it cannot be executed: {}", failure.advice(&self.command));
+                self.give_standby_up(because, actions);
             }
             Duty::Standby => {
                 self.standby.wait_until(now + wait);

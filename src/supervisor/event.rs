@@ -43,6 +43,8 @@ pub enum Event {
     WorkSeen { pid: Pid, left: Option<Left> },
     /// Somebody asked for a planned restart.
     RestartAsked,
+    /// Likewise, without an overlap if it cannot be had.
+    RestartForced,
     /// The answer to [`Action::LookAtMemory`], in bytes; `None`: it cannot be told, or there is no limit.
     Memory { used: Option<u64>, limit: Option<u64> },
     /// The answer to [`Action::Forward`] where the kernel says that we may not signal the command.

@@ -6,11 +6,13 @@ mod command_kind;
 mod crash;
 pub mod event;
 pub mod exit;
+mod forwarding;
 pub mod generation;
 mod held_signals;
 mod leftovers;
 pub mod listening;
 mod memory;
+mod overlap;
 mod planned_restart;
 pub mod policy;
 mod reach;
@@ -35,6 +37,8 @@ mod launchers;
 #[cfg(test)]
 mod out_of_reach;
 #[cfg(test)]
+mod overlaps;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod tests;
@@ -43,20 +47,18 @@ mod ways_to_stop;
 
 use std::collections::VecDeque;
 
-use nix::unistd::Pid;
-
 use crate::config::Config;
 use crate::generation_number::GenerationNumber;
-use crate::signal::Signal;
 use crate::time::Moment;
 use command_kind::CommandKind;
 use crash::Spawning;
-use event::{Action, Actions, Event, IfRefused, Next, Phase, Recipient};
+use event::{Action, Actions, Event, Next, Phase};
 use exit::{LastExit, Run};
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use listening::Expected;
 use memory::MemoryWatch;
+use overlap::Overlap;
 use planned_restart::{Planned, Wanted};
 use policy::{Restarts, Tally};
 use standby::StandbyPlan;
@@ -98,6 +100,7 @@ pub struct Supervisor {
     /// A stop that waits for a look at the active generation, which is at once.
     stop_awaits_look: Option<StopAsked>,
     standby: StandbyPlan,
+    overlap: Overlap,
     kind: CommandKind,
     /// Where the next generation is expected to listen.
     expected: Expected,
@@ -138,6 +141,7 @@ impl Supervisor {
             kind: CommandKind::default(),
             expected: Expected::default(),
             standby: StandbyPlan::default(),
+            overlap: Overlap::default(),
             memory,
             tally: Tally::default(),
             silence_told: false,
@@ -234,7 +238,8 @@ impl Supervisor {
             (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
             (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
             (_, Event::WorkSeen { pid, left }) => self.work_seen(now, pid, left, actions),
-            (_, Event::RestartAsked) => self.restart_asked(now, actions),
+            (_, Event::RestartAsked) => self.restart_asked(now, false, actions),
+            (_, Event::RestartForced) => self.restart_asked(now, true, actions),
             (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
             (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
             (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
@@ -274,32 +279,5 @@ impl Supervisor {
         self.tick_planned_restart(now, actions);
         self.tick_rest(now, actions);
         self.tick_stop_requests(now, actions);
-    }
-
-    /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
-    fn rewrite(&self, signal: Signal, command_has_it: bool) -> Option<Signal> {
-        if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
-    }
-
-    /// Who signals are for: the generation that serves, or where none does, those that are on their way out.
-    fn addressees(&self) -> impl Iterator<Item = &Generation> {
-        let serving = self.active().is_some();
-        let stopping = matches!(self.phase, Phase::Stopping { .. });
-        self.running().filter(move |generation| match generation.duty {
-            Duty::Active => true,
-            Duty::Retiring { .. } => stopping || !serving,
-            Duty::Successor => stopping,
-            Duty::Standby | Duty::Dismissed { .. } => false,
-        })
-    }
-
-    fn forward(&self, signal: Signal, actions: &mut Actions) {
-        actions.extend(self.addressees().map(|generation| self.forward_to(generation.pid, signal)));
-    }
-
-    fn forward_to(&self, pid: Pid, signal: Signal) -> Action {
-        let recipient = if self.config.group { Recipient::ItsGroup } else { Recipient::Command };
-        let if_refused = if matches!(self.phase, Phase::Stopping { .. }) { IfRefused::TryAgain } else { IfRefused::GiveUp };
-        Action::Forward { pid, signal, recipient, if_refused }
     }
 }

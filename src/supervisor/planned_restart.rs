@@ -21,6 +21,8 @@ pub(super) struct Planned {
     pub reason: Reason,
     /// The new generation has at least this number, unless it is a successor that was a standby before.
     from: GenerationNumber,
+    /// Without an overlap, if it cannot be had.
+    pub is_forced: bool,
     /// When whoever waits for it is told that the new generation is not ready; `None`: it does not run yet, or has a limit of its own.
     give_up_at: Option<Moment>,
 }
@@ -31,11 +33,12 @@ pub(super) struct Wanted {
     reason: Reason,
     /// Used and allowed, in bytes, where that is why.
     memory: Option<(u64, u64)>,
+    is_forced: bool,
 }
 
 impl Planned {
     fn new(reason: Reason, from: GenerationNumber) -> Planned {
-        Planned { reason, from, give_up_at: None }
+        Planned { reason, from, is_forced: false, give_up_at: None }
     }
 
     pub(super) fn is_new(self, number: GenerationNumber) -> bool {
@@ -75,7 +78,8 @@ impl Supervisor {
         Some(format!("leftovers of generation {} have not ended yet", ended.number))
     }
 
-    pub(super) fn restart_asked(&mut self, now: Moment, actions: &mut Actions) {
+    /// `is_forced`: without an overlap, if it cannot be had.
+    pub(super) fn restart_asked(&mut self, now: Moment, is_forced: bool, actions: &mut Actions) {
         if let Some(why) = self.refuses_restart() {
             return actions.push_back(Action::RestartDone(Err(why)));
         }
@@ -85,6 +89,7 @@ impl Supervisor {
             actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
         } else {
             self.plan(Reason::Asked, None, actions);
+            self.wanted.iter_mut().for_each(|wanted| wanted.is_forced = is_forced);
         }
     }
 
@@ -93,21 +98,24 @@ impl Supervisor {
         let Some(active) = self.active() else { return };
         let pid = active.pid;
         // Where it listens is where the next one is expected to; and whether it was ever ready.
-        self.look_if_needed(active, actions);
-        self.wanted = Some(Wanted { reason, memory });
+        if !self.look_if_needed(active, actions) && self.overlap.cannot_be() {
+            actions.push_back(Action::LookForListeners { generation: active.number, pid });
+        }
+        self.wanted = Some(Wanted { reason, memory, is_forced: false });
         actions.push_back(Action::Probe { pid });
     }
 
     /// Begins the planned restart that is wanted, if the active generation can be asked to make room; else nothing is disturbed.
     pub(super) fn probed(&mut self, now: Moment, pid: Pid, allowed: bool, actions: &mut Actions) {
-        let Some(Wanted { reason, memory }) = self.wanted.take() else { return };
+        let Some(wanted) = self.wanted.take() else { return };
+        let reason = wanted.reason;
         let Some(active) = self.active().filter(|active| active.pid == pid) else { return };
         let (number, is_known) = (active.number, active.out_of_reach);
         if let Some(active) = self.with_duty(Duty::Active) {
             active.out_of_reach = !allowed;
         }
         if allowed {
-            return self.begin_planned_restart(now, reason, memory, actions);
+            return self.begin_planned_restart(now, wanted, actions);
         }
         let why = cannot_be_signalled(number, pid);
         // Of the memory limit there is a new look every few seconds.
@@ -119,12 +127,13 @@ impl Supervisor {
         }
     }
 
-    fn begin_planned_restart(&mut self, now: Moment, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
+    fn begin_planned_restart(&mut self, now: Moment, wanted: Wanted, actions: &mut Actions) {
+        let Wanted { reason, memory, is_forced } = wanted;
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
-        let overlaps = self.config.holds_ports() && active.port == Port::Listening;
+        let overlaps = self.config.holds_ports() && active.port == Port::Listening && !self.overlap_cannot_be();
         let drain_delay = if active.readiness.was_ready { self.config.drain_delay } else { Duration::ZERO };
-        self.planned = Some(Planned::new(reason, self.latest.next()));
+        self.planned = Some(Planned { is_forced, ..Planned::new(reason, self.latest.next()) });
         actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
         if !overlaps {
             return self.retire(now, number, reason, drain_delay, actions);
@@ -168,6 +177,7 @@ impl Supervisor {
         if let Some(old) = old.filter(|old| *old != number) {
             actions.push_back(Action::Report(Report::TakenOver { generation: number, pid, after, old, reason }));
             self.retire(now, old, reason, Duration::ZERO, actions);
+            self.overlap.succeeded();
             self.tally.count(super::exit::Exit::Code(0), Some(reason));
             self.replace_standby(now, actions);
         }
@@ -183,8 +193,12 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn successor_exited(&mut self, run: &Run, actions: &mut Actions) {
-        self.plan_failed(&run.to_string(), actions);
+    /// The old generation ends before the next one begins.
+    pub(super) fn go_without_overlap(&mut self, now: Moment, number: GenerationNumber, reason: Reason, actions: &mut Actions) {
+        let was_ready = self.active().is_some_and(|active| active.readiness.was_ready);
+        let drain_delay = if was_ready { self.config.drain_delay } else { Duration::ZERO };
+        self.planned = Some(Planned::new(reason, self.latest.next()));
+        self.retire(now, number, reason, drain_delay, actions);
     }
 
     /// The successor of the active generation, which has ended, is the new one.

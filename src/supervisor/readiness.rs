@@ -163,6 +163,7 @@ impl Supervisor {
             self.update_readiness(now, number, Knowledge::Seen, actions);
             self.advance_planned_restart(now, actions);
         }
+        self.answer_overlap(now, actions);
         if let Some(stop) = self.stop_awaits_look.take() {
             self.begin_stop(now, stop, false, actions);
         }

@@ -140,14 +140,14 @@ fn a_successor_that_fails_leaves_the_old_one_where_it_is() {
             bench.supervisor.handle(at(0), Event::RestartAsked, &mut actions);
             bench.supervisor.handle(at(0), Event::Probed { pid: pid(101), allowed: true }, &mut actions);
             let failure = SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound };
-            bench.tell(Event::SpawnFailed(failure)).says(&["done badly"]);
+            bench.tell(Event::SpawnFailed(failure)).says(&["look where 101 listens", "done badly"]);
         } else {
             bench.tell(Event::RestartAsked);
             if case == 1 {
-                bench.exit(102, Exit::Code(3)).says(&["spawn 2 -", "done badly"]);
+                bench.exit(102, Exit::Code(3)).says(&["spawn 2 -", "look where 101 listens", "done badly"]);
             } else {
                 bench.tick_at(ms(60_000)).says(&["spawn 2 -", "SIGKILL to 102"]);
-                bench.exit(102, killed_by(9)).says(&["done badly"]);
+                bench.exit(102, killed_by(9)).says(&["look where 101 listens", "done badly"]);
             }
         }
         assert_eq!(bench.supervisor.active().unwrap().pid, pid(101));
@@ -181,7 +181,7 @@ fn a_standby_that_dies_never_touches_the_service() {
         bench.tell(Event::Exited { pid: pid(number), exit: Exit::Code(1), reason: None }).tell(Event::Reaped { children: false });
         bench.tick_at(now.since_start() + ms(wait));
     }
-    bench.says(&["spawn 3 - standby", "spawn 4 - standby", "spawn 5 - standby"]);
+    bench.says(&["spawn 3 - standby", "spawn 4 - standby", "look where 101 listens", "spawn 5 - standby"]);
     assert_eq!((bench.restarts_used(), bench.supervisor.last_exits().count()), (0, 0));
 }
 

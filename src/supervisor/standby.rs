@@ -18,6 +18,8 @@ pub(super) struct StandbyPlan {
     not_before: Moment,
     /// Those in a row that died waiting.
     failures: u32,
+    /// Beside this generation none is started any more.
+    given_up_beside: Option<GenerationNumber>,
 }
 
 /// The next standby boots, and so keeps a processor busy, only after the one that was promoted has had the time to answer those who wait.
@@ -39,6 +41,11 @@ impl StandbyPlan {
     pub(super) fn not_before(self) -> Moment {
         self.not_before
     }
+
+    /// What else tells it from another.
+    pub(super) fn key(self) -> (u32, bool) {
+        (self.failures.min(6), self.given_up_beside.is_some())
+    }
 }
 
 impl Supervisor {
@@ -49,7 +56,7 @@ impl Supervisor {
             && self.planned.is_none()
             && !self.is_spawning()
             && self.generations.iter().all(Generation::is_running)
-            && self.active().is_some_and(Generation::can_take_over)
+            && self.active().is_some_and(|active| active.can_take_over() && self.standby.given_up_beside != Some(active.number))
             && !self.running().any(|generation| matches!(generation.duty, Duty::Standby | Duty::Successor | Duty::Dismissed { .. }));
         is_wanted.then_some(self.standby.not_before)
     }
@@ -60,6 +67,42 @@ impl Supervisor {
         let wait = doubled(self.config.backoff, self.standby.failures, self.config.backoff_max);
         self.standby.wait_until(now + wait);
         actions.push_back(Action::Report(Report::StandbyEnded { run, wait }));
+        if let Some(active) = self.active().filter(|_| self.standby.failures >= Self::STANDBYS_BEFORE_A_LOOK) {
+            // The kernel may show why there can be none.
+            actions.push_back(Action::LookForListeners { generation: active.number, pid: active.pid });
+            self.overlap.asks_for_standby();
+        }
+    }
+
+    /// So many standbys in a row die waiting before it is looked why, and so many are tried.
+    const STANDBYS_BEFORE_A_LOOK: u32 = 3;
+    const MOST_STANDBYS: u32 = 5;
+
+    /// A standby that cannot be costs the app a processor for nothing.
+    pub(super) fn give_standby_up_if_it_cannot_be(&mut self, actions: &mut Actions) {
+        let Some(active) = self.active() else { return };
+        let own = Self::own_addresses(active);
+        let because = if !own.is_empty() {
+            format!("it listens on {} by itself, which is not held", own.join(", "))
+        } else if self.standby.failures >= Self::MOST_STANDBYS {
+            format!("{} in a row have ended before they were needed", self.standby.failures)
+        } else {
+            return;
+        };
+        self.give_standby_up(because, actions);
+    }
+
+    /// None is started beside this generation any more.
+    pub(super) fn give_standby_up(&mut self, because: String, actions: &mut Actions) {
+        let Some(number) = self.active().map(|active| active.number) else { return };
+        self.standby = StandbyPlan { given_up_beside: Some(number), failures: 0, ..self.standby };
+        actions.push_back(Action::Report(Report::StandbyGivenUp { generation: number, because }));
+    }
+
+    /// What observers should know of the standby; `None`: nothing.
+    pub(super) fn standby_note(&self) -> Option<&'static str> {
+        let is_given_up = self.active().is_some_and(|active| self.standby.given_up_beside == Some(active.number));
+        is_given_up.then_some("given up: none could wait beside this generation (the log says why)")
     }
 
     /// After a planned restart a standby from before would bring back what was to be replaced.

@@ -8,6 +8,7 @@ use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::sweep::GIVE_UP_AFTER;
 use super::*;
 use crate::config::values::RestartPolicy;
+use crate::signal::Signal;
 
 #[test]
 fn a_crash_is_followed_by_the_next_generation_which_is_told_of_it() {

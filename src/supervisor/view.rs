@@ -22,6 +22,8 @@ pub struct View {
     pub not_ready: Option<String>,
     /// What counts as ready, where that is not what was asked for.
     pub readiness_note: Option<&'static str>,
+    /// Why there is no standby though one is wanted.
+    pub standby_note: Option<&'static str>,
     /// All that run, in the order of their numbers.
     pub generations: Vec<GenerationView>,
     pub latest_generation: GenerationNumber,
@@ -125,6 +127,7 @@ impl Supervisor {
             ready: not_ready.is_none(),
             not_ready,
             readiness_note: self.readiness_note(),
+            standby_note: self.standby_note(),
             generations: self.running().filter_map(|generation| self.generation_view(generation)).collect(),
             latest_generation: self.latest,
             restarts_used: self.restarts_used(now),

@@ -57,7 +57,7 @@ impl Bench {
             let ready = |fd: RawFd| told.iter().find(|(known, _)| *known == fd).map_or(PollFlags::empty(), |(_, flags)| *flags);
             self.turns += 1;
             self.server.serve(&ready, self.now(), &mut |route| match route {
-                Route::Restart => Reply::Later,
+                Route::Restart { .. } => Reply::Later,
                 route => Reply::Now(Response::text(200, format!("{route:?}"))),
             });
         }

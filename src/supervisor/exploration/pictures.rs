@@ -50,7 +50,7 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         Event::SpawnFailed(_) => "spawn failed",
         Event::Exited { .. } => "exited",
         Event::Reaped { .. } | Event::Leftovers { .. } => "leftovers",
-        Event::RestartAsked => "restart asked",
+        Event::RestartAsked | Event::RestartForced => "restart asked",
         Event::SignalRefused { .. } | Event::KillSent { .. } | Event::Probed { .. } => "refusal",
         Event::Channel { .. } => "channel",
         Event::Tick { .. } => "tick",

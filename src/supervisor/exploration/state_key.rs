@@ -58,7 +58,8 @@ impl World {
             Phase::Ended => (5, None, None),
         };
         let memory = s.memory.map(|memory| (memory.moments().map(|at| rank(Some(at))), memory.was_above()));
-        let standby = s.config.standby.then(|| rank(Some(s.standby.not_before())));
+        let standby = s.config.standby.then(|| (rank(Some(s.standby.not_before())), s.standby.key()));
+        s.overlap.key().hash(&mut key);
         let restarts = s.restarts.key(&s.config, *now);
         let (held, watch) = s.held.key();
         let watch = watch.filter(|_| s.active().is_some());

@@ -124,6 +124,7 @@ impl World {
         let by_listening = matches!(config.ready_when(), ReadyWhen::Listening(_));
         events.extend([TERM, INT, HUP].map(signal));
         events.push(Event::RestartAsked);
+        events.extend((config.hold_port && !config.standby && !self.harsh).then_some(Event::RestartForced));
         for pid in &self.alive {
             events.extend([0, 1, 78].map(|code| Event::Exited { pid: *pid, exit: Exit::Code(code), reason: None }));
             if self.harsh {
@@ -286,7 +287,7 @@ impl World {
                 let is_prepared = |set: &SignalSet| Signal::new(HUP).is_some_and(|hup| set.contains(hup));
                 self.prepared.extend(survived.filter(is_prepared).map(|_| *pid));
             }
-            Event::RestartAsked => self.restart_awaited = true,
+            Event::RestartAsked | Event::RestartForced => self.restart_awaited = true,
             _ => {}
         }
         let is_tick = matches!(event, Event::Tick { .. });

@@ -15,7 +15,7 @@ impl Bench {
     }
 
     /// The command listens on these ports from now on, as a look shows.
-    fn listens_on(&mut self, ports: &[u16]) -> &mut Bench {
+    pub(in crate::supervisor) fn listens_on(&mut self, ports: &[u16]) -> &mut Bench {
         self.listens = Some(Listeners::Found(listeners(ports)));
         self
     }
@@ -29,7 +29,7 @@ impl Bench {
         not_ready
     }
 
-    fn at(&mut self, milliseconds: u64) -> &mut Bench {
+    pub(in crate::supervisor) fn at(&mut self, milliseconds: u64) -> &mut Bench {
         self.now = at(milliseconds);
         self
     }

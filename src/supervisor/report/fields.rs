@@ -52,6 +52,12 @@ impl Report {
                 fields.extend(goes_on.map(|number| ("goes_on", number.into())));
                 fields
             }
+            Report::WithoutOverlap { generation, pid, why, because } => {
+                with(who(*generation, *pid), [("why", why.as_str().into()), ("because", because.as_str().into())])
+            }
+            Report::StandbyGivenUp { generation, because } => {
+                vec![("generation", (*generation).into()), ("because", because.as_str().into())]
+            }
             Report::Retired { run } => run_fields(run),
             Report::StandbyEnded { run, wait } => with(run_fields(run), [("wait_seconds", seconds(*wait))]),
             Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {

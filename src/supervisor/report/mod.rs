@@ -101,6 +101,13 @@ pub enum Report {
         old: GenerationNumber,
         reason: Reason,
     },
+    /// A successor has failed, and the old generation ends before the next one begins.
+    WithoutOverlap {
+        generation: GenerationNumber,
+        pid: Pid,
+        why: String,
+        because: String,
+    },
     /// A planned restart has come to nothing.
     PlanFailed {
         reason: Reason,
@@ -119,6 +126,11 @@ pub enum Report {
     StandbyEnded {
         run: Run,
         wait: Duration,
+    },
+    /// No standby is started any more beside this generation.
+    StandbyGivenUp {
+        generation: GenerationNumber,
+        because: String,
     },
     /// The command should have answered on the Node channel, and has not.
     Silent {
@@ -205,6 +217,8 @@ impl Report {
             | Report::ListenersUnknowable { .. }
             | Report::Planned { .. }
             | Report::PlanFailed { .. }
+            | Report::WithoutOverlap { .. }
+            | Report::StandbyGivenUp { .. }
             | Report::StandbyEnded { .. }
             | Report::Silent { .. }
             | Report::GraceExpired { .. }
@@ -230,6 +244,8 @@ impl Report {
             Report::Restarting { .. } => "restart",
             Report::Planned { .. } => "planned-restart",
             Report::TakenOver { .. } => "take-over",
+            Report::WithoutOverlap { .. } => "without-overlap",
+            Report::StandbyGivenUp { .. } => "standby-given-up",
             Report::PlanFailed { .. } => "planned-restart-failed",
             Report::Retired { .. } => "retired",
             Report::StandbyWaits { .. } => "standby",

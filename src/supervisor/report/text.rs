@@ -70,6 +70,10 @@ impl Report {
                 let goes_on = goes_on.map_or(String::new(), |number| format!("; generation {number} goes on"));
                 format!("the planned restart ({}) failed: {why}{goes_on}", reason.text())
             }
+            Report::WithoutOverlap { generation, pid, why, because } => {
+                format!("{why}: generation {generation} (pid {pid}) is replaced without an overlap ({because})")
+            }
+            Report::StandbyGivenUp { generation, because } => format!("no standby beside generation {generation} any more: {because}"),
             Report::Retired { run } => format!("{run}: retired"),
             Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
             Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),
