@@ -12,14 +12,15 @@ use super::held_sockets::HeldSockets;
 use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::node::channel::{Channel, NodeEvent, Options};
-use crate::node::permission::{Heard, Sender, Speaker};
-use crate::node::watchdog::Watchdog;
+use crate::node::permission::Speaker;
 use crate::observe::snapshot::EventLoop;
-use crate::procfs::node_loop::Left;
-use crate::supervisor::event::{AppRequest, ChannelEvent};
+use crate::supervisor::event::ChannelEvent;
 use crate::sys::channel::{self, Received, Sent};
-use crate::sys::{node_loop, processes};
+use crate::sys::processes;
 use crate::time::Moment;
+
+mod requests;
+mod speaker;
 
 /// Bytes read at a time, and times in one turn.
 const CHUNK: usize = 16 * 1024;
@@ -48,8 +49,12 @@ pub(super) struct Link {
     channel: Channel,
     /// The number of the command's end there.
     number: RawFd,
+    /// How long its event loop may be blocked.
+    watchdog: Option<Duration>,
     /// Who has written to it.
     speaker: Speaker,
+    /// It is a launcher, and not the app.
+    has_launcher: bool,
     /// The app reads nothing now.
     is_full: bool,
     answered: bool,
@@ -74,8 +79,10 @@ impl Link {
             pid,
             end: Some(end.ours),
             number: end.number,
+            watchdog: options.watchdog,
             channel: Channel::new(now, options),
             speaker: Speaker::default(),
+            has_launcher: false,
             is_full: false,
             answered: false,
             has_listened: false,
@@ -133,7 +140,13 @@ impl Link {
                     self.channel.receive(now, buffer.get(..count).unwrap_or_default(), &mut heard);
                     for event in heard.drain(..) {
                         let event = self.hear(event, now, sockets);
-                        self.events.extend(event);
+                        // What a launcher listens on is its own.
+                        self.events.extend(
+                            event.filter(|event| !self.has_launcher || matches!(event, ChannelEvent::Ready | ChannelEvent::Unready)),
+                        );
+                    }
+                    if self.has_launcher {
+                        self.promote(now, sockets);
                     }
                     if count < CHUNK {
                         return;
@@ -141,32 +154,6 @@ impl Link {
                 }
             }
         }
-    }
-
-    /// Sees who speaks.
-    fn identify(&mut self, sender: Option<Sender>, now: Moment, sockets: &mut HeldSockets) {
-        let generation = self.generation;
-        match self.speaker.heard(sender, |pid| processes::one(pid).is_none_or(|process| process.ended)) {
-            Heard::Known => {}
-            Heard::Another => {
-                self.channel.begin_anew(now);
-                sockets.died(generation);
-                (self.answered, self.has_listened, self.stop_requested, self.answers_to_request) = (false, false, false, 0);
-                self.events.push(ChannelEvent::AnotherSpeaks);
-            }
-            Heard::Two(one, other) => {
-                warn_once!(
-                    "two processes (pids {one} and {other}) speak on the Node channel of generation {generation}, and take each other's messages: \
-                     start the one that is not the app by env -u NODE_CHANNEL_FD -u NODE_UNIQUE_ID COMMAND"
-                );
-            }
-        }
-    }
-
-    /// How much the app has left to do beside its channel; `None`: that cannot be told.
-    pub(super) fn left_to_do(&self) -> Option<Left> {
-        let app = self.speaker.sender().map_or(self.pid, |sender| sender.pid);
-        node_loop::left_to_do(app, self.number).ok()
     }
 
     /// What the supervisor is to be told of it.
@@ -271,41 +258,6 @@ impl Link {
             self.events.push(ChannelEvent::NotSent);
         }
         self.events.push(ChannelEvent::Gone);
-    }
-
-    /// Says something to the command; false: it cannot be said.
-    pub(super) fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
-        let is_open = match request {
-            AppRequest::Shutdown => {
-                let is_open = self.channel.shut_down();
-                self.answers_to_request = 1 + u8::from(self.channel.ping());
-                is_open
-            }
-            AppRequest::Disconnect => {
-                // Before it: what an app would have to answer afterwards crashes it.
-                self.channel.ping();
-                self.transmit(now, sockets);
-                self.answers_to_request = u8::from(self.channel.is_in_flight());
-                self.channel.disconnect()
-            }
-        };
-        self.stop_requested = is_open && request == AppRequest::Shutdown;
-        self.transmit(now, sockets);
-        is_open
-    }
-
-    /// Gives a standby what it has asked for.
-    pub(super) fn promote(&mut self, now: Moment, sockets: &mut HeldSockets) {
-        for mut query in self.channel.activate() {
-            let outcome = sockets.query(self.generation, self.speaker.sender(), &mut query);
-            self.channel.answer(query, outcome);
-        }
-        self.transmit(now, sockets);
-    }
-
-    /// From now on its event loop has to turn.
-    pub(super) fn watch(&mut self) {
-        self.channel.watchdog().into_iter().for_each(Watchdog::begin);
     }
 
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.

@@ -2,6 +2,7 @@
 //! the supervisor, and carries out the actions that come back. After the first spawn nothing in here may end or block the process.
 
 mod descendants;
+mod fitness;
 mod held_sockets;
 mod link;
 mod links;

@@ -10,6 +10,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::EventLoop;
 use super::descendants::Descendants;
+use super::fitness;
 use super::held_sockets::HeldSockets;
 use super::links::Links;
 use super::listeners::ListenerFinder;
@@ -18,17 +19,16 @@ use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
 use super::spawn::SpawnOptions;
-use crate::config::values::{ReadyWhen, RestartPolicy, StopBy};
+use crate::config::values::{ReadyWhen, RestartPolicy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
 use crate::generation_number::GenerationNumber;
-use crate::node::script::{self, Unfit};
 use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID};
 use crate::supervisor::event::Actions;
 use crate::supervisor::report::Ending;
 use crate::supervisor::{Supervisor, Surroundings};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, QueueLimit, SignalReader};
-use crate::sys::spawn::{self, ChildSetup, Spawner};
+use crate::sys::spawn::{ChildSetup, Spawner};
 use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::Terminal;
 use crate::sys::{environment, processes, wait};
@@ -38,8 +38,6 @@ const INIT: Pid = Pid::from_raw(1);
 const MOST_ARRIVALS: usize = 32;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
 const MOST_EXPECTED: usize = 16;
-/// So much of a script is looked at, in bytes.
-const LONGEST_SCRIPT: u64 = 256 * 1024;
 
 /// The event loop, ready for its first turn.
 ///
@@ -63,11 +61,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     }
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-    if config.holds_ports()
-        && let Some(unfit) = unfit(&command)
-    {
-        run_without_held_ports(&mut config, &unfit);
-    }
+    fitness::adapt(&mut config, &command);
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = HeldSockets::open(&config.listen)?;
     let without = not_passed_on(&config, settings_read);
@@ -136,42 +130,6 @@ fn not_passed_on<'a>(config: &Config, settings_read: &'a [String]) -> Vec<&'a st
         names.extend(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
     }
     names
-}
-
-/// Whether the command cannot be a worker, as far as reading it tells.
-fn unfit(command: &[OsString]) -> Option<Unfit> {
-    // It need not be UTF-8.
-    let text = |path: &Path| spawn::beginning(path, LONGEST_SCRIPT).ok().map(|text| String::from_utf8_lossy(&text).into_owned());
-    let path = script::of_command(command);
-    let folder = path.and_then(|path| std::path::absolute(path).ok());
-    let package = folder.iter().flat_map(|path| path.ancestors().skip(1)).find_map(|folder| text(&folder.join("package.json")));
-    script::unfit(command, path.and_then(text).as_deref(), package.as_deref())
-}
-
-/// An app that cannot be a worker runs as without the option.
-fn run_without_held_ports(config: &mut Config, unfit: &Unfit) {
-    let option = if config.standby {
-        "--standby"
-    } else if config.hold_port {
-        "--hold-port"
-    } else {
-        "--stop-by drain"
-    };
-    match unfit {
-        Unfit::ForksACluster { library } => {
-            let by = library.map_or_else(String::new, |library| format!(" (by {library})"));
-            log::warn!(
-                "the app forks a cluster of its own{by}: it runs without {option}, as one server without cluster in each container can have it"
-            );
-        }
-        Unfit::HasNoFile => {
-            log::warn!("the app's script is no file, as {option} needs one: it runs without (put the script into a file: node app.js)");
-        }
-    }
-    (config.standby, config.hold_port) = (false, false);
-    if config.stop_by == StopBy::Drain {
-        config.stop_by = StopBy::Signal;
-    }
 }
 
 impl EventLoop {

@@ -180,13 +180,12 @@ impl Channel {
         self.kept.take().unwrap_or_default()
     }
 
-    /// Asks the loop for a sign, after all that waits to be sent. Tells whether another answer comes before it.
-    pub fn ping(&mut self) -> bool {
+    /// Asks the loop for a sign, after all that waits to be sent.
+    pub fn ping(&mut self) {
         self.outbox.ping();
-        self.is_in_flight()
     }
 
-    /// Whether something is sent that the loop has yet to answer.
+    /// Whether the loop has yet to answer.
     pub fn is_in_flight(&self) -> bool {
         self.outbox.is_in_flight()
     }
@@ -209,16 +208,16 @@ impl Channel {
         self.open
     }
 
-    /// The app is about to let go of the channel: whatever it would have to answer then crashes it.
-    fn stop_asking(&mut self) {
+    /// Its event loop need not turn, and is not asked for a sign: it is not the app's; or it is about to let go of the channel, and whatever it
+    /// would have to answer then crashes it.
+    pub fn stop_asking(&mut self) {
         self.watchdog = None;
         self.outbox.stop_asking();
     }
 
     /// Another process speaks from now on: nothing of what the one before said, or was asked, holds for it.
-    pub fn begin_anew(&mut self, now: Moment) {
+    pub fn begin_anew(&mut self, now: Moment, watchdog: Option<Duration>) {
         let (dropped, standby) = (self.dropped(), self.kept.is_some());
-        let watchdog = self.watchdog.as_ref().map(Watchdog::limit);
         *self = Channel { dropped, ..Channel::new(now, Options { watchdog, standby }) };
     }
 

@@ -34,6 +34,8 @@ pub enum Speaker {
 pub enum Heard {
     /// Whoever was heard before, or nobody that can be told.
     Known,
+    /// The first one.
+    First,
     /// The one before has ended, and this is another.
     Another,
     /// Two speak that both run.
@@ -44,7 +46,7 @@ impl Speaker {
     /// Bytes came, from this one where it can be told. One that has ended may be followed by another, as in a script that runs both.
     pub fn heard(&mut self, from: Option<Sender>, has_ended: impl FnOnce(Pid) -> bool) -> Heard {
         let (speaker, heard) = match (*self, from) {
-            (Speaker::Nobody, Some(sender)) => (Speaker::One(sender), Heard::Known),
+            (Speaker::Nobody, Some(sender)) => (Speaker::One(sender), Heard::First),
             (Speaker::One(known), Some(sender)) if known == sender => (*self, Heard::Known),
             (Speaker::One(known), Some(sender)) if known.pid != sender.pid && has_ended(known.pid) => {
                 (Speaker::One(sender), Heard::Another)
@@ -136,7 +138,7 @@ mod tests {
         let mut speaker = Speaker::default();
         assert_eq!(speaker.sender(), None);
         let runs = |_| false;
-        assert_eq!((speaker.heard(Some(app), runs), speaker.heard(Some(app), runs)), (Heard::Known, Heard::Known));
+        assert_eq!((speaker.heard(Some(app), runs), speaker.heard(Some(app), runs)), (Heard::First, Heard::Known));
         assert_eq!(speaker.sender(), Some(app));
         for (next, heard) in [(Some(other), Heard::Two(app.pid, other.pid)), (None, Heard::Known)] {
             let mut speaker = speaker;

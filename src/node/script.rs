@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::launcher::{self, Launcher};
+
 /// Libraries whose apps fork workers of their own.
 const CLUSTER_LIBRARIES: [&str; 8] =
     ["throng", "recluster", "cluster-service", "strong-cluster-control", "sticky-session", "sticky-cluster", "egg", "egg-cluster"];
@@ -16,6 +18,10 @@ pub enum Unfit {
     ForksACluster { library: Option<&'static str> },
     /// A worker needs a file as its script.
     HasNoFile,
+    /// It would be that one which speaks with us.
+    HasLauncher(Launcher),
+    /// Another runtime, whose cluster speaks otherwise.
+    OtherRuntime { name: &'static str, answers_pings: bool },
 }
 
 /// The script among a command's arguments, as far as its name tells.
@@ -25,10 +31,19 @@ pub fn of_command(command: &[OsString]) -> Option<&Path> {
     command.iter().skip(1).map(Path::new).find(is_script)
 }
 
-/// Whether an app can be a worker, given the text of its script and of the package.json that is nearest to it, where there are such.
+/// Whether the options for Node work for an app, given the text of its script and of the package.json that is nearest to it, where there are such.
 pub fn unfit(command: &[OsString], script: Option<&str>, package: Option<&str>) -> Option<Unfit> {
-    let is_node = command.first().is_some_and(|file| Path::new(file).file_name().is_some_and(|name| name == "node"));
-    if is_node && of_command(command).is_none() && command.iter().skip(1).any(|word| EVALUATES.iter().any(|option| word == *option)) {
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    if let Some(launcher) = launcher::of_words(&words.iter().map(AsRef::as_ref).collect::<Vec<_>>()) {
+        return Some(Unfit::HasLauncher(launcher));
+    }
+    let is = |program: &str| command.first().is_some_and(|file| Path::new(file).file_name().is_some_and(|name| name == program));
+    for (name, answers_pings) in [("bun", true), ("deno", false)] {
+        if is(name) {
+            return Some(Unfit::OtherRuntime { name, answers_pings });
+        }
+    }
+    if is("node") && of_command(command).is_none() && command.iter().skip(1).any(|word| EVALUATES.iter().any(|option| word == *option)) {
         return Some(Unfit::HasNoFile);
     }
     if script.is_some_and(forks_a_cluster) {

@@ -59,10 +59,6 @@ impl Watchdog {
         }
     }
 
-    pub fn limit(&self) -> Duration {
-        self.limit
-    }
-
     /// Time has passed. However late it comes, one interval counts at most: what restartinit slept through (a paused container, a
     /// suspended machine), the child slept through as well. A slice at whose end the child is stopped or traced does not count.
     pub fn tick(&mut self, now: Moment, stopped: bool) -> Turn {

@@ -30,7 +30,9 @@ impl Supervisor {
             | ChannelEvent::Disconnecting
             | ChannelEvent::RequestAnswered
             | ChannelEvent::AnotherSpeaks => true,
-            ChannelEvent::Blocked | ChannelEvent::Silent | ChannelEvent::Gone | ChannelEvent::NotSent => false,
+            ChannelEvent::Blocked | ChannelEvent::Silent | ChannelEvent::Gone | ChannelEvent::NotSent | ChannelEvent::LauncherSpeaks => {
+                false
+            }
         };
         if speaks && generation.channel == ChannelState::Open {
             generation.channel = ChannelState::Answered;
@@ -65,12 +67,13 @@ impl Supervisor {
                 generation.stop_request.iter_mut().for_each(StopRequest::closed_a_server);
                 generation.rest.look_soon(now);
             }
-            ChannelEvent::Disconnecting => generation.rest.is_over(),
+            ChannelEvent::Disconnecting => generation.rest.end(),
             ChannelEvent::RequestAnswered => generation.stop_request.iter_mut().for_each(StopRequest::answered),
             ChannelEvent::AnotherSpeaks => {
                 (generation.port, generation.said, generation.stop_request) = (Port::None, Said::Nothing, None);
                 generation.listening.held.clear();
                 generation.rest = Rest::beginning(now);
+                (generation.channel, generation.has_launcher) = (ChannelState::Answered, false);
             }
             // Whoever is on the way out may be busy: the grace period is its limit.
             ChannelEvent::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
@@ -88,10 +91,15 @@ impl Supervisor {
             ChannelEvent::Gone => {
                 generation.channel = ChannelState::None;
                 if generation.stop_request.is_some_and(|request| !request.was_heard()) {
-                    self.request_not_sent(pid, actions);
+                    self.signal_follows(pid, actions);
                 }
             }
-            ChannelEvent::NotSent => self.request_not_sent(pid, actions),
+            ChannelEvent::NotSent => self.signal_follows(pid, actions),
+            // A stop goes by the signal, and its listening tells whether the app is ready.
+            ChannelEvent::LauncherSpeaks => {
+                generation.channel = ChannelState::None;
+                generation.has_launcher = true;
+            }
         }
         self.update_readiness(now, number, Knowledge::Exact, actions);
         self.advance_planned_restart(now, actions);

@@ -203,6 +203,7 @@ impl Supervisor {
             duty,
             port: Port::None,
             channel: if self.config.has_channel() { ChannelState::Open } else { ChannelState::None },
+            has_launcher: false,
             said: Said::Nothing,
             listening: Listening::default(),
             readiness: Readiness::beginning(now, whole_by),

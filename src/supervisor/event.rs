@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::exit::{Exit, Reason};
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
+pub use super::stop_request::AppRequest;
 use super::sweep::{Found, Order};
 use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
@@ -78,6 +79,8 @@ pub enum ChannelEvent {
     Disconnecting,
     /// The process that spoke has ended, and another one speaks.
     AnotherSpeaks,
+    /// The process that speaks is a launcher, and not the app.
+    LauncherSpeaks,
     /// It has answered what it was asked after a request to stop: it has read that.
     RequestAnswered,
     /// Its event loop has not turned for as long as the watchdog allows.
@@ -203,15 +206,6 @@ pub enum IfRefused {
 pub struct Running {
     pub generation: GenerationNumber,
     pub pid: Pid,
-}
-
-/// A message to a Node app.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum AppRequest {
-    /// pm2's message `shutdown`.
-    Shutdown,
-    /// Node's own: stop accepting, finish what is in flight, let go of the channel.
-    Disconnect,
 }
 
 /// What a generation is started as.

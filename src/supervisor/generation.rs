@@ -23,6 +23,8 @@ pub struct Generation {
     pub duty: Duty,
     pub port: Port,
     pub channel: ChannelState,
+    /// A launcher speaks there, and not the app.
+    pub has_launcher: bool,
     pub said: Said,
     pub listening: Listening,
     pub readiness: Readiness,

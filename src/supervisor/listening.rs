@@ -59,6 +59,11 @@ impl Expected {
         self.found.clone_from(&listening.found);
     }
 
+    /// Whether the next generation should listen at sockets of its own, which only a look shows.
+    pub fn has_own(&self) -> bool {
+        !self.found.is_empty()
+    }
+
     /// The held sockets at these addresses are closed for good: nobody is expected to listen there.
     pub fn forget(&mut self, closed: &[ListenAddress]) {
         self.held.retain(|listener| !closed.contains(&listener.address));

@@ -10,6 +10,7 @@ mod forwarding;
 pub mod generation;
 mod held_signals;
 mod leftovers;
+mod letting_go;
 pub mod listening;
 mod memory;
 mod overlap;

@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, ms, used};
 use super::*;
+use crate::config::values::ReadyWhen;
 use event::ChannelEvent;
 use exit::Exit;
 
@@ -30,6 +31,14 @@ fn an_own_port_makes_it_a_restart_with_a_gap() {
                0.0.0.0:21106 by itself, which is not held)";
     assert_eq!(bench.take_reports(), [why]);
     bench.exit(101, Exit::Code(0)).tick_at(ms(0)).says(&["spawn 3 0", "done well"]);
+    // It is ready once it listens on both, and only a look shows the one.
+    let listening = Config { ready_when: Some(ReadyWhen::Listening(Vec::new())), ..Config::default() };
+    let mut slow = server(&[21_106], listening);
+    slow.tell(Event::RestartAsked).exit(102, FAILED).exit(101, Exit::Code(0)).tick_at(ms(0)).listens_on(&[]);
+    slow.events(103, &[ChannelEvent::Answered, super::bench::listens_at(&[3000])]).at(500).take_log();
+    assert!(!slow.supervisor.view(slow.now).ready);
+    slow.listens_on(&[21_106]).tick();
+    assert!(slow.take_log().contains(&"done well".to_owned()) && slow.supervisor.view(slow.now).ready);
     // What is known is not tried again.
     bench.events(103, &[ChannelEvent::Answered, super::bench::listens_at(&[3000])]).tell(Event::RestartAsked);
     bench.says(&["look where 103 listens", "SIGTERM to 103"]);

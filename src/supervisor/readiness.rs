@@ -45,11 +45,19 @@ impl Supervisor {
         }
     }
 
+    /// Whether it is by listening that a generation is ready: where a launcher has the channel, nothing else can be known.
+    fn goes_by_listening(&self, generation: &Generation) -> bool {
+        matches!(self.config.ready_when(), ReadyWhen::Listening(_)) || generation.has_launcher
+    }
+
     /// What a generation has not done yet of what makes it ready.
     fn awaited(&self, generation: &Generation) -> Option<Awaited> {
         match self.config.ready_when() {
             _ if generation.said == Said::Unready => Some(Awaited::Unready),
-            ReadyWhen::Message => (generation.said != Said::Ready).then_some(Awaited::Message),
+            ReadyWhen::Message if generation.said == Said::Ready => None,
+            // Nobody can say it.
+            ReadyWhen::Message if generation.has_launcher => (!generation.listening.is_anywhere()).then_some(Awaited::Listener),
+            ReadyWhen::Message => Some(Awaited::Message),
             _ if self.counts_from_its_start(generation) => None,
             _ if !generation.listening.is_anywhere() => Some(Awaited::Listener),
             ReadyWhen::Listening(ports) => (!generation.listening.missing_ports(ports).is_empty()).then_some(Awaited::Ports),
@@ -66,7 +74,7 @@ impl Supervisor {
         }
         let listens = generation.listening.is_anywhere();
         let is_whole = (listens || generation.port == Port::Listening) && self.expected.missing(&generation.listening).next().is_none();
-        let by_listening = matches!(self.config.ready_when(), ReadyWhen::Listening(_)) && !self.counts_from_its_start(generation);
+        let by_listening = self.goes_by_listening(generation) && !self.counts_from_its_start(generation);
         let is_whole = generation.readiness.is_whole || is_whole;
         let is_ready = self.awaited(generation).is_none() && (is_whole || !by_listening);
         let (stable_after, from_start) = (self.config.stable_after, self.counts_from_its_start(generation));
@@ -124,8 +132,9 @@ impl Supervisor {
 
     /// Whether the kernel has to be asked where a generation listens.
     fn must_be_looked_at(&self, generation: &Generation) -> bool {
-        let by_listening = matches!(self.config.ready_when(), ReadyWhen::Listening(_));
-        by_listening && generation.listening.held.is_empty() && !generation.listening.is_unknowable
+        let by_listening = self.goes_by_listening(generation);
+        let held_tell_all = !generation.listening.held.is_empty() && !self.expected.has_own();
+        by_listening && !held_tell_all && !generation.listening.is_unknowable
     }
 
     fn look_for_listeners(generation: &Generation) -> Action {

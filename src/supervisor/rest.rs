@@ -1,13 +1,7 @@
-//! Whether a worker of ours has anything left to do. Node holds the channel of a worker open, and by that its event loop: an app that would end
-//! by itself is told to let go of it, and no other is. Pure.
+//! When a worker of ours is looked at for what it has left to do, and what follows from that. Pure data.
 
 use std::time::Duration;
 
-use nix::unistd::Pid;
-
-use super::Supervisor;
-use super::event::{Action, Actions, AppRequest, Phase};
-use super::generation::{self, ChannelState, Duty, Generation, Port};
 use crate::procfs::node_loop::Left;
 use crate::time::Moment;
 
@@ -46,8 +40,49 @@ impl Rest {
     }
 
     /// It lets go by itself.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn end(&mut self) {
         self.is_over = true;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(super) fn due(&self) -> Moment {
+        self.look_at
+    }
+
+    /// It is looked at. `is_hurried`: somebody waits for it.
+    pub(super) fn looked(&mut self, now: Moment, is_hurried: bool) {
+        let most = if is_hurried { Self::PAUSE_MAX_OF_A_STOP } else { Self::PAUSE_MAX };
+        self.pause = self.pause.saturating_mul(2).min(most);
+        self.look_at = now + self.pause;
+    }
+
+    /// What a look has shown, or that it shows nothing. `is_stopping`: it was asked to stop, and has closed its servers. True: it is to let go.
+    pub(super) fn seen(&mut self, now: Moment, left: Option<Left>, is_stopping: bool) -> bool {
+        self.is_over = match left {
+            // Where nobody has asked it to stop, a long timer is as good as any.
+            Some(Left::LongTimer) if !is_stopping => self.has_work(),
+            Some(Left::Work) => self.has_work(),
+            Some(Left::Nothing | Left::LongTimer) if !self.had_nothing => {
+                self.had_nothing = true;
+                self.look_at = now + Self::PAUSE;
+                false
+            }
+            Some(Left::Nothing | Left::LongTimer) => true,
+            Some(Left::Others) | None => {
+                self.had_nothing = false;
+                let since = *self.waits_since.get_or_insert(now);
+                is_stopping && now.since(since) >= Self::QUIET
+            }
+        };
+        self.is_over
+    }
+
+    fn has_work(&mut self) -> bool {
+        (self.had_nothing, self.waits_since) = (false, None);
+        false
     }
 }
 
@@ -56,75 +91,5 @@ impl Rest {
     /// What tells it from another: when it is looked at, since when it has waited, what else is known.
     pub(super) fn key(self) -> (Moment, Option<Moment>, bool, bool) {
         (self.look_at, self.waits_since.map(|since| since + Self::QUIET), self.had_nothing, self.is_over)
-    }
-}
-
-impl Supervisor {
-    /// Whether the channel alone may keep a generation from its end.
-    pub(super) fn may_be_held(&self, generation: &Generation) -> bool {
-        let is_held = match generation.port {
-            Port::None => generation.listening.found.is_empty(),
-            Port::Closed => true,
-            Port::Asked | Port::Listening => false,
-        };
-        let is_dismissed = matches!(generation.duty, Duty::Dismissed { .. });
-        self.config.holds_ports() && is_held && !is_dismissed && generation.channel == ChannelState::Answered && !generation.rest.is_over
-    }
-
-    /// Whether a generation was asked to stop.
-    pub(super) fn is_asked_to_stop(&self, generation: &Generation) -> bool {
-        matches!(self.phase, Phase::Stopping { .. }) || matches!(generation.duty, Duty::Retiring { ask_at: None, .. })
-    }
-
-    pub(super) fn rest_due(&self) -> Option<Moment> {
-        self.running().filter(|generation| self.may_be_held(generation)).map(|generation| generation.rest.look_at).min()
-    }
-
-    pub(super) fn tick_rest(&mut self, now: Moment, actions: &mut Actions) {
-        let due = |generation: &&Generation| self.may_be_held(generation) && generation.rest.look_at <= now;
-        let due: Vec<(Pid, bool)> =
-            self.running().filter(due).map(|generation| (generation.pid, self.is_asked_to_stop(generation))).collect();
-        for (pid, is_asked) in due {
-            let Some(generation) = generation::with_pid(&mut self.generations, pid) else { continue };
-            let most = if is_asked || generation.port == Port::Closed { Rest::PAUSE_MAX_OF_A_STOP } else { Rest::PAUSE_MAX };
-            let rest = &mut generation.rest;
-            rest.pause = rest.pause.saturating_mul(2).min(most);
-            rest.look_at = now + rest.pause;
-            actions.push_back(Action::LookForWork { pid });
-        }
-    }
-
-    pub(super) fn work_seen(&mut self, now: Moment, pid: Pid, left: Option<Left>, actions: &mut Actions) {
-        let Some(generation) = self.running().find(|generation| generation.pid == pid && self.may_be_held(generation)) else { return };
-        let is_stopping = self.is_asked_to_stop(generation) && generation.port == Port::Closed;
-        let Some(generation) = generation::with_pid(&mut self.generations, pid) else { return };
-        let rest = &mut generation.rest;
-        // Where nobody has asked it to stop, a long timer is as good as any.
-        let left = match left {
-            Some(Left::LongTimer) if is_stopping => Some(Left::Nothing),
-            Some(Left::LongTimer) => Some(Left::Work),
-            left => left,
-        };
-        let is_done = match left {
-            Some(Left::Nothing) if !rest.had_nothing => {
-                rest.had_nothing = true;
-                rest.look_at = now + Rest::PAUSE;
-                false
-            }
-            Some(Left::Nothing) => true,
-            Some(Left::Others) | None => {
-                rest.had_nothing = false;
-                let since = *rest.waits_since.get_or_insert(now);
-                is_stopping && now.since(since) >= Rest::QUIET
-            }
-            Some(Left::Work | Left::LongTimer) => {
-                (rest.had_nothing, rest.waits_since) = (false, None);
-                false
-            }
-        };
-        if is_done {
-            rest.is_over = true;
-            actions.push_back(Action::Request { pid, request: AppRequest::Disconnect });
-        }
     }
 }

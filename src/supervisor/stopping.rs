@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::event::{Action, Actions, Next, Phase};
+use super::event::{Action, Actions, AppRequest, Next, Phase};
 use super::exit::{Exit, Outcome};
-use super::generation::{Duty, Generation, StopSent};
+use super::generation::{self, ChannelState, Duty, Generation, Port, StopSent};
 use super::held_signals::HeldSignals;
 use super::report::{Cause, Ending, Report};
+use super::stop_request::StopRequest;
 use super::{Supervisor, policy};
 use crate::config::Config;
-use crate::config::values::Leftovers;
+use crate::config::values::{Leftovers, StopBy};
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
@@ -107,6 +108,55 @@ impl Supervisor {
             if let Duty::Retiring { ask_at, .. } = &mut generation.duty {
                 *ask_at = None;
             }
+        }
+    }
+
+    /// Asks a generation to stop: by the signal, or by what the settings have in its place where the channel allows for it.
+    pub(super) fn ask_to_stop(&mut self, now: Moment, number: GenerationNumber, signal: Signal, actions: &mut Actions) {
+        let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
+        let answers = generation.channel == ChannelState::Answered;
+        let request = match self.config.stop_by {
+            StopBy::Message if answers => Some(AppRequest::Shutdown),
+            StopBy::Drain if answers && generation.port >= Port::Listening => Some(AppRequest::Disconnect),
+            StopBy::Signal | StopBy::Message | StopBy::Drain => None,
+        };
+        let pid = generation.pid;
+        generation.rest.look_soon(now);
+        let Some(request) = request else {
+            return actions.push_back(self.forward_to(pid, signal));
+        };
+        if request == AppRequest::Disconnect {
+            generation.rest.end();
+        }
+        generation.stop_request = Some(StopRequest::new(now, request, signal));
+        actions.push_back(Action::Request { pid, request });
+    }
+
+    /// A generation could not be told to stop over its channel, or has had its time: the signal takes over.
+    pub(super) fn signal_follows(&mut self, pid: Pid, actions: &mut Actions) {
+        let request = generation::with_pid(&mut self.generations, pid).and_then(|generation| generation.stop_request.take());
+        actions.extend(request.map(|request| self.forward_to(pid, request.signal())));
+    }
+
+    /// When the signal follows the request that a generation was sent.
+    pub(super) fn signal_due(&self, generation: &Generation) -> Option<Moment> {
+        let kill_at = match (self.phase, generation.duty) {
+            (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => Some(kill_at),
+            (Phase::Stopping { kill_at, .. }, _) => kill_at,
+            _ => None,
+        };
+        generation.stop_request?.signal_at(self.config.watchdog, kill_at)
+    }
+
+    pub(super) fn signals_after_requests_due(&self) -> Option<Moment> {
+        self.running().filter_map(|generation| self.signal_due(generation)).min()
+    }
+
+    pub(super) fn tick_stop_requests(&mut self, now: Moment, actions: &mut Actions) {
+        let is_due = |generation: &&Generation| self.signal_due(generation).is_some_and(|at| at <= now);
+        let due: Vec<Pid> = self.running().filter(is_due).map(|generation| generation.pid).collect();
+        for pid in due {
+            self.signal_follows(pid, actions);
         }
     }
 

@@ -8,7 +8,6 @@ pub mod credentials;
 pub mod environment;
 pub mod listeners;
 pub mod listening;
-pub mod node_loop;
 pub mod poll;
 pub mod processes;
 pub mod signals;

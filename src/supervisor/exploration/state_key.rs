@@ -44,7 +44,7 @@ impl World {
             (rank(self.works_at(g)), since.is_some(), was_ready, has_worked, is_whole, rank(whole_by)).hash(&mut key);
             (g.listening.held.len(), g.listening.found.len(), g.listening.is_unknowable).hash(&mut key);
             let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));
-            (g.stop_request.map(StopRequest::key), rank(s.signal_after_request(g)), self.busy.contains(&g.pid)).hash(&mut key);
+            (g.stop_request.map(StopRequest::key), rank(s.signal_due(g)), self.busy.contains(&g.pid)).hash(&mut key);
             let (look_at, quiet_at, had_nothing, is_over) = g.rest.key();
             (s.may_be_held(g).then(|| (rank(Some(look_at)), rank(quiet_at))), had_nothing, is_over).hash(&mut key);
             (g.out_of_reach, stop, self.prepared.contains(&g.pid), rank(Some(g.started + SECOND))).hash(&mut key);
@@ -108,7 +108,7 @@ impl World {
         all.extend(s.look_due());
         let held = s.running().filter(|g| s.may_be_held(g)).map(|g| g.rest.key());
         all.extend(held.flat_map(|(look_at, quiet_at, ..)| quiet_at.into_iter().chain([look_at])));
-        all.extend(s.running().filter_map(|g| s.signal_after_request(g)));
+        all.extend(s.running().filter_map(|g| s.signal_due(g)));
         all.extend(s.kind.worker_at());
         all.extend(s.planned.and_then(Planned::give_up_at));
         all.retain(|at| *at > self.now);

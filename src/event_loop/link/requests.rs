@@ -1,0 +1,45 @@
+//! What a command is told on its channel, beside the answers to what it asks.
+
+use super::Link;
+use crate::event_loop::held_sockets::HeldSockets;
+use crate::node::watchdog::Watchdog;
+use crate::supervisor::event::AppRequest;
+use crate::time::Moment;
+
+impl Link {
+    /// Says something to the command; false: it cannot be said.
+    pub(in crate::event_loop) fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
+        let is_open = match request {
+            AppRequest::Shutdown => {
+                let is_open = self.channel.shut_down();
+                self.answers_to_request = 1 + u8::from(self.channel.is_in_flight());
+                self.channel.ping();
+                is_open
+            }
+            AppRequest::Disconnect => {
+                // Before it: what an app would have to answer afterwards crashes it.
+                self.channel.ping();
+                self.transmit(now, sockets);
+                self.answers_to_request = u8::from(self.channel.is_in_flight());
+                self.channel.disconnect()
+            }
+        };
+        self.stop_requested = is_open && request == AppRequest::Shutdown;
+        self.transmit(now, sockets);
+        is_open
+    }
+
+    /// Gives a standby what it has asked for.
+    pub(in crate::event_loop) fn promote(&mut self, now: Moment, sockets: &mut HeldSockets) {
+        for mut query in self.channel.activate() {
+            let outcome = sockets.query(self.generation, self.speaker.sender(), &mut query);
+            self.channel.answer(query, outcome);
+        }
+        self.transmit(now, sockets);
+    }
+
+    /// From now on its event loop has to turn.
+    pub(in crate::event_loop) fn watch(&mut self) {
+        self.channel.watchdog().into_iter().for_each(Watchdog::begin);
+    }
+}

@@ -1,0 +1,61 @@
+//! Who speaks on a channel: the app, one process after another, two at once, or a launcher in front of the app.
+
+use super::Link;
+use crate::event_loop::held_sockets::HeldSockets;
+use crate::logger::warn_once;
+use crate::node::launcher;
+use crate::node::permission::{Heard, Sender};
+use crate::procfs::node_loop::Left;
+use crate::supervisor::event::ChannelEvent;
+use crate::sys::processes;
+use crate::time::Moment;
+
+impl Link {
+    /// Sees who speaks.
+    pub(super) fn identify(&mut self, sender: Option<Sender>, now: Moment, sockets: &mut HeldSockets) {
+        let generation = self.generation;
+        match self.speaker.heard(sender, |pid| processes::one(pid).is_none_or(|process| process.ended)) {
+            Heard::Known => {}
+            Heard::First => self.see_who_speaks(sender),
+            Heard::Another => {
+                self.channel.begin_anew(now, self.watchdog);
+                sockets.died(generation);
+                (self.answered, self.has_listened, self.stop_requested, self.answers_to_request) = (false, false, false, 0);
+                self.events.push(ChannelEvent::AnotherSpeaks);
+                self.see_who_speaks(sender);
+            }
+            Heard::Two(one, other) => {
+                warn_once!(
+                    "two processes (pids {one} and {other}) speak on the Node channel of generation {generation}, and take each other's messages: \
+                     start the one that is not the app by env -u NODE_CHANNEL_FD -u NODE_UNIQUE_ID COMMAND"
+                );
+            }
+        }
+    }
+
+    /// A launcher takes the channel for itself: behind it nothing is known of the app.
+    fn see_who_speaks(&mut self, sender: Option<Sender>) {
+        let Some(pid) = sender.map(|sender| sender.pid) else { return };
+        let line = processes::command_line(pid);
+        let line = String::from_utf8_lossy(&line);
+        let words: Vec<&str> = line.split('\0').filter(|word| !word.is_empty()).collect();
+        let launcher = launcher::of_words(&words);
+        self.has_launcher = launcher.is_some();
+        if let Some(launcher) = launcher {
+            self.channel.stop_asking();
+            self.events.push(ChannelEvent::LauncherSpeaks);
+            warn_once!(
+                "generation {} is spoken for by {} (pid {pid}), which passes nothing on to the app: the options for Node do nothing behind it ({})",
+                self.generation,
+                launcher.name,
+                launcher.instead(None)
+            );
+        }
+    }
+
+    /// How much the app has left to do beside its channel; `None`: that cannot be told.
+    pub(in crate::event_loop) fn left_to_do(&self) -> Option<Left> {
+        let app = self.speaker.sender().map_or(self.pid, |sender| sender.pid);
+        processes::left_to_do(app, self.number).ok()
+    }
+}
