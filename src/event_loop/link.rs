@@ -62,8 +62,8 @@ pub(super) struct Link {
     has_listened: bool,
     /// A request to stop that may not have gone out yet.
     stop_requested: bool,
-    /// So many answers of its event loop until it must have read the request to stop.
-    answers_to_request: u8,
+    /// The event loop was asked for a sign just before the request to stop, and has given none yet.
+    is_request_unanswered: bool,
     silent_at: Option<Moment>,
     /// The kernel was short of memory: what waits is sent then.
     retry_at: Option<Moment>,
@@ -87,7 +87,7 @@ impl Link {
             answered: false,
             has_listened: false,
             stop_requested: false,
-            answers_to_request: 0,
+            is_request_unanswered: false,
             silent_at: Some(now + SILENCE),
             retry_at: None,
             events: Vec::new(),
@@ -165,18 +165,10 @@ impl Link {
             NodeEvent::Answered { .. } => {
                 self.silent_at = None;
                 let is_first = !std::mem::replace(&mut self.answered, true);
-                match self.answers_to_request {
-                    0 => is_first.then_some(ChannelEvent::Answered),
-                    1 => {
-                        self.answers_to_request = 0;
-                        Some(ChannelEvent::RequestAnswered)
-                    }
-                    more => {
-                        self.answers_to_request = more - 1;
-                        self.channel.ping();
-                        None
-                    }
+                if std::mem::take(&mut self.is_request_unanswered) {
+                    return Some(ChannelEvent::RequestAnswered);
                 }
+                is_first.then_some(ChannelEvent::Answered)
             }
             NodeEvent::Query(mut query) => {
                 let outcome = sockets.query(generation, self.speaker.sender(), &mut query);

@@ -193,6 +193,7 @@ impl Channel {
     /// Sends pm2's `shutdown`. False: the channel is gone, the stop signal must do.
     pub fn shut_down(&mut self) -> bool {
         if self.open {
+            self.stop_asking();
             self.outbox.urge(outgoing::SHUTDOWN);
         }
         self.open

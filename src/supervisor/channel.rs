@@ -27,12 +27,14 @@ impl Supervisor {
             | ChannelEvent::AtListen
             | ChannelEvent::Listening(_)
             | ChannelEvent::Closed
-            | ChannelEvent::Disconnecting
             | ChannelEvent::RequestAnswered
             | ChannelEvent::AnotherSpeaks => true,
-            ChannelEvent::Blocked | ChannelEvent::Silent | ChannelEvent::Gone | ChannelEvent::NotSent | ChannelEvent::LauncherSpeaks => {
-                false
-            }
+            ChannelEvent::Blocked
+            | ChannelEvent::Silent
+            | ChannelEvent::Gone
+            | ChannelEvent::NotSent
+            | ChannelEvent::LauncherSpeaks
+            | ChannelEvent::Disconnecting => false,
         };
         if speaks && generation.channel == ChannelState::Open {
             generation.channel = ChannelState::Answered;
@@ -47,6 +49,7 @@ impl Supervisor {
             ChannelEvent::AtListen => {
                 generation.port = generation.port.max(Port::Asked);
                 if generation.duty == Duty::Standby {
+                    self.standby.waits();
                     generation.ready_by = None;
                     actions.push_back(Action::Report(Report::StandbyWaits { generation: number, pid }));
                 }

@@ -16,8 +16,9 @@ use crate::time::Moment;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct StandbyPlan {
     not_before: Moment,
-    /// Those in a row that died waiting.
+    /// Those in a row that died before they were needed, and of these, those that never came to wait.
     failures: u32,
+    never_waited: u32,
     /// Beside this generation none is started any more.
     given_up_beside: Option<GenerationNumber>,
 }
@@ -30,8 +31,13 @@ impl StandbyPlan {
         self.not_before = self.not_before.max(moment);
     }
 
+    /// One waits: there can be one.
+    pub(super) fn waits(&mut self) {
+        self.never_waited = 0;
+    }
+
     pub(super) fn promoted(&mut self, now: Moment) {
-        self.failures = 0;
+        (self.failures, self.never_waited) = (0, 0);
         self.wait_until(now + BREATH);
     }
 }
@@ -44,7 +50,7 @@ impl StandbyPlan {
 
     /// What else tells it from another.
     pub(super) fn key(self) -> (u32, bool) {
-        (self.failures.min(6), self.given_up_beside.is_some())
+        (self.never_waited.min(Supervisor::MOST_STANDBYS), self.given_up_beside.is_some())
     }
 }
 
@@ -64,10 +70,11 @@ impl Supervisor {
     pub(super) fn standby_exited(&mut self, now: Moment, run: Run, actions: &mut Actions) {
         let stable = run.uptime >= self.config.stable_after;
         self.standby.failures = if stable { 1 } else { self.standby.failures.saturating_add(1) };
+        self.standby.never_waited = self.standby.never_waited.saturating_add(1);
         let wait = doubled(self.config.backoff, self.standby.failures, self.config.backoff_max);
         self.standby.wait_until(now + wait);
         actions.push_back(Action::Report(Report::StandbyEnded { run, wait }));
-        if let Some(active) = self.active().filter(|_| self.standby.failures >= Self::STANDBYS_BEFORE_A_LOOK) {
+        if let Some(active) = self.active().filter(|_| self.standby.never_waited >= Self::STANDBYS_BEFORE_A_LOOK) {
             // The kernel may show why there can be none.
             actions.push_back(Action::LookForListeners { generation: active.number, pid: active.pid });
             self.overlap.asks_for_standby();
@@ -84,8 +91,8 @@ impl Supervisor {
         let own = Self::own_addresses(active);
         let because = if !own.is_empty() {
             format!("it listens on {} by itself, which is not held", own.join(", "))
-        } else if self.standby.failures >= Self::MOST_STANDBYS {
-            format!("{} in a row have ended before they were needed", self.standby.failures)
+        } else if self.standby.never_waited >= Self::MOST_STANDBYS {
+            format!("{} in a row have ended before they were needed", self.standby.never_waited)
         } else {
             return;
         };
@@ -95,7 +102,7 @@ impl Supervisor {
     /// None is started beside this generation any more.
     pub(super) fn give_standby_up(&mut self, because: String, actions: &mut Actions) {
         let Some(number) = self.active().map(|active| active.number) else { return };
-        self.standby = StandbyPlan { given_up_beside: Some(number), failures: 0, ..self.standby };
+        self.standby = StandbyPlan { given_up_beside: Some(number), failures: 0, never_waited: 0, ..self.standby };
         actions.push_back(Action::Report(Report::StandbyGivenUp { generation: number, because }));
     }
 

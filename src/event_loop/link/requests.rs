@@ -9,20 +9,13 @@ use crate::time::Moment;
 impl Link {
     /// Says something to the command; false: it cannot be said.
     pub(in crate::event_loop) fn send_request(&mut self, request: AppRequest, now: Moment, sockets: &HeldSockets) -> bool {
+        // Before it: an app that lets go of the channel would be crashed by what it has to answer afterwards.
+        self.channel.ping();
+        self.transmit(now, sockets);
+        self.is_request_unanswered = self.channel.is_in_flight();
         let is_open = match request {
-            AppRequest::Shutdown => {
-                let is_open = self.channel.shut_down();
-                self.answers_to_request = 1 + u8::from(self.channel.is_in_flight());
-                self.channel.ping();
-                is_open
-            }
-            AppRequest::Disconnect => {
-                // Before it: what an app would have to answer afterwards crashes it.
-                self.channel.ping();
-                self.transmit(now, sockets);
-                self.answers_to_request = u8::from(self.channel.is_in_flight());
-                self.channel.disconnect()
-            }
+            AppRequest::Shutdown => self.channel.shut_down(),
+            AppRequest::Disconnect => self.channel.disconnect(),
         };
         self.stop_requested = is_open && request == AppRequest::Shutdown;
         self.transmit(now, sockets);

@@ -20,7 +20,7 @@ impl Link {
             Heard::Another => {
                 self.channel.begin_anew(now, self.watchdog);
                 sockets.died(generation);
-                (self.answered, self.has_listened, self.stop_requested, self.answers_to_request) = (false, false, false, 0);
+                (self.answered, self.has_listened, self.stop_requested, self.is_request_unanswered) = (false, false, false, false);
                 self.events.push(ChannelEvent::AnotherSpeaks);
                 self.see_who_speaks(sender);
             }

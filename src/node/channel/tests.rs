@@ -64,6 +64,7 @@ fn only_query(events: Vec<NodeEvent>) -> Query {
 const ACK: &str = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 const NACK: &str = "{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 const PING: &str = "{\"cmd\":\"NODE_HANDLE\"}\n";
+const DISCONNECT: &str = "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"disconnect\"}\n";
 
 fn grant(seq: u64, port: u16) -> String {
     let reply = format!(r#"{{"cmd":"NODE_CLUSTER","errno":0,"key":"null:{port}:4:undefined:0","ack":{seq},"data":null}}"#);
@@ -121,14 +122,40 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
     assert_eq!(hear(&mut channel, 60, NACK), [NodeEvent::Answered { lag: None }]);
     assert_eq!(send(&mut channel, 60), Some((grant(1, 1001), Some(SocketId(1001)))));
     assert_eq!(send(&mut channel, 60), None);
-    assert!(channel.shut_down());
-    assert_eq!(send(&mut channel, 60).unwrap().0, "\"shutdown\"\n", "what needs no acknowledgement passes");
     assert_eq!(hear(&mut channel, 61, ACK), [NodeEvent::Answered { lag: Some(ms(1)) }]);
     assert_eq!(send(&mut channel, 62), Some((grant(2, 1002), Some(SocketId(1002)))));
     assert!(!channel.tick(at(320), false));
     assert_eq!(send(&mut channel, 320), None, "the handle's acknowledgement is as good as a ping's");
     assert_eq!(hear(&mut channel, 330, ACK), [NodeEvent::Answered { lag: Some(ms(268)) }]);
     assert_eq!(channel.watchdog().unwrap().take_largest(), Some(ms(268)));
+}
+
+/// An app may let go of the channel on the word: what it had to answer then would crash it.
+#[test]
+fn after_a_request_to_stop_nothing_is_asked() {
+    for (request, line) in [(Channel::shut_down as fn(&mut Channel) -> bool, "\"shutdown\"\n"), (Channel::disconnect, DISCONNECT)] {
+        let mut channel = channel(Some(1000), false);
+        channel.tick(at(0), false);
+        assert_eq!(send(&mut channel, 0).unwrap().0, PING);
+        assert!(channel.is_in_flight() && request(&mut channel));
+        assert_eq!(send(&mut channel, 10).unwrap().0, line, "what needs no acknowledgement passes");
+        assert_eq!(hear(&mut channel, 20, NACK), [NodeEvent::Answered { lag: None }]);
+        channel.ping();
+        assert_eq!((channel.deadline(), send(&mut channel, 5000)), (None, None));
+    }
+}
+
+#[test]
+fn another_speaker_is_asked_and_told_anew() {
+    let mut channel = channel(None, false);
+    assert_eq!(hear(&mut channel, 1, "\"ready\"\n"), [NodeEvent::Ready]);
+    assert!(channel.disconnect());
+    channel.begin_anew(at(5), None);
+    assert_eq!(send(&mut channel, 6).unwrap().0, PING);
+    hear(&mut channel, 7, NACK);
+    assert_eq!(hear(&mut channel, 8, "\"ready\"\n"), [NodeEvent::Ready], "what the one before said is not its word");
+    assert!(channel.disconnect());
+    assert_eq!(send(&mut channel, 9).unwrap().0, DISCONNECT);
 }
 
 #[test]

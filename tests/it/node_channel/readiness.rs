@@ -22,7 +22,7 @@ fn ready_is_what_the_app_says() {
                 assert_eq!(get(&address, "/livez").status, 200);
                 init.tell("go");
                 init.log(&format!("generation {generation} "));
-                init.log("is ready after");
+                init.log(if generation == 1 { "is ready after" } else { "serves after" });
                 assert_eq!(health(&mut init, &address), (Some(0), 200), "{word}");
                 assert_eq!(init.status()["ready"], true, "{word}");
                 init.tell("crash");
@@ -71,7 +71,7 @@ fn not_ready_in_time_is_a_crash_with_that_reason() {
         let mut init = Bench::new(&options).node(node, "caught('SIGTERM'); stay(); if (generation > 1) process.send('ready');");
         let line = init.log("not ready in time");
         assert!(line.contains("SIGKILL") && line.contains("restart 1 of 100"), "{line}");
-        init.log("is ready after");
+        init.log("serves after");
         assert_eq!(health(&mut init, &address), (Some(0), 200));
         assert!(killed_for(&address, "not ready in time") >= 1.0);
         assert_eq!(killed_for(&address, "signal"), 0.0);

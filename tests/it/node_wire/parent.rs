@@ -19,6 +19,7 @@ use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::message::Query;
 use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::spec::Spec;
+use restartinit::node::watchdog::Watchdog;
 use restartinit::node::{Errno, SocketId};
 use restartinit::sys::channel::{Received, Sent, pair, receive, send};
 use restartinit::sys::listeners::{self, HeldSocket};
@@ -125,6 +126,12 @@ pub struct App {
     blocked: bool,
 }
 
+/// The app counts as ready.
+fn watched(mut channel: Channel) -> Channel {
+    channel.watchdog().into_iter().for_each(Watchdog::begin);
+    channel
+}
+
 impl App {
     /// Starts an app that asks its parent for sockets.
     pub fn start(node: &Path, generation: u32, arguments: &[&str], options: Options) -> App {
@@ -160,7 +167,7 @@ impl App {
             started: Instant::now(),
             generation,
             ours,
-            channel: Channel::new(Moment::START, options),
+            channel: watched(Channel::new(Moment::START, options)),
             output,
             lines: Vec::new(),
             events: Vec::new(),
