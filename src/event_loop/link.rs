@@ -188,6 +188,15 @@ impl Link {
                 }
             }
             NodeEvent::Disconnecting => Some(ChannelEvent::Disconnecting),
+            NodeEvent::ForPrimary(library) => {
+                warn_once!(
+                    "generation {generation} (pid {pid}): {} asks a primary of its own, which there is none of here, and {}: {}",
+                    library.name,
+                    library.loss,
+                    library.remedy
+                );
+                None
+            }
             NodeEvent::MalformedFirst => {
                 warn_once!(
                     "generation {generation} (pid {pid}) wrote a line to the Node channel that is no JSON: dropped, and those that follow \

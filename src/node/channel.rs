@@ -6,12 +6,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::framing::{Framing, Line};
-use super::message::{self, Cluster, Incoming, Listening, Query};
+use super::library::Library;
+use super::message::{self, Cluster, Incoming, Query};
 use super::outbox::{Acknowledged, Outbox};
 use super::spec::Kind;
 use super::watchdog::{Turn, Watchdog};
 use super::{Errno, SocketId, outgoing};
 use crate::time::Moment;
+
+mod event;
+
+pub use event::NodeEvent;
 
 /// Queries of a standby that wait for its turn; one more is answered by ENOBUFS.
 const MOST_WAITING: usize = 64;
@@ -23,34 +28,6 @@ pub struct Options {
     pub watchdog: Option<Duration>,
     /// Queries are kept until [`Channel::activate`].
     pub standby: bool,
-}
-
-/// What the app did.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum NodeEvent {
-    /// It says that it is ready; told once, until it takes that back.
-    Ready,
-    /// It takes that back.
-    Unready,
-    /// Its loop has turned; with how late it was, where that can be told.
-    Answered {
-        lag: Option<Duration>,
-    },
-    /// It wants a socket; to be answered by [`Channel::answer`].
-    Query(Query),
-    /// The standby has come to its first `listen()` and waits there; told once.
-    Waiting,
-    Listening(Listening),
-    /// It has closed a socket.
-    Closed {
-        key: String,
-    },
-    /// It disconnects of its own accord.
-    Disconnecting,
-    /// A line was no JSON; told once, then counted.
-    MalformedFirst,
-    /// A line was longer than is kept; told once, then counted.
-    TooLongFirst,
 }
 
 /// What was dropped.
@@ -74,6 +51,7 @@ pub struct Channel {
     kept: Option<VecDeque<Query>>,
     open: bool,
     is_ready: bool,
+    named_library: bool,
     disconnected: bool,
     dropped: Dropped,
 }
@@ -90,6 +68,7 @@ impl Channel {
             kept: options.standby.then(VecDeque::new),
             open: true,
             is_ready: false,
+            named_library: false,
             disconnected: false,
             dropped: Dropped::default(),
         }
@@ -124,7 +103,9 @@ impl Channel {
             Incoming::Cluster(cluster) => self.take_cluster(cluster),
             Incoming::App => {
                 self.dropped.app += 1;
-                None
+                let library = Library::of_message(line).filter(|_| !self.named_library)?;
+                self.named_library = true;
+                Some(NodeEvent::ForPrimary(library))
             }
             Incoming::Malformed => {
                 self.dropped.malformed += 1;

@@ -6,6 +6,7 @@ pub mod channel;
 pub mod framing;
 pub mod json;
 pub mod launcher;
+pub mod library;
 pub mod message;
 pub mod outbox;
 pub mod outgoing;

@@ -172,6 +172,7 @@ impl Bench {
                     | Report::ListenersUnknowable { .. }
                     | Report::WithoutOverlap { .. }
                     | Report::StandbyGivenUp { .. }
+                    | Report::NotHeld { .. }
                     | Report::Ready { .. }),
                 ) => self.reports.push(report.message()),
                 Action::Report(_) => {}

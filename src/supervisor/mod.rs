@@ -108,6 +108,7 @@ pub struct Supervisor {
     memory: Option<MemoryWatch>,
     tally: Tally,
     silence_told: bool,
+    told_not_held: bool,
 }
 
 /// Where restartinit runs.
@@ -146,6 +147,7 @@ impl Supervisor {
             memory,
             tally: Tally::default(),
             silence_told: false,
+            told_not_held: false,
         }
     }
 

@@ -168,6 +168,7 @@ impl Supervisor {
                     }
                 }
             }
+            self.tell_what_is_not_held(pid, actions);
             self.guess_worker(now, number, pid, actions);
             self.update_readiness(now, number, Knowledge::Seen, actions);
             self.advance_planned_restart(now, actions);

@@ -29,8 +29,8 @@ KUBERNETES = [kubernetes_validate.latest_version(), "1.29"]
 SPARE = 2
 # What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
 APP_START = 20
-# --max-memory looks every so many seconds; and so many MiB/s an app may leak until it is gone.
-LOOK, LEAK = 2, 1
+# --max-memory takes two looks in a row, of 2 s each; and so many MiB/s an app may leak until it is gone.
+LOOKS, LEAK = 4, 1
 # So many seconds after its first start a command that listens nowhere is taken for a worker, and for ready.
 WORKER = 45
 # The contract's defaults.
@@ -240,8 +240,8 @@ def check_deployment(it):
     share = it.settings.get("RESTARTINIT_MAX_MEMORY", "")
     rule(not share.endswith("%") or it.memory_limit > 0, f"--max-memory {share} of no limit")
     if share.endswith("%"):
-        room, time = it.memory_limit * (100 - int(share[:-1])) / 100 / 1024**2, LOOK + drain + grace
-        rule(room / time >= LEAK, f"--max-memory {share}: {room:g} MiB of room for {LOOK} + {drain:g} + {grace:g} s is less than {LEAK} MiB/s")
+        room, time = it.memory_limit * (100 - int(share[:-1])) / 100 / 1024**2, LOOKS + drain + grace
+        rule(room / time >= LEAK, f"--max-memory {share}: {room:g} MiB of room for {LOOKS} + {drain:g} + {grace:g} s is less than {LEAK} MiB/s")
 
     door = it.settings.get("RESTARTINIT_HTTP")
     door = door and int(door.rsplit(":", 1)[-1])

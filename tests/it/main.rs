@@ -2,6 +2,7 @@
 //! a new test goes.
 
 mod allocations;
+mod as_primary;
 mod between;
 mod cgroup_limits;
 mod config;

@@ -35,6 +35,7 @@ pub struct Bench {
     arguments: Vec<OsString>,
     scene: Vec<String>,
     variables: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
     bare: bool,
     user_namespace: bool,
     place: Place,
@@ -55,6 +56,7 @@ impl Bench {
             arguments: options.iter().map(OsString::from).collect(),
             scene: Vec::new(),
             variables: Vec::new(),
+            folder: None,
             bare: false,
             user_namespace: false,
             place: Place::Pid1,
@@ -77,6 +79,12 @@ impl Bench {
 
     pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// The folder that it starts in.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
         self
     }
 
@@ -145,6 +153,9 @@ impl Bench {
         check_namespaces();
         let mut unshare = Command::new("unshare");
         self.set_variables(&mut unshare);
+        if let Some(folder) = &self.folder {
+            unshare.current_dir(folder);
+        }
         let options = namespace_options();
         if self.user_namespace && !options.contains(&"--user") {
             unshare.args(["--user", "--map-root-user"]);

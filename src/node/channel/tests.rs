@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::node::message::Listening;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

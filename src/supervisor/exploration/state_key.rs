@@ -46,7 +46,8 @@ impl World {
             let stop = g.stop.map(|stop| rank(Some(stop.at + SECOND)));
             (g.stop_request.map(StopRequest::key), rank(s.signal_due(g)), self.busy.contains(&g.pid)).hash(&mut key);
             let (look_at, quiet_at, had_nothing, is_over) = g.rest.key();
-            (s.may_be_held(g).then(|| (rank(Some(look_at)), rank(quiet_at))), had_nothing, is_over).hash(&mut key);
+            ((s.may_be_held(g) || s.may_listen_by_itself(g)).then(|| (rank(Some(look_at)), rank(quiet_at))), had_nothing, is_over)
+                .hash(&mut key);
             (g.out_of_reach, stop, self.prepared.contains(&g.pid), rank(Some(g.started + SECOND))).hash(&mut key);
         }
         let phase = match s.phase {
@@ -59,7 +60,7 @@ impl World {
         };
         let memory = s.memory.map(|memory| (memory.moments().map(|at| rank(Some(at))), memory.was_above()));
         let standby = s.config.standby.then(|| (rank(Some(s.standby.not_before())), s.standby.key()));
-        s.overlap.key().hash(&mut key);
+        (s.overlap.key(), s.told_not_held).hash(&mut key);
         let restarts = s.restarts.key(&s.config, *now);
         let (held, watch) = s.held.key();
         let watch = watch.filter(|_| s.active().is_some());
@@ -106,7 +107,7 @@ impl World {
         all.extend(s.held.key().1.into_iter().flat_map(|(look_at, drop_at)| drop_at.into_iter().chain([look_at])));
         all.extend(s.config.standby.then(|| s.standby.not_before()));
         all.extend(s.look_due());
-        let held = s.running().filter(|g| s.may_be_held(g)).map(|g| g.rest.key());
+        let held = s.running().filter(|g| s.may_be_held(g) || s.may_listen_by_itself(g)).map(|g| g.rest.key());
         all.extend(held.flat_map(|(look_at, quiet_at, ..)| quiet_at.into_iter().chain([look_at])));
         all.extend(s.running().filter_map(|g| s.signal_due(g)));
         all.extend(s.kind.worker_at());

@@ -74,8 +74,11 @@ pub(super) const SECOND: Duration = LAUNCHER_DIES_WITHIN;
 impl World {
     pub(super) fn new(config: Config, harsh: bool) -> World {
         let surroundings = Surroundings { job_control: true, is_init: true };
+        let mut supervisor = Supervisor::new(config, "cmd".to_owned(), surroundings);
+        // One line more or less: it is enough to look for it where little else happens.
+        supervisor.told_not_held = harsh || supervisor.config.standby;
         World {
-            supervisor: Supervisor::new(config, "cmd".to_owned(), surroundings),
+            supervisor,
             now: Moment::START,
             next_pid: 101,
             alive: Vec::new(),

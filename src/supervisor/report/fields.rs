@@ -25,6 +25,7 @@ impl Report {
                 fields
             }
             Report::Ready { generation, pid, after, .. } => with(who(*generation, *pid), [("after_seconds", seconds(*after))]),
+            Report::NotHeld { generation, pid, addresses } => with(who(*generation, *pid), [("addresses", addresses.clone().into())]),
             Report::AddressesMissing { generation, pid, missing } => with(who(*generation, *pid), [("addresses", missing.clone().into())]),
             Report::Unready { generation, pid }
             | Report::TakenForWorker { generation, pid }

@@ -127,6 +127,12 @@ pub enum Report {
         run: Run,
         wait: Duration,
     },
+    /// The app listens there by itself, though ports are held for it.
+    NotHeld {
+        generation: GenerationNumber,
+        pid: Pid,
+        addresses: Vec<String>,
+    },
     /// No standby is started any more beside this generation.
     StandbyGivenUp {
         generation: GenerationNumber,
@@ -219,6 +225,7 @@ impl Report {
             | Report::PlanFailed { .. }
             | Report::WithoutOverlap { .. }
             | Report::StandbyGivenUp { .. }
+            | Report::NotHeld { .. }
             | Report::StandbyEnded { .. }
             | Report::Silent { .. }
             | Report::GraceExpired { .. }
@@ -245,6 +252,7 @@ impl Report {
             Report::Planned { .. } => "planned-restart",
             Report::TakenOver { .. } => "take-over",
             Report::WithoutOverlap { .. } => "without-overlap",
+            Report::NotHeld { .. } => "not-held",
             Report::StandbyGivenUp { .. } => "standby-given-up",
             Report::PlanFailed { .. } => "planned-restart-failed",
             Report::Retired { .. } => "retired",

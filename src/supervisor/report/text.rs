@@ -73,6 +73,9 @@ impl Report {
             Report::WithoutOverlap { generation, pid, why, because } => {
                 format!("{why}: generation {generation} (pid {pid}) is replaced without an overlap ({because})")
             }
+            Report::NotHeld { generation, pid, addresses } => {
+                format!("generation {generation} (pid {pid}): the app listens on {} by itself: that port is not held", addresses.join(", "))
+            }
             Report::StandbyGivenUp { generation, because } => format!("no standby beside generation {generation} any more: {because}"),
             Report::Retired { run } => format!("{run}: retired"),
             Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
