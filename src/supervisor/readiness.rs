@@ -102,7 +102,8 @@ impl Supervisor {
                     let serves_again = number != GenerationNumber::FIRST && generation.duty == Duty::Active;
                     actions.push_back(Action::Report(Report::Ready { generation: number, pid, after, knowledge, serves_again }));
                 }
-                if is_first && is_watched {
+                // Another may speak by now than when it was ready before.
+                if is_watched {
                     actions.push_back(Action::Watch { pid });
                 }
             }
