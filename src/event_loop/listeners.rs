@@ -16,6 +16,8 @@ use crate::sys::{credentials, listening};
 
 /// A search of descriptors takes no longer in one look; the next one goes on with it.
 const LONGEST_SEARCH: Duration = Duration::from_millis(20);
+/// The same while nothing is found: somebody is told that it is not ready.
+const LONGEST_FIRST_SEARCH: Duration = Duration::from_millis(80);
 /// What Linux has, unless told otherwise.
 const EPHEMERAL: (u16, u16) = (32768, 60999);
 
@@ -122,7 +124,8 @@ impl ListenerFinder {
         known.verify(&sockets);
         sockets.retain(|socket| !known.has_seen(socket.inode));
         if !sockets.is_empty() {
-            let until = Instant::now() + LONGEST_SEARCH;
+            let longest = if known.listeners.is_empty() { LONGEST_FIRST_SEARCH } else { LONGEST_SEARCH };
+            let until = Instant::now() + longest;
             let mut search = Search { known, wanted: sockets, before: self.before.as_deref(), ephemeral, until };
             match search.run(self.own_pid, command, others) {
                 Ok(Searched::Unknowable) => return Some(Listeners::Unknowable),
