@@ -274,3 +274,6 @@ impl Supervisor {
         actions.extend(due.map(|generation| self.ask_to_stop(generation, signal)));
     }
 }
+
+#[cfg(test)]
+mod tests;
