@@ -87,3 +87,6 @@ impl Supervisor {
         self.advance_planned_restart(now, actions);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,6 @@ impl Supervisor {
         actions.push_back(Action::Finish(ending));
     }
 }
+
+#[cfg(test)]
+mod tests;
