@@ -202,7 +202,8 @@ mod tests {
             Field::Text(text) => Field::Text(text.into_owned().into()),
             Field::Number(number) => Field::Number(number),
             Field::Null => Field::Null,
-            _ => Field::Other,
+            Field::Missing => Field::Missing,
+            Field::Other => Field::Other,
         };
         for other in ["true", "[80]", "{\"port\":80}", "1e300", "-1e300", "9007199254740992.0", "18446744073709551615"] {
             assert_eq!(port(other), Field::Other, "{other}");

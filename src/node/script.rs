@@ -82,6 +82,7 @@ mod tests {
         };
         assert_eq!(script(&["node", "--inspect", "-r", "dotenv/config", "dist/main.js", "other.js"]).as_deref(), Some("dist/main.js"));
         assert_eq!(script(&["node", "server.mjs"]).as_deref(), Some("server.mjs"));
+        assert_eq!(script(&["node", "--env-file", "settings.env", "server.ts"]).as_deref(), Some("server.ts"));
         assert_eq!(script(&["server.js"]), None);
         assert_eq!(script(&["npm", "start"]), None);
     }

@@ -239,6 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_sent_is_asked_again_after_an_interval() {
+        for (tick, again) in [(250, 500), (400, 650)] {
+            let mut dog = begun();
+            dog.asked(at(250));
+            assert_eq!(dog.tick(at(tick), false), Turn::Wait);
+            dog.withdrawn();
+            assert_eq!(run(&mut dog, false, at(9999)), (at(again), Turn::Ask), "{tick}");
+        }
+    }
+
+    #[test]
     fn a_late_tick_counts_one_interval() {
         let mut dog = begun();
         dog.asked(at(250));

@@ -73,6 +73,7 @@ mod tests {
     fn what_serves_is_not_taken_for_it() {
         for (address, arguments, environment) in [
             ("0.0.0.0:3000", &["node", "--inspect", "app.js"][..], ""),
+            ("0.0.0.0:3000", &["node", "--inspect", "3000"], ""),
             ("0.0.0.0:9229", &["node", "app.js"], ""),
             ("0.0.0.0:40123", &["node", "--inspect=0"], ""),
             ("127.0.0.1:3000", &["node", "--inspect=0"], ""),

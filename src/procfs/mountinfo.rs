@@ -98,8 +98,22 @@ mod tests {
             "5 1 0:5 / /b rw - tmpfs tmpfs rw",
             "6 3 0:6 / /a/d rw - tmpfs tmpfs rw",
         ];
+        assert_eq!(seen(&lines), [1, 3, 5, 6]);
+    }
+
+    #[test]
+    fn the_way_begins_at_the_root_that_is_below_all() {
+        let root = "1 9 0:1 / / rw - ext4 /dev/sda rw";
+        let over_it = "2 1 0:2 / / rw - overlay overlay rw";
+        let on_top = "3 2 0:3 / /a rw - tmpfs tmpfs rw";
+        let from_elsewhere = "4 8 0:4 / /a rw - tmpfs tmpfs rw";
+        assert_eq!(seen(&[over_it, on_top, root]), [2, 3]);
+        assert_eq!(seen(&[from_elsewhere, root, over_it, on_top]), [2, 3]);
+    }
+
+    /// Those of these lines' mounts that are seen.
+    fn seen(lines: &[&str]) -> Vec<u32> {
         let mounts: Vec<Mount<'_>> = lines.iter().filter_map(|line| Mount::parse(line.as_bytes())).collect();
-        let seen: Vec<u32> = mounts.iter().filter(|mount| is_seen(&mounts, mount)).map(|mount| mount.id).collect();
-        assert_eq!(seen, [1, 3, 5, 6]);
+        mounts.iter().filter(|mount| is_seen(&mounts, mount)).map(|mount| mount.id).collect()
     }
 }

@@ -22,8 +22,8 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// TCP_LISTEN is 10; unix sockets use the same number.
 const LISTENING: u32 = 1 << 10;
-const SHOW_NAME: u32 = 1;
-const SHOW_USER: u32 = 0x40;
+/// UDIAG_SHOW_NAME and UDIAG_SHOW_UID.
+const SHOW_NAME_AND_USER: u32 = 0x41;
 
 impl Family {
     fn number(self) -> u8 {
@@ -44,7 +44,7 @@ impl Family {
         body.extend(LISTENING.to_ne_bytes());
         match self {
             // No inode, what to show, no cookie.
-            Family::Unix => body.extend([0, SHOW_NAME | SHOW_USER, 0, 0].into_iter().flat_map(u32::to_ne_bytes)),
+            Family::Unix => body.extend([0, SHOW_NAME_AND_USER, 0, 0].into_iter().flat_map(u32::to_ne_bytes)),
             // Of no socket in particular.
             Family::Inet | Family::Inet6 => body.extend([0; 48]),
         }
@@ -201,8 +201,18 @@ mod tests {
     }
 
     #[test]
-    fn requests_have_the_kernels_sizes() {
-        assert_eq!(FAMILIES.map(|family| family.request().len()), [72, 72, 40]);
+    fn a_request_is_for_all_that_listen_and_for_no_others() {
+        for (family, number, protocol, rest) in [
+            (Family::Inet, 2, 6, [0; 12].as_slice()),
+            (Family::Inet6, 10, 6, &[0; 12]),
+            (Family::Unix, 1, 0, &[0, SHOW_NAME_AND_USER, 0, 0]),
+        ] {
+            let words = [u32::from_ne_bytes([number, protocol, 0, 0]), 0x400].into_iter().chain(rest.iter().copied());
+            let body: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
+            let mut request = message(SOCK_DIAG_BY_FAMILY, &body);
+            request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
+            assert_eq!(family.request(), request, "{family:?}");
+        }
     }
 
     proptest! {

@@ -116,3 +116,6 @@ impl Supervisor {
         self.advance_planned_restart(now, actions);
     }
 }
+
+#[cfg(test)]
+mod tests;

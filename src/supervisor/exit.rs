@@ -174,6 +174,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_sigkill_is_a_kill() {
+        let by = |signal| Exit::Signal { signal, core_dumped: false };
+        assert!(by(Signal::KILL).is_kill());
+        for exit in [by(Signal::TERM), Exit::Code(137), Exit::Code(0)] {
+            assert!(!exit.is_kill(), "{exit}");
+        }
+    }
+
+    #[test]
     fn codes_are_those_of_a_shell() {
         assert_eq!(Exit::Code(7).code(), 7);
         assert_eq!(Exit::Signal { signal: Signal::KILL, core_dumped: false }.code(), 137);

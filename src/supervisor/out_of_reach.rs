@@ -1,6 +1,6 @@
 //! The state machine without a process: commands that may not be signalled, by hand.
 
-use super::bench::{Bench, TERM, killed_by, ms, pid, signal, used};
+use super::bench::{Bench, HUP, TERM, at, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::*;
@@ -16,6 +16,7 @@ fn out_of_reach(config: Config) -> Bench {
 fn what_may_not_be_signalled_is_not_restarted_by_plan() {
     let mut bench = out_of_reach(Config::default());
     bench.tell(Event::RestartAsked).says(&["done badly"]);
+    assert_eq!(bench.supervisor.view(bench.now).cannot_signal, Some(pid(101)));
     bench.tick_at(ms(2000)).tell(used(2000)).says(&["look at 101"]);
     assert!(bench.supervisor.view(bench.now).ready, "it serves");
     bench.in_reach = true;
@@ -53,6 +54,44 @@ fn one_that_cannot_be_asked_to_make_room_goes_on() {
 }
 
 #[test]
+fn a_signal_that_is_refused_beside_one_that_serves_or_after_a_stop_takes_nothing_back() {
+    let mut bench = Bench::listening(Config::default());
+    bench.tell(Event::RestartAsked).events(102, &[ChannelEvent::Answered, listens_at(&[3000])]).take_log();
+    bench.tell(Event::SignalRefused { pid: pid(101) });
+    bench.now = at(1500);
+    bench.tell(signal(HUP)).says(&["SIGHUP to 102"]);
+    let mut bench = Bench::running(Config::default());
+    bench.tell(Event::RestartAsked).in_reach = false;
+    bench.tell(signal(TERM)).exit(101, Exit::Code(0));
+    assert_eq!(bench.supervisor.last_exits().next().and_then(|run| run.reason), Some(exit::Reason::Asked));
+}
+
+#[test]
+fn a_standby_that_may_not_be_signalled_does_not_serve_for_that() {
+    let mut bench = Bench::with_standby(Config::default());
+    bench.events(101, &[ChannelEvent::Closed]).tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
+    bench.tell(Event::SignalRefused { pid: pid(102) }).says(&[]);
+    assert!(bench.supervisor.active().is_none());
+}
+
+#[test]
+fn a_successor_that_is_late_and_cannot_be_ended_ends_the_plan() {
+    let mut bench = Bench::listening(Config::default());
+    bench.tell(Event::RestartAsked).in_reach = false;
+    bench.tick_at(ms(60_000)).says(&["spawn 2 -", "SIGKILL to 102", "done badly"]);
+}
+
+#[test]
+fn that_it_may_not_be_signalled_is_no_reason_to_be_unready() {
+    let mut bench = out_of_reach(Config { wait_ready: Some(ms(300)), ..Config::default() });
+    bench.tell(Event::RestartAsked);
+    let why = |bench: &Bench| bench.supervisor.view(bench.now).not_ready;
+    assert_eq!(why(&bench).as_deref(), Some("generation 1 boots since 0 ms, it has not sent process.send('ready') yet"));
+    bench.events(101, &[ChannelEvent::Ready]);
+    assert_eq!(why(&bench), None);
+}
+
+#[test]
 fn a_standby_that_cannot_be_ended_holds_nobody_up() {
     let mut bench = Bench::with_standby(Config::default());
     bench.in_reach = false;
@@ -74,6 +113,17 @@ fn told(bench: &mut Bench, event: Event) -> Vec<&'static str> {
     let mut actions = Actions::new();
     bench.supervisor.handle(bench.now, event, &mut actions);
     actions.iter().filter_map(|action| if let Action::Report(report) = action { Some(report.event()) } else { None }).collect()
+}
+
+#[test]
+fn only_who_had_time_to_stop_is_told_to_have_used_it_up() {
+    let killed = |number| Event::KillSent { pid: pid(number), allowed: true };
+    let mut bench = Bench::with_standby(Config::default());
+    bench.tell(signal(TERM));
+    assert_eq!((told(&mut bench, killed(101)), told(&mut bench, killed(102))), (vec!["grace-expired"], vec![]));
+    let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
+    bench.events(101, &[ChannelEvent::Blocked]);
+    assert_eq!(told(&mut bench, killed(101)), [""; 0]);
 }
 
 /// A line for each look would be one every few seconds, for ever.

@@ -289,3 +289,6 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -311,6 +311,18 @@ mod tests {
         assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
     }
 
+    #[test]
+    fn beyond_its_places_the_oldest_restarts_of_a_window_leave_together() {
+        let at = |millis: usize| Moment::START + Duration::from_millis(millis as u64);
+        let mut window = Window::default();
+        (0..Window::PLACES + 3).for_each(|n| window.enter(at(n), u32::MAX));
+        window.kept = 0;
+        for (moment, left) in [(2, Window::PLACES + 3), (3, Window::PLACES - 1), (Window::PLACES + 2, 0)] {
+            window.forget_until(at(moment));
+            assert_eq!(window.total as usize, left, "{moment}");
+        }
+    }
+
     proptest! {
         /// However the crashes fall, no window of that length holds more restarts than allowed; nor do there come to be more between two runs
         /// that work; and below the number of places the count is exact: a crash is only refused when the window really is full.

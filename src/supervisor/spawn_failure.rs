@@ -192,6 +192,7 @@ mod tests {
             (Errno::ENOTDIR, b"#!/etc/passwd/x\n", Problem::InterpreterNotFound),
             (Errno::ENOTDIR, b"#!/etc/passwd/x\r\n", Problem::WindowsLineEnds),
             (Errno::ENOTDIR, &own, Problem::Unknown),
+            (Errno::ENOENT, b"echo hello\n", Problem::Unknown),
             (Errno::ENOEXEC, b"#!/bin/sh\n", Problem::Unknown),
             (Errno::ENOEXEC, &own[..19], Problem::NoInterpreterLine),
             (Errno::EPERM, b"#!/bin/sh\r\n", Problem::Unknown),

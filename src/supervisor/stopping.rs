@@ -208,3 +208,6 @@ impl Supervisor {
         actions.push_back(Action::Finish(ending));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,25 @@ fn a_signal_just_after_a_spawn_waits_ten_seconds_at_most() {
 }
 
 #[test]
+fn a_command_has_one_second_to_install_its_handlers() {
+    for (after, told) in [(999, &[][..]), (1000, &["SIGHUP to 101"])] {
+        let mut bench = Bench::running(Config::default());
+        bench.now = at(after);
+        bench.tell(signal(HUP)).says(told);
+    }
+}
+
+#[test]
+fn a_command_is_not_looked_at_before_that_is_due() {
+    let mut bench = Bench::running(Config::default());
+    bench.tell(signal(HUP));
+    bench.prepared = Some([Signal::new(HUP).unwrap()].into_iter().collect());
+    bench.now = at(9);
+    bench.tell(TICK).says(&[]);
+    bench.tick_at(ms(10)).says(&["SIGHUP to 101"]);
+}
+
+#[test]
 fn where_nobody_can_tell_it_waits_for_the_first_second() {
     let mut bench = Bench::running(Config::default());
     bench.prepared = None;

@@ -105,6 +105,17 @@ fn another_key_for_the_same_socket_finds_it() {
 }
 
 #[test]
+fn two_servers_at_the_same_address_have_a_socket_each() {
+    let mut ports = Ports::default();
+    let ids = [0, 1].map(|index| bound(&mut ports, generation(1), 0, index));
+    assert_ne!(ids[0], ids[1]);
+    ports.died(generation(1));
+    for (id, index) in ids.into_iter().zip([0, 1]) {
+        assert_eq!(ports.query(generation(2), &mut query(0, index, "null")), hand(id));
+    }
+}
+
+#[test]
 fn an_unused_socket_in_the_way_is_released_first_and_one_in_use_is_not() {
     let mut ports = Ports::default();
     let old = bound(&mut ports, generation(1), 3000, 0);
