@@ -32,7 +32,7 @@ fn one_that_has_not_come_to_listen_at_a_held_port_makes_room_first() {
 #[test]
 fn memory_plans_nothing_while_a_restart_is_under_way() {
     let mut bench = Bench::listening(Config::default());
-    bench.tell(Event::RestartAsked).tell(used(2000)).says(&["spawn 2 -"]);
+    bench.tell(Event::RestartAsked).tell(used(2000)).tell(used(2000)).says(&["spawn 2 -"]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_new_one_that_ends_before_it_is_ready_ends_the_plan() {
 #[test]
 fn a_standby_that_was_to_take_over_does_so_where_the_old_one_crashes() {
     let mut bench = Bench::with_standby(Config::default());
-    bench.tell(used(2000)).exit(101, Exit::Code(1)).says(&["promote 102", "done well"]);
+    bench.tell(used(2000)).tell(used(2000)).exit(101, Exit::Code(1)).says(&["promote 102", "done well"]);
 }
 
 #[test]
