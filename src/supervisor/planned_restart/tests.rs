@@ -6,9 +6,10 @@ use crate::supervisor::exit::{Exit, Reason};
 
 #[test]
 fn what_was_planned_is_the_reason_of_the_run_that_it_ends() {
+    // Two looks above the limit are one plan, and so is what was asked for twice.
     for (event, reason) in [(Event::RestartAsked, Reason::Asked), (used(2000), Reason::MemoryLimit)] {
         let mut bench = Bench::running(Config::default());
-        bench.tell(event).exit(101, Exit::Code(0));
+        bench.tell(event.clone()).tell(event).exit(101, Exit::Code(0));
         assert_eq!(bench.supervisor.last_exits().next().and_then(|run| run.reason), Some(reason));
     }
 }
