@@ -15,7 +15,7 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     let mut answered = Vec::new();
     for piece in bytes.chunks(usize::from(size) + 1) {
         if let Some(route) = connection.received(piece) {
-            assert!(trusted || route != Route::Restart, "nothing that changes anything is reached from outside");
+            assert!(trusted || !matches!(route, Route::Restart { .. }), "nothing that changes anything is reached from outside");
             connection.answer(&Response::text(200, "fine".to_owned()), Moment::START);
         }
         let out = connection.unsent();

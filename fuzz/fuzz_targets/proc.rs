@@ -6,6 +6,8 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use restartinit::node::permission::Credentials;
 use restartinit::procfs::cgroup::{Place, Version, limit, made_room, oom_kills};
+use restartinit::node::launcher::of_words;
+use restartinit::procfs::node_loop::{sleep, watched};
 use restartinit::procfs::process_tree::{descendants, generation_of, read_stat, started_by};
 use restartinit::procfs::status::{SignalStatus, resident};
 use restartinit::supervisor::spawn_failure::{FileFacts, Problem};
@@ -29,6 +31,13 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         let (working_set, unreclaimable) = (version.working_set(one, other), version.unreclaimable(one, other));
         assert_eq!(working_set.is_some(), unreclaimable.is_some());
         let _ = made_room(limit(one).unwrap_or(u64::MAX), unreclaimable.unwrap_or(u64::MAX), resident(other, 4096).unwrap_or(u64::MAX));
+    }
+    let _ = (sleep(one), watched(other).count());
+    let words: Vec<String> = one.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let launcher = of_words(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    if let Some(launcher) = launcher {
+        let instead = launcher.instead(std::str::from_utf8(other).ok());
+        assert!(!instead.is_empty());
     }
     let _ = (limit(one), oom_kills(one), resident(other, 65536), SignalStatus::parse(other), Credentials::parse(one));
     for errno in [Errno::ENOENT, Errno::ENOEXEC, Errno::EACCES] {
