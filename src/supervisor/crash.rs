@@ -121,6 +121,8 @@ impl Supervisor {
         let (ready_limit, whole_by) = (self.config.ready_limit(), Some(now + self.whole_limit()));
         let generation = self.with_duty(duty)?;
         generation.duty = Duty::Active;
+        // A successor's own limit was for the sake of the one that served: it serves alone now.
+        generation.ready_by = generation.ready_by.filter(|_| ready_limit.is_some());
         if duty == Duty::Standby {
             generation.ready_by = ready_limit.map(|limit| now + limit);
             generation.readiness = Readiness::beginning(now, whole_by);
