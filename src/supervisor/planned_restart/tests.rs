@@ -29,6 +29,14 @@ fn one_that_has_not_come_to_listen_at_a_held_port_makes_room_first() {
     bench.events(101, &[ChannelEvent::Answered]).tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
 }
 
+/// UDP has no listeners: that a socket is used is all that is known.
+#[test]
+fn a_successor_of_udp_alone_takes_over_when_it_has_its_socket() {
+    let mut bench = Bench::running(Config { hold_port: true, ..Config::default() });
+    bench.events(101, &[ChannelEvent::Answered, listens_at(&[])]).tell(Event::RestartAsked).says(&["spawn 2 -"]);
+    bench.events(102, &[ChannelEvent::Answered, listens_at(&[])]).says(&["SIGTERM to 101", "done well"]);
+}
+
 #[test]
 fn memory_plans_nothing_while_a_restart_is_under_way() {
     let mut bench = Bench::listening(Config::default());
