@@ -1,7 +1,7 @@
 use crate::config::Config;
 use crate::config::values::ReadyWhen;
-use crate::supervisor::bench::{Bench, TICK, at, listens_at, ms, used};
-use crate::supervisor::event::{ChannelEvent, Event};
+use crate::supervisor::bench::{Bench, TICK, at, killed_by, listens_at, ms, pid, used};
+use crate::supervisor::event::{Action, Actions, ChannelEvent, Event};
 use crate::supervisor::exit::{Exit, Reason};
 
 #[test]
@@ -28,6 +28,35 @@ fn one_that_makes_room_is_killed_once_and_not_before_its_time_is_over() {
 fn one_that_has_not_come_to_listen_at_a_held_port_makes_room_first() {
     let mut bench = Bench::running(Config { hold_port: true, ..Config::default() });
     bench.events(101, &[ChannelEvent::Answered]).tell(Event::RestartAsked).says(&["SIGTERM to 101"]);
+}
+
+/// UDP has no listeners: that a socket is used is all that is known.
+#[test]
+fn a_successor_of_udp_alone_takes_over_when_it_has_its_socket() {
+    let mut bench = Bench::running(Config { hold_port: true, ..Config::default() });
+    bench.events(101, &[ChannelEvent::Answered, listens_at(&[])]).tell(Event::RestartAsked).says(&["spawn 2 -"]);
+    bench.events(102, &[ChannelEvent::Answered, listens_at(&[])]).says(&["SIGTERM to 101", "done well"]);
+}
+
+#[test]
+fn a_successor_is_expected_where_the_old_one_began_to_listen_meanwhile() {
+    let mut bench = Bench::running(Config { hold_port: true, ..Config::default() });
+    bench.events(101, &[ChannelEvent::Answered, listens_at(&[])]).tell(Event::RestartAsked).says(&["spawn 2 -"]);
+    bench.events(101, &[listens_at(&[3000])]).events(102, &[ChannelEvent::Answered, listens_at(&[])]).says(&[]);
+    bench.events(102, &[listens_at(&[3000])]).says(&["SIGTERM to 101", "done well"]);
+}
+
+#[test]
+fn whoever_asked_is_told_what_a_successor_has_not_done_in_time() {
+    for (said, missed) in [(ChannelEvent::Ready, "nothing listened"), (listens_at(&[3000]), "the app did not send process.send('ready')")] {
+        let mut bench = Bench::listening(Config { wait_ready: Some(ms(5000)), ..Config::default() });
+        bench.events(101, &[ChannelEvent::Ready]).tell(Event::RestartAsked).events(102, &[said]).tick_at(ms(5000));
+        bench.says(&["spawn 2 -", "SIGKILL to 102"]);
+        let mut actions = Actions::new();
+        bench.supervisor.handle(bench.now, Event::Exited { pid: pid(102), exit: killed_by(9), reason: None }, &mut actions);
+        let why = format!("generation 2 (pid 102) was killed by SIGKILL (not ready in time: {missed} within 5 s) after 5 s");
+        assert!(actions.contains(&Action::RestartDone(Err(why))), "{actions:?}");
+    }
 }
 
 #[test]

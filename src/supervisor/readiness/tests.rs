@@ -198,6 +198,29 @@ fn what_was_ready_for_long_enough_has_worked() {
 }
 
 #[test]
+fn what_was_ready_for_long_enough_has_worked_though_it_took_that_back() {
+    for (ready_for, has_worked) in [(9_999, false), (10_000, true)] {
+        let mut bench = Bench::booting(Config { max_restarts: 1, stable_after: Duration::from_secs(10), ipc: true, ..none() });
+        bench.listens_on(&[3000]).exit(101, Exit::Code(1)).tick();
+        assert_eq!(bench.asked(), None);
+        bench.at(ready_for).events(102, &[ChannelEvent::Unready]).at(100_000).exit(102, Exit::Code(1));
+        assert_eq!(bench.take_log().contains(&"finish restarts-exhausted 1".to_owned()), !has_worked, "{ready_for}");
+    }
+}
+
+#[test]
+fn what_is_ready_as_soon_as_it_runs_has_worked_after_a_whole_window() {
+    for (lived, has_worked) in [(40_000, false), (59_999, false), (60_000, true)] {
+        let mut bench = Bench::running(Config { max_restarts: 2, ..none() });
+        bench.exit(101, Exit::Code(1)).tick();
+        bench.at(30_000).exit(102, Exit::Code(1)).tick();
+        assert_eq!(bench.now, at(30_000));
+        bench.at(30_000 + lived).exit(103, Exit::Code(1));
+        assert_eq!(bench.take_log().contains(&"finish restarts-exhausted 1".to_owned()), !has_worked, "{lived}");
+    }
+}
+
+#[test]
 fn a_drain_delay_is_for_an_app_that_was_ready() {
     let config = || Config { drain_delay: Duration::from_secs(5), ..none() };
     let mut bench = Bench::booting(config());
@@ -260,6 +283,14 @@ fn a_successor_that_is_never_whole_takes_over_without() {
 }
 
 #[test]
+fn one_that_is_whole_has_as_long_to_ask_for_the_other_held_sockets() {
+    let mut bench = with_successor();
+    bench.events(102, &[listens_at(&[3000, 3001])]).exit(101, Exit::Code(0)).runs_until(60_999);
+    assert!(!bench.take_log().iter().any(|line| line.starts_with("release")));
+    bench.runs_until(61_000).says(&["release what 2 does not use"]);
+}
+
+#[test]
 fn a_successor_need_not_listen_where_the_old_one_does_no_more() {
     let mut bench = with_successor();
     bench.events(102, &[listens_at(&[3000])]).events(101, &[listens_at(&[3000])]).says(&[]);
@@ -291,6 +322,16 @@ fn a_standby_is_ready_once_it_listens_where_the_active_one_did() {
     assert!(bench.supervisor.view(bench.now).ready);
     bench.events(102, &[ChannelEvent::Closed]);
     assert!(!bench.supervisor.view(bench.now).ready);
+}
+
+#[test]
+fn a_standby_that_says_that_it_is_ready_is_so_once_it_serves() {
+    let mut bench = Bench::listening(Config { standby: true, wait_ready: Some(ms(700)), ..none() });
+    bench.events(101, &[ChannelEvent::Ready]).tick_at(ms(0)).take_reports();
+    bench.events(102, &[ChannelEvent::AtListen, ChannelEvent::Ready]);
+    assert_eq!(bench.take_reports(), [""; 0]);
+    bench.at(100).exit(101, Exit::Code(1));
+    assert_eq!(bench.take_reports(), ["generation 2 (pid 102) is ready after 100 ms"]);
 }
 
 #[test]
