@@ -331,7 +331,7 @@ fn a_standby_that_says_that_it_is_ready_is_so_once_it_serves() {
     bench.events(102, &[ChannelEvent::AtListen, ChannelEvent::Ready]);
     assert_eq!(bench.take_reports(), [""; 0]);
     bench.at(100).exit(101, Exit::Code(1));
-    assert_eq!(bench.take_reports(), ["generation 2 (pid 102) is ready after 100 ms"]);
+    assert_eq!(bench.take_reports(), ["generation 2 serves after 0 ms"]);
 }
 
 #[test]
