@@ -16,14 +16,13 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     if !config.has_channel() {
         return;
     }
-    let script = script::of_command(command);
+    // Only whether it can be a worker is read off files.
+    let script = script::of_command(command).filter(|_| config.holds_ports());
     let folder = script.and_then(|path| std::path::absolute(path).ok());
     let package = folder.iter().flat_map(|path| path.ancestors().skip(1)).find_map(|folder| text(&folder.join("package.json")));
     let Some(unfit) = script::unfit(command, script.and_then(text).as_deref(), package.as_deref()) else { return };
     let mut off = Vec::new();
-    if !matches!(unfit, Unfit::OtherRuntime { .. }) || config.holds_ports() {
-        without_held_ports(config, &mut off);
-    }
+    without_held_ports(config, &mut off);
     match &unfit {
         Unfit::HasLauncher(_) => without_channel(config, &mut off),
         Unfit::OtherRuntime { answers_pings: false, .. } => without_watchdog(config, &mut off),

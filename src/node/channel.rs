@@ -103,9 +103,9 @@ impl Channel {
             Incoming::Cluster(cluster) => self.take_cluster(cluster),
             Incoming::App => {
                 self.dropped.app += 1;
-                let library = Library::of_message(line).filter(|_| !self.named_library)?;
-                self.named_library = true;
-                Some(NodeEvent::ForPrimary(library))
+                let library = if self.named_library { None } else { Library::of_message(line) };
+                self.named_library |= library.is_some();
+                library.map(NodeEvent::ForPrimary)
             }
             Incoming::Malformed => {
                 self.dropped.malformed += 1;

@@ -20,15 +20,14 @@ pub enum Runs {
     Unknown,
 }
 
-/// Those that run a script of package.json, with the words after which its name stands.
+/// Those that run a script of package.json.
 const PACKAGE_MANAGERS: [&str; 4] = ["npm", "yarn", "pnpm", "bun"];
 /// Those that run whatever they are given, in a process of its own.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 13] = [
     "npx",
     "pnpx",
     "bunx",
     "corepack",
-    "nodemon",
     "ts-node-dev",
     "tsnd",
     "pm2",
@@ -50,7 +49,6 @@ pub fn of_words(words: &[&str]) -> Option<Launcher> {
     let (program, arguments) = titled.split_first()?;
     match name_of(program) {
         "node" | "nodejs" => of_node(arguments),
-        "bun" => of_package_manager("bun", arguments),
         name => of_program(name, arguments),
     }
 }
@@ -65,23 +63,25 @@ fn name_of(program: &str) -> &str {
     }
 }
 
+fn launcher(name: &str, runs: Runs) -> Option<Launcher> {
+    Some(Launcher { name: name.to_owned(), runs })
+}
+
 fn of_node(arguments: &[&str]) -> Option<Launcher> {
     let mut words = arguments.iter().copied().enumerate();
     while let Some((at, word)) = words.next() {
         let after = || arguments.get(at + 1..).unwrap_or_default();
         match word {
-            "--watch" => return Some(Launcher { name: "node --watch".to_owned(), runs: runs("node", after()) }),
-            "--run" => return Some(Launcher { name: "node --run".to_owned(), runs: Runs::Script(after().first()?.to_string()) }),
-            _ if word.starts_with("--watch-path") => return Some(Launcher { name: "node --watch".to_owned(), runs: Runs::Unknown }),
-            _ if word.starts_with("--run=") => {
-                return Some(Launcher { name: "node --run".to_owned(), runs: Runs::Script(word.trim_start_matches("--run=").to_owned()) });
-            }
+            "--watch" => return launcher("node --watch", runs("node", after())),
+            "--run" => return launcher("node --run", Runs::Script(after().first()?.to_string())),
+            _ if word.starts_with("--watch-path") => return launcher("node --watch", Runs::Unknown),
+            _ if word.starts_with("--run=") => return launcher("node --run", Runs::Script(word.trim_start_matches("--run=").to_owned())),
             _ if TAKES_A_WORD.contains(&word) => drop(words.next()),
             _ if word.starts_with('-') => {}
             // tsx and ts-node have scripts of quite general names.
             script if script.contains("/tsx/dist/cli") => return of_program("tsx", after()),
             script if script.contains("/ts-node/dist/bin") => return of_program("ts-node", after()),
-            script if script.contains("/yarn/releases/yarn-") || script.contains("/releases/yarn-") => return of_program("yarn", after()),
+            script if script.contains("/releases/yarn-") => return of_program("yarn", after()),
             // An app may have a script of any name; those of launchers lie where packages are installed.
             script if script.contains("node_modules/") || script.starts_with("/usr/") => return of_program(name_of(script), after()),
             _ => return None,
@@ -101,12 +101,12 @@ fn of_program(name: &str, arguments: &[&str]) -> Option<Launcher> {
         _ if OTHERS.contains(&name) => Runs::Unknown,
         _ => return None,
     };
-    Some(Launcher { name: name.to_owned(), runs })
+    launcher(name, runs)
 }
 
 fn of_package_manager(manager: &str, arguments: &[&str]) -> Option<Launcher> {
     let mut words = arguments.iter().copied().filter(|word| !word.starts_with('-'));
-    let launcher = |runs| Some(Launcher { name: manager.to_owned(), runs });
+    let launcher = |runs| launcher(manager, runs);
     match (manager, words.next()) {
         // `bun run server.ts` runs it in the same process.
         ("bun", Some("run")) => {

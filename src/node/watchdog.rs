@@ -126,11 +126,6 @@ impl Watchdog {
         self.begun && self.has_answered
     }
 
-    /// The loop has answered at all.
-    pub fn has_answered(&self) -> bool {
-        self.has_answered
-    }
-
     /// The latest lag.
     pub fn last(&self) -> Option<Duration> {
         self.last
@@ -210,7 +205,7 @@ mod tests {
         let mut dog = Watchdog::new(at(0), ms(1000));
         dog.asked(at(0));
         assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
-        assert!(!dog.has_answered());
+        assert!(!dog.has_answered);
     }
 
     /// A boot of awaits and then a long piece of work: it has answered before.
@@ -271,10 +266,10 @@ mod tests {
     fn a_tiny_limit_is_asked_every_ten_milliseconds() {
         let mut dog = Watchdog::new(at(0), ms(1));
         dog.asked(at(0));
-        assert_eq!((dog.deadline(), dog.has_answered()), (at(10), false), "it boots: nothing counts yet");
+        assert_eq!((dog.deadline(), dog.has_answered), (at(10), false), "it boots: nothing counts yet");
         dog.answered(at(1));
         dog.begin();
-        assert_eq!((dog.deadline(), dog.has_answered()), (at(10), true));
+        assert_eq!((dog.deadline(), dog.has_answered), (at(10), true));
         dog.asked(at(10));
         assert_eq!(dog.deadline(), at(11));
         dog.tick(at(11), true);

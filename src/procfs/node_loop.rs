@@ -80,7 +80,7 @@ pub fn watched(fdinfo: &[u8]) -> impl Iterator<Item = i32> {
     fdinfo.split(|byte| *byte == b'\n').filter_map(|line| number(words(field(line, "tfd:")?).next()?))
 }
 
-/// How much a thread pool and a platform's own threads have left to do, given what each thread but the main one sleeps in.
+/// Whether a thread pool and a platform's own threads have nothing to do, given what each thread but the main one sleeps in.
 pub fn threads_are_idle(others: &[Sleep]) -> bool {
     /// Node's platform has one thread with an event loop of its own; each further one is a worker_thread's.
     const LOOPS_OF_THE_PLATFORM: usize = 1;

@@ -81,7 +81,7 @@ pub enum ChannelEvent {
     AnotherSpeaks,
     /// The process that speaks is a launcher, and not the app.
     LauncherSpeaks,
-    /// It has answered what it was asked after a request to stop: it has read that.
+    /// It has answered what it was asked just before a request to stop: it has read that too, by all that shows.
     RequestAnswered,
     /// Its event loop has not turned for as long as the watchdog allows.
     Blocked,

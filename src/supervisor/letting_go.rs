@@ -56,9 +56,12 @@ impl Supervisor {
 
     /// The surest sign of a port that is not held, whatever stands between us and the app: somebody listens there.
     pub(super) fn tell_what_is_not_held(&mut self, pid: Pid, actions: &mut Actions) {
+        if !self.config.holds_ports() || self.told_not_held {
+            return;
+        }
         let Some(generation) = self.running().find(|generation| generation.pid == pid && generation.duty == Duty::Active) else { return };
         let own = Self::own_addresses(generation);
-        if self.config.holds_ports() && !own.is_empty() && !self.told_not_held {
+        if !own.is_empty() {
             actions.push_back(Action::Report(Report::NotHeld { generation: generation.number, pid, addresses: own }));
             self.told_not_held = true;
         }

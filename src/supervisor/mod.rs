@@ -114,7 +114,9 @@ pub struct Supervisor {
 /// Where restartinit runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Surroundings {
+    /// A command that is stopped at the terminal stops restartinit as well.
     pub job_control: bool,
+    /// It is PID 1: with it, all else ends.
     pub is_init: bool,
 }
 

@@ -132,11 +132,10 @@ impl Supervisor {
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening && !self.overlap_cannot_be();
-        let drain_delay = if active.readiness.was_ready { self.config.drain_delay } else { Duration::ZERO };
         self.planned = Some(Planned { is_forced, ..Planned::new(reason, self.latest.next()) });
         actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
         if !overlaps {
-            return self.retire(now, number, reason, drain_delay, actions);
+            return self.go_without_overlap(now, number, reason, actions);
         }
         // One that waits already costs no more memory. A person may have changed what the app reads as it starts.
         let (limit, whole_limit) = (self.config.ready_limit().unwrap_or(Self::SUCCESSOR_LIMIT), self.whole_limit());

@@ -20,7 +20,7 @@ pub struct StopRequest {
     at: Moment,
     signal: Signal,
     request: AppRequest,
-    /// Its event loop has turned since.
+    /// Its event loop has answered what it was asked just before.
     is_answered: bool,
     /// It has closed one of its servers since.
     has_closed: bool,
@@ -39,7 +39,7 @@ impl StopRequest {
         StopRequest { at, signal, request, is_answered: false, has_closed: false }
     }
 
-    /// Its event loop has turned since.
+    /// Its event loop has answered what it was asked just before.
     pub(super) fn answered(&mut self) {
         self.is_answered = true;
     }
