@@ -97,32 +97,42 @@ fn each_probe_is_answered() {
     );
 }
 
-#[test]
-fn each_health_check_makes_its_image_healthy() {
+/// Tries each line of code that fits; some are in each of these documents.
+fn each_line(fits: impl Fn(&str) -> bool, documents_with_one: &[&str], try_it: impl Fn(&str)) {
     let mut seen = Vec::new();
     for document in documents() {
-        for line in document.code().filter(|line| line.starts_with("HEALTHCHECK ")) {
-            let image = images::example_with(line);
-            let container = ready(Spec::image(&image).options("--health-interval 200ms"));
-            container.wait_until_inspect("{{.State.Health.Status}}", "healthy");
+        for line in document.code().filter(|line| fits(line)) {
+            eprintln!("{}: {line}", document.path);
+            try_it(line);
             seen.push(format!("{}: {line}", document.path));
         }
     }
-    all_are_among(&["docs/monitoring.md"], &seen);
+    all_are_among(documents_with_one, &seen);
+}
+
+#[test]
+fn each_health_check_makes_its_image_healthy() {
+    each_line(
+        |line| line.starts_with("HEALTHCHECK "),
+        &["docs/monitoring.md"],
+        |line| {
+            let container = ready(Spec::image(&images::example_with(line)).options("--health-interval 200ms"));
+            container.wait_until_inspect("{{.State.Health.Status}}", "healthy");
+        },
+    );
 }
 
 #[test]
 fn an_app_serves_with_each_line_of_settings() {
-    let mut seen = Vec::new();
-    for document in documents() {
-        for line in document.code().filter(|line| line.starts_with("ENV RESTARTINIT_")) {
+    each_line(
+        |line| line.starts_with("ENV RESTARTINIT_"),
+        &["README.md"],
+        |line| {
             let container = ready(Spec::image(&images::example_with(line)));
             container.crash(1);
             assert_eq!(container.stop(), 0, "{line}");
-            seen.push(format!("{}: {line}", document.path));
-        }
-    }
-    all_are_among(&["README.md"], &seen);
+        },
+    );
 }
 
 /// A manifest's probes by HTTP, at the port that it sets.
@@ -202,14 +212,10 @@ fn each_command_line_works() {
 /// `docker run ... IMAGE bash`, with the shell that this image has, which reads what is written to it.
 #[test]
 fn each_interactive_shell_is_one() {
-    let mut seen = Vec::new();
-    for document in documents() {
-        for line in document.code().filter(|line| line.starts_with("docker run -it ") && line.ends_with(" IMAGE bash")) {
-            let options = line.trim_start_matches("docker run -it ").trim_end_matches(" IMAGE bash");
-            let (code, said) = Spec::example().options(options).words(&["sh", "-c", "echo from a shell; exit 7"]).run_to_end();
-            assert!(code == 7 && said.contains("from a shell") && !said.contains("restart 1"), "{}: {line}: {code}\n{said}", document.path);
-            seen.push(format!("{}: {line}", document.path));
-        }
-    }
-    all_are_among(&["README.md", "docs/signals-and-stopping.md"], &seen);
+    let fits = |line: &str| line.starts_with("docker run -it ") && line.ends_with(" IMAGE bash");
+    each_line(fits, &["README.md", "docs/signals-and-stopping.md"], |line| {
+        let options = line.trim_start_matches("docker run -it ").trim_end_matches(" IMAGE bash");
+        let (code, said) = Spec::example().options(options).words(&["sh", "-c", "echo from a shell; exit 7"]).run_to_end();
+        assert!(code == 7 && said.contains("from a shell") && !said.contains("restart 1"), "{line}: {code}\n{said}");
+    });
 }
