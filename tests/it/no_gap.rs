@@ -139,6 +139,24 @@ fn planned(framework: &str) {
     }
 }
 
+/// An app that calls `server.close()` and no more. From 26 on, Node ends there whoever has connected and was not heard yet, under any
+/// parent: how many that is, docs/restarts.md tells.
+#[test]
+fn a_plain_close() {
+    let count = if is_long() { 100 } else { 5 };
+    for node in nodes() {
+        let mut scene = Scene::open("plain", node, &[], 0);
+        for _ in 0..count {
+            scene.restart();
+        }
+        let tally = scene.close(&format!("{count} planned restarts"));
+        let cut_off = tally.reset + tally.lost;
+        let ends_the_unheard = !["v18.", "v20.", "v22.", "v24."].iter().any(|major| node.version.starts_with(major));
+        assert!(if ends_the_unheard { cut_off <= count * FRESH } else { cut_off == 0 }, "{}: {tally}", node.version);
+        assert_eq!((tally.refused, tally.hung, tally.wrong), (0, 0, 0), "{}: {tally}", node.version);
+    }
+}
+
 /// The limit is looked at every few seconds, and restarts for it are half a minute apart.
 fn leaking(framework: &str) {
     let count = if is_long() { 3 } else { 1 };

@@ -1,4 +1,4 @@
-// A small server as its users write it: `server.js express|fastify|koa|ws|https PORT [KEY CERT]`. Answers after a few milliseconds, and
+// A small server as its users write it: `server.js express|fastify|koa|ws|https|plain PORT [KEY CERT]`. Answers after a few milliseconds, and
 // finishes on TERM what it has begun. LEAKS in the environment: megabytes that it may leak, some with each request.
 'use strict';
 const fs = require('fs');
@@ -62,6 +62,20 @@ const graceful = (server) =>
   });
 
 const frameworks = {
+  // What most apps do on TERM.
+  plain() {
+    const server = http.createServer(async (request, response) => {
+      const text = await work();
+      if (closing) response.setHeader('Connection', 'close');
+      response.end(text);
+    });
+    server.listen(port, serving);
+    process.on('SIGTERM', () => {
+      closing = true;
+      server.close();
+    });
+  },
+
   express() {
     const app = require('express')();
     app.get('/', async (request, response) => {
