@@ -9,6 +9,7 @@ mod links;
 mod listeners;
 mod memory;
 mod observers;
+mod open_requests;
 mod reap_throttle;
 mod retries;
 pub mod server;
@@ -249,6 +250,7 @@ impl EventLoop {
             Action::EndLeftovers { generation, order, running } => {
                 return Some(Event::Leftovers { generation, found: self.descendants.end_leftovers(generation, order, &running) });
             }
+            Action::LookForRequests { pid } => return Some(Event::RequestsSeen { pid, open: open_requests::count(pid) }),
             Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
             Action::KillAll => self.descendants.kill_all(),

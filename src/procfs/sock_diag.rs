@@ -1,5 +1,5 @@
-//! The kernel's list of listening sockets by netlink, as `linux/sock_diag.h`, `inet_diag.h` and `unix_diag.h` have it: what to ask, and how to
-//! read the answers. It lists those that listen alone: open connections cost nothing. Pure.
+//! The kernel's list of sockets by netlink, as `linux/sock_diag.h`, `inet_diag.h` and `unix_diag.h` have it: what to ask, and how to read the
+//! answers. Listeners are listed alone: open connections cost nothing there. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -22,6 +22,10 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// TCP_LISTEN is 10; unix sockets use the same number.
 const LISTENING: u32 = 1 << 10;
+/// TCP_ESTABLISHED, and TCP_CLOSE_WAIT: a client that has sent all it will.
+const CONNECTED: u32 = 1 << 1 | 1 << 8;
+/// INET_DIAG_INFO, which brings `struct tcp_info`.
+const INFO: u16 = 2;
 /// UDIAG_SHOW_NAME and UDIAG_SHOW_UID.
 const SHOW_NAME_AND_USER: u32 = 0x41;
 
@@ -36,12 +40,21 @@ impl Family {
 
     /// The request for all that listen.
     pub fn request(self) -> Vec<u8> {
+        self.request_for(LISTENING, 0)
+    }
+
+    /// The request for all that are connected; of unix sockets, no more is told than that.
+    pub fn request_connections(self) -> Vec<u8> {
+        self.request_for(CONNECTED, 1 << (INFO - 1))
+    }
+
+    fn request_for(self, states: u32, extensions: u8) -> Vec<u8> {
         const TCP: u8 = 6;
         let mut body = match self {
             Family::Unix => vec![self.number(), 0, 0, 0],
-            Family::Inet | Family::Inet6 => vec![self.number(), TCP, 0, 0],
+            Family::Inet | Family::Inet6 => vec![self.number(), TCP, extensions, 0],
         };
-        body.extend(LISTENING.to_ne_bytes());
+        body.extend(states.to_ne_bytes());
         match self {
             // No inode, what to show, no cookie.
             Family::Unix => body.extend([0, SHOW_NAME_AND_USER, 0, 0].into_iter().flat_map(u32::to_ne_bytes)),
@@ -70,6 +83,25 @@ pub enum Then {
 
 /// Reads a datagram of the answer; adds what listens to `found`.
 pub fn read(family: Family, datagram: &[u8], found: &mut Vec<ListeningSocket>) -> Then {
+    messages(datagram, |body| {
+        found.extend(match family {
+            Family::Inet | Family::Inet6 => inet(family, body),
+            Family::Unix => unix(body),
+        });
+    })
+}
+
+/// Reads a datagram of the answer to [`Family::request_connections`]; tells our port and the inode of each on which a request is open.
+pub fn read_open_requests(datagram: &[u8], mut found: impl FnMut(u16, u64)) -> Then {
+    messages(datagram, |body| {
+        let info = attribute(body.get(INET_ATTRIBUTES..).unwrap_or_default(), INFO);
+        if let (true, Some(port), Some(inode)) = (info.is_some_and(has_open_request), inet_port(body), u32_at(body, INET_INODE)) {
+            found(port, inode.into());
+        }
+    })
+}
+
+fn messages(datagram: &[u8], mut each: impl FnMut(&[u8])) -> Then {
     let mut rest = datagram;
     while !rest.is_empty() {
         let Some(length) = u32_at(rest, 0).and_then(|length| usize::try_from(length).ok()) else { return Then::Failed(0) };
@@ -77,10 +109,7 @@ pub fn read(family: Family, datagram: &[u8], found: &mut Vec<ListeningSocket>) -
         match kind {
             DONE => return Then::Done,
             ERROR => return Then::Failed(u32_at(body, 0).map_or(0, |errno| errno.cast_signed().wrapping_neg())),
-            SOCK_DIAG_BY_FAMILY => found.extend(match family {
-                Family::Inet | Family::Inet6 => inet(family, body),
-                Family::Unix => unix(body),
-            }),
+            SOCK_DIAG_BY_FAMILY => each(body),
             _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -88,20 +117,40 @@ pub fn read(family: Family, datagram: &[u8], found: &mut Vec<ListeningSocket>) -
     Then::More
 }
 
+/// Whether the other end has sent something that was not answered yet, off `struct tcp_info`. What is answered bit by bit, or was asked
+/// within a clock tick of the last answer, does not show.
+fn has_open_request(info: &[u8]) -> bool {
+    const SINCE_SENT: usize = 44;
+    const SINCE_RECEIVED: usize = 52;
+    const BYTES_RECEIVED: usize = 128;
+    const SEGMENTS_SENT: usize = 156;
+    let never_answered = u32_at(info, SEGMENTS_SENT) == Some(0);
+    let has_asked = info.get(BYTES_RECEIVED..BYTES_RECEIVED + 8).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
+    let asked_since = u32_at(info, SINCE_RECEIVED).zip(u32_at(info, SINCE_SENT)).is_some_and(|(received, sent)| received < sent);
+    has_asked && (never_answered || asked_since)
+}
+
+/// Off `struct inet_diag_msg`.
+const INET_INODE: usize = 68;
+const INET_ATTRIBUTES: usize = 72;
+
 /// `struct inet_diag_msg`.
 fn inet(family: Family, body: &[u8]) -> Option<ListeningSocket> {
-    const PORT: usize = 4;
     const ADDRESS: usize = 8;
     const USER: usize = 64;
-    const INODE: usize = 68;
-    let port = u16::from_be_bytes(*body.get(PORT..)?.first_chunk()?);
+    let port = inet_port(body)?;
     let address = body.get(ADDRESS..)?;
     let ip: IpAddr = match family {
         Family::Inet6 => Ipv6Addr::from(*address.first_chunk::<16>()?).into(),
         Family::Inet | Family::Unix => Ipv4Addr::from(*address.first_chunk::<4>()?).into(),
     };
     let address = ListenAddress::Tcp(SocketAddr::new(ip, port));
-    Some(ListeningSocket { inode: u32_at(body, INODE)?.into(), user: Some(u32_at(body, USER)?), address })
+    Some(ListeningSocket { inode: u32_at(body, INET_INODE)?.into(), user: Some(u32_at(body, USER)?), address })
+}
+
+fn inet_port(body: &[u8]) -> Option<u16> {
+    const PORT: usize = 4;
+    Some(u16::from_be_bytes(*body.get(PORT..)?.first_chunk()?))
 }
 
 /// `struct unix_diag_msg` and its attributes.
@@ -110,18 +159,23 @@ fn unix(body: &[u8]) -> Option<ListeningSocket> {
     const ATTRIBUTES: usize = 16;
     const NAME: u16 = 0;
     const USER: u16 = 7;
-    let (mut name, mut user) = (String::new(), None);
-    let mut rest = body.get(ATTRIBUTES..)?;
-    while let (Some(length), Some(kind)) = (u16_at(rest, 0).map(usize::from), u16_at(rest, 2)) {
-        let Some(value) = rest.get(4..length) else { break };
-        match kind {
-            NAME => name = name_of(value),
-            USER => user = u32_at(value, 0),
-            _ => {}
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
+    let attributes = body.get(ATTRIBUTES..)?;
+    let name = attribute(attributes, NAME).map(name_of).unwrap_or_default();
+    let user = attribute(attributes, USER).and_then(|value| u32_at(value, 0));
     Some(ListeningSocket { inode: u32_at(body, INODE)?.into(), user, address: ListenAddress::Unix(name) })
+}
+
+/// The first attribute of that kind.
+fn attribute(attributes: &[u8], wanted: u16) -> Option<&[u8]> {
+    let mut rest = attributes;
+    while let (Some(length), Some(kind)) = (u16_at(rest, 0).map(usize::from), u16_at(rest, 2)) {
+        let value = rest.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        rest = rest.get(length.next_multiple_of(4)..)?;
+    }
+    None
 }
 
 /// A path, which may end with a zero; or a name that begins with one.
@@ -192,6 +246,34 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_open_if_it_came_after_the_last_answer() {
+        // Milliseconds since the last answer and since the last request; bytes that came; segments that were sent.
+        for (sent, received, bytes, segments, open) in [
+            (500, 20, 100u64, 3u32, true),
+            (500, 500, 100, 0, true),
+            (500, 500, 100, 3, false),
+            (20, 500, 100, 3, false),
+            (500, 20, 0, 0, false),
+        ] {
+            let mut info = vec![0; 160];
+            for (at, value) in [(44, sent), (52, received), (128, bytes as u32), (156, segments)] {
+                info[at..at + 4].copy_from_slice(&u32::to_ne_bytes(value));
+            }
+            let mut body = vec![0; INET_ATTRIBUTES];
+            body[4..6].copy_from_slice(&3000u16.to_be_bytes());
+            body[INET_INODE..INET_INODE + 4].copy_from_slice(&77u32.to_ne_bytes());
+            body.extend([5, 0, 9, 0, 1, 0, 0, 0]);
+            body.extend(164u16.to_ne_bytes());
+            body.extend(INFO.to_ne_bytes());
+            body.extend(&info);
+            let mut found = Vec::new();
+            let then = read_open_requests(&message(SOCK_DIAG_BY_FAMILY, &body), |port, inode| found.push((port, inode)));
+            assert_eq!((then, found), (Then::More, if open { vec![(3000, 77)] } else { vec![] }), "{sent} {received} {bytes} {segments}");
+        }
+        assert!(!has_open_request(&[1; 52]), "an older kernel tells less");
+    }
+
+    #[test]
     fn errors_are_told_and_torn_messages_are_no_answer() {
         assert_eq!(told(Family::Inet, &message(ERROR, &(-2i32).to_ne_bytes())), (Then::Failed(2), vec![]));
         for torn in [&[1, 2, 3][..], &[0; 16], &u32::MAX.to_ne_bytes().repeat(8), &message(20, &[0; 8])[..20]] {
@@ -223,6 +305,7 @@ mod tests {
                 read(family, &bytes, &mut found);
                 messages.extend(&bytes);
                 read(family, &messages, &mut found);
+                read_open_requests(&messages, |_, _| {});
             }
         }
     }

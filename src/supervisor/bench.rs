@@ -76,6 +76,8 @@ pub(super) struct Bench {
     pub(super) listens: Option<Listeners>,
     /// What looks at what an app has left to do show.
     pub(super) left: Option<Left>,
+    /// How many requests a stop finds open.
+    pub(super) open_requests: usize,
     /// Whether the commands may be signalled.
     pub(super) in_reach: bool,
     /// What the commands are prepared for.
@@ -96,6 +98,7 @@ impl Bench {
             reports: Vec::new(),
             listens: Some(Listeners::Found(Vec::new())),
             left: Some(Left::Work),
+            open_requests: 0,
             in_reach: true,
             prepared: Some(SignalSet::default()),
         }
@@ -160,6 +163,10 @@ impl Bench {
                     let left = self.left;
                     self.supervisor.handle(self.now, Event::WorkSeen { pid, left }, &mut actions);
                 }
+                Action::LookForRequests { pid } => {
+                    let open = self.open_requests;
+                    self.supervisor.handle(self.now, Event::RequestsSeen { pid, open }, &mut actions);
+                }
                 Action::Watch { pid } => self.log.push(format!("watch {pid}")),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),
@@ -173,6 +180,7 @@ impl Bench {
                     | Report::WithoutOverlap { .. }
                     | Report::StandbyGivenUp { .. }
                     | Report::NotHeld { .. }
+                    | Report::CutOff { .. }
                     | Report::Ready { .. }),
                 ) => self.reports.push(report.message()),
                 Action::Report(_) => {}

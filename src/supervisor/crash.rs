@@ -55,6 +55,7 @@ impl Supervisor {
         };
         generation.life = Life::Ended { run, sweep };
         let past = generation.clone();
+        self.tell_cut_off(&past, exit, actions);
         match (self.phase, duty) {
             (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
                 self.remember(now, run);
@@ -212,6 +213,7 @@ impl Supervisor {
             ready_by: limit.map(|limit| now + limit),
             kill_reason: None,
             stop: None,
+            open_requests: 0,
             stop_request: None,
             rest: Rest::beginning(now),
             out_of_reach: false,

@@ -42,6 +42,8 @@ pub enum Event {
     ListenersSeen { pid: Pid, seen: Option<Listeners> },
     /// The answer to [`Action::LookForWork`]; `None`: it cannot be told.
     WorkSeen { pid: Pid, left: Option<Left> },
+    /// The answer to [`Action::LookForRequests`].
+    RequestsSeen { pid: Pid, open: usize },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// Likewise, without an overlap if it cannot be had.
@@ -122,6 +124,10 @@ pub enum Action {
     /// See where a generation listens; answered by [`Event::ListenersSeen`].
     LookForListeners {
         generation: GenerationNumber,
+        pid: Pid,
+    },
+    /// See how many requests a command has open, which may die of the signal that follows; answered by [`Event::RequestsSeen`].
+    LookForRequests {
         pid: Pid,
     },
     /// Send a signal to what a launcher started, which has ended itself.

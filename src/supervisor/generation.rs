@@ -34,6 +34,8 @@ pub struct Generation {
     pub kill_reason: Option<Reason>,
     /// The stop that it was sent last.
     pub stop: Option<StopSent>,
+    /// How many requests were open when it was sent the stop signal.
+    pub open_requests: usize,
     /// The request to stop that it was sent over its channel.
     pub stop_request: Option<StopRequest>,
     pub rest: Rest,

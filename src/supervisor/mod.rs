@@ -109,6 +109,8 @@ pub struct Supervisor {
     tally: Tally,
     silence_told: bool,
     told_not_held: bool,
+    /// It was told that requests were cut off by a stop, or none will be.
+    settled_cut_off: bool,
 }
 
 /// Where restartinit runs.
@@ -150,6 +152,7 @@ impl Supervisor {
             tally: Tally::default(),
             silence_told: false,
             told_not_held: false,
+            settled_cut_off: false,
         }
     }
 
@@ -242,6 +245,7 @@ impl Supervisor {
             (_, Event::ReadinessAsked) => self.readiness_asked(actions),
             (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
             (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
+            (_, Event::RequestsSeen { pid, open }) => self.requests_seen(pid, open),
             (_, Event::WorkSeen { pid, left }) => self.work_seen(now, pid, left, actions),
             (_, Event::RestartAsked) => self.restart_asked(now, false, actions),
             (_, Event::RestartForced) => self.restart_asked(now, true, actions),

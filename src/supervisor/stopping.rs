@@ -122,9 +122,7 @@ impl Supervisor {
         };
         let pid = generation.pid;
         generation.rest.look_soon(now);
-        let Some(request) = request else {
-            return actions.push_back(self.forward_to(pid, signal));
-        };
+        let Some(request) = request else { return self.signal_to_stop(pid, signal, actions) };
         if request == AppRequest::Disconnect {
             generation.rest.end();
         }
@@ -135,7 +133,36 @@ impl Supervisor {
     /// A generation could not be told to stop over its channel, or has had its time: the signal takes over.
     pub(super) fn signal_follows(&mut self, pid: Pid, actions: &mut Actions) {
         let request = generation::with_pid(&mut self.generations, pid).and_then(|generation| generation.stop_request.take());
-        actions.extend(request.map(|request| self.forward_to(pid, request.signal())));
+        if let Some(request) = request {
+            self.signal_to_stop(pid, request.signal(), actions);
+        }
+    }
+
+    fn signal_to_stop(&self, pid: Pid, signal: Signal, actions: &mut Actions) {
+        // Of one that drains, or should have, there is nothing to advise.
+        if !self.settled_cut_off && self.config.stop_by != StopBy::Drain {
+            actions.push_back(Action::LookForRequests { pid });
+        }
+        actions.push_back(self.forward_to(pid, signal));
+    }
+
+    pub(super) fn requests_seen(&mut self, pid: Pid, open: usize) {
+        if let Some(generation) = generation::with_pid(&mut self.generations, pid) {
+            generation.open_requests = open;
+        }
+    }
+
+    /// An app that does not handle the stop signal dies of it, whatever it had begun: told once, with what to do.
+    pub(super) fn tell_cut_off(&mut self, past: &Generation, exit: Exit, actions: &mut Actions) {
+        let Some(StopSent { signal, .. }) = past.stop else { return };
+        let dies_of_it = matches!(exit, Exit::Signal { signal: of, .. } if of == signal);
+        // One that handles it once does so always.
+        self.settled_cut_off |= matches!(exit, Exit::Code(_));
+        if past.open_requests > 0 && dies_of_it && !self.settled_cut_off {
+            self.settled_cut_off = true;
+            let report = Report::CutOff { generation: past.number, pid: past.pid, signal, requests: past.open_requests };
+            actions.push_back(Action::Report(report));
+        }
     }
 
     /// When the signal follows the request that a generation was sent.

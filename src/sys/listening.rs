@@ -1,5 +1,5 @@
 //! The sockets that are listened on in a network namespace: of our own by netlink, of another by `/proc/PID/net`. Both cost as much as there are
-//! listeners, however many connections are open. No call waits.
+//! listeners, however many connections are open. And the connections there on which a request is open, by netlink alone. No call waits.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -8,13 +8,15 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use nix::unistd::Pid;
 
-use crate::procfs::listeners::{ListeningSocket, TcpLine, unix};
-use crate::procfs::sock_diag::{FAMILIES, Family, Then, read};
+use crate::procfs::listeners::{ListenAddress, ListeningSocket, TcpLine, unix};
+use crate::procfs::sock_diag::{FAMILIES, Family, Then, read, read_open_requests};
 
 /// More are not looked at: nobody has as many, and the time that a look takes is bounded.
 const MOST: usize = 8192;
 /// As large as the kernel makes a datagram of the answer for whoever reads no more at a time.
 const DATAGRAM: usize = 8192;
+/// Of an answer about connections, with some twenty in each.
+const MOST_DATAGRAMS: u32 = 400;
 
 /// What the network namespace of a process listens on.
 ///
@@ -43,22 +45,56 @@ fn open() -> nix::Result<OwnedFd> {
     socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)
 }
 
-/// The kernel writes the answer while we ask and while we read it: it is there at once, or never.
 fn ask(socket: &OwnedFd, family: Family, found: &mut Vec<ListeningSocket>) -> io::Result<()> {
-    let (known, fd) = (found.len(), socket.as_raw_fd());
-    send(fd, &family.request(), MsgFlags::MSG_DONTWAIT)?;
+    let known = found.len();
+    let asked = dump(socket, &family.request(), |datagram| {
+        let then = read(family, datagram, found);
+        (then, found.len() < MOST)
+    });
+    if asked.is_err() {
+        found.truncate(known);
+    }
+    asked
+}
+
+/// Sends a request, and has `read` look at each datagram of the answer until it has enough. The kernel writes the answer while we ask and
+/// while we read it: it is there at once, or never.
+fn dump(socket: &OwnedFd, request: &[u8], mut read: impl FnMut(&[u8]) -> (Then, bool)) -> io::Result<()> {
+    let fd = socket.as_raw_fd();
+    send(fd, request, MsgFlags::MSG_DONTWAIT)?;
     let mut datagram = [0; DATAGRAM];
     loop {
         let length = recv(fd, &mut datagram, MsgFlags::MSG_DONTWAIT)?;
-        match read(family, datagram.get(..length).unwrap_or_default(), found) {
-            Then::More if length > 0 && found.len() < MOST => {}
-            Then::More | Then::Done => return Ok(()),
-            Then::Failed(errno) => {
-                found.truncate(known);
-                return Err(io::Error::from_raw_os_error(errno));
-            }
+        match read(datagram.get(..length).unwrap_or_default()) {
+            (Then::More, true) if length > 0 => {}
+            (Then::More | Then::Done, _) => return Ok(()),
+            (Then::Failed(errno), _) => return Err(io::Error::from_raw_os_error(errno)),
         }
     }
+}
+
+/// How many of these connections, by inode, are to one of `listeners` and have a request that was not answered yet. The kernel goes through
+/// its whole table for it, which takes milliseconds; where there are very many connections, not all are looked at.
+///
+/// # Errors
+/// The process is in another network namespace, or that of netlink.
+pub fn open_requests(pid: Pid, connections: &[u64], listeners: &[ListeningSocket]) -> io::Result<usize> {
+    let netlink = if shares_our_network(pid) { open()? } else { return Err(io::ErrorKind::Unsupported.into()) };
+    let mut count = 0;
+    for family in [Family::Inet, Family::Inet6] {
+        let tcp = listeners.iter().filter_map(|socket| if let ListenAddress::Tcp(tcp) = &socket.address { Some(tcp) } else { None });
+        let ports: Vec<u16> = tcp.filter(|tcp| tcp.is_ipv6() == (family == Family::Inet6)).map(|tcp| tcp.port()).collect();
+        if !ports.is_empty() {
+            let mut left = MOST_DATAGRAMS;
+            dump(&netlink, &family.request_connections(), |datagram| {
+                let is_its = |port: u16, inode: u64| ports.contains(&port) && connections.contains(&inode);
+                let then = read_open_requests(datagram, |port, inode| count += usize::from(is_its(port, inode)));
+                left -= 1;
+                (then, left > 0)
+            })?;
+        }
+    }
+    Ok(count)
 }
 
 fn read_files(pid: Pid, family: Family, found: &mut Vec<ListeningSocket>) -> io::Result<()> {
@@ -88,6 +124,7 @@ fn read_files(pid: Pid, family: Family, found: &mut Vec<ListeningSocket>) -> io:
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr, UnixListener};
@@ -133,5 +170,29 @@ mod tests {
         }
         drop((four, six, local));
         assert!(sockets(getpid()).unwrap().iter().all(|socket| !addresses.contains(&socket.address)));
+    }
+
+    #[test]
+    fn a_request_is_open_until_it_is_answered() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let connect = || {
+                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let served = listener.accept().unwrap().0;
+                let inode = nix::sys::stat::fstat(&served).unwrap().st_ino;
+                (client, served, inode)
+            };
+            let (_client, _idle, idle) = connect();
+            let (mut client, mut served, asked) = connect();
+            let listeners = sockets(getpid()).unwrap();
+            let open = |inodes: &[u64]| open_requests(getpid(), inodes, &listeners).unwrap();
+            assert_eq!(open(&[idle, asked]), 0, "{address}: nobody has asked");
+            client.write_all(b"GET /").unwrap();
+            served.read_exact(&mut [0; 5]).unwrap();
+            assert_eq!((open(&[idle, asked]), open(&[idle])), (1, 0), "{address}");
+            served.write_all(b"200 OK").unwrap();
+            client.read_exact(&mut [0; 6]).unwrap();
+            assert_eq!(open(&[idle, asked]), 0, "{address}: it is answered");
+        }
     }
 }

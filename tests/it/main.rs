@@ -6,6 +6,7 @@ mod as_primary;
 mod between;
 mod cgroup_limits;
 mod config;
+mod cut_off;
 mod denied;
 mod endurance;
 mod exit_codes;

@@ -3,6 +3,7 @@
 
 use restartinit::config::Config;
 use restartinit::config::options::{OPTIONS, help};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -71,6 +72,19 @@ fn every_outcome_and_exit_code_is_told() {
 }
 
 /// Every Markdown file of the repository, by its path from the top.
+/// Whoever filters JSON lines finds each name in the list, and no other.
+#[test]
+fn every_event_is_listed() {
+    let source = document("src/supervisor/report/mod.rs");
+    let (_, names) = source.split_once("pub fn event(&self)").expect("where events are named");
+    let named = names.lines().take_while(|line| *line != "    }").filter_map(|line| line.split('"').nth(1));
+    let page = document("docs/logs.md");
+    let (_, listed) = page.split_once("\nEvents: ").expect("the list of events");
+    let (listed, _) = listed.split_once("; a line").expect("its end");
+    let listed: BTreeSet<&str> = listed.split('`').skip(1).step_by(2).collect();
+    assert_eq!(named.collect::<BTreeSet<_>>(), listed);
+}
+
 fn documents() -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![root()]);
     while let Some(folder) = folders.pop() {

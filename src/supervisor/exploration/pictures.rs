@@ -62,6 +62,7 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         | Event::ListenersSeen { .. }
         | Event::ReadinessAsked
         | Event::WorkSeen { .. }
+        | Event::RequestsSeen { .. }
         | Event::SocketsReleased(_) => "observation",
     }
 }

@@ -38,6 +38,7 @@ impl World {
             | Action::Kill { pid }
             | Action::Probe { pid }
             | Action::LookAtSignals { pid }
+            | Action::LookForRequests { pid }
             | Action::NoteFamily { pid, .. }
             | Action::LookForListeners { pid, .. } => {
                 assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");

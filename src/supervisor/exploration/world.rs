@@ -77,6 +77,8 @@ impl World {
         let mut supervisor = Supervisor::new(config, "cmd".to_owned(), surroundings);
         // One line more or less: it is enough to look for it where little else happens.
         supervisor.told_not_held = harsh || supervisor.config.standby;
+        // One line, which changes nothing else.
+        supervisor.settled_cut_off = true;
         World {
             supervisor,
             now: Moment::START,

@@ -59,6 +59,9 @@ impl Report {
             Report::StandbyGivenUp { generation, because } => {
                 vec![("generation", (*generation).into()), ("because", because.as_str().into())]
             }
+            Report::CutOff { generation, pid, signal, requests } => {
+                with(who(*generation, *pid), [("signal", signal.to_string().into()), ("requests", (*requests).into())])
+            }
             Report::Retired { run } => run_fields(run),
             Report::StandbyEnded { run, wait } => with(run_fields(run), [("wait_seconds", seconds(*wait))]),
             Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {

@@ -143,6 +143,13 @@ pub enum Report {
         generation: GenerationNumber,
         pid: Pid,
     },
+    /// A command died of the stop signal, which it does not handle, with so many requests open.
+    CutOff {
+        generation: GenerationNumber,
+        pid: Pid,
+        signal: Signal,
+        requests: usize,
+    },
     /// `forwarded` is what the command gets in place of `signal`.
     StopAsked {
         signal: Signal,
@@ -225,6 +232,7 @@ impl Report {
             | Report::PlanFailed { .. }
             | Report::WithoutOverlap { .. }
             | Report::StandbyGivenUp { .. }
+            | Report::CutOff { .. }
             | Report::NotHeld { .. }
             | Report::StandbyEnded { .. }
             | Report::Silent { .. }
@@ -254,6 +262,7 @@ impl Report {
             Report::WithoutOverlap { .. } => "without-overlap",
             Report::NotHeld { .. } => "not-held",
             Report::StandbyGivenUp { .. } => "standby-given-up",
+            Report::CutOff { .. } => "requests-cut-off",
             Report::PlanFailed { .. } => "planned-restart-failed",
             Report::Retired { .. } => "retired",
             Report::StandbyWaits { .. } => "standby",

@@ -220,6 +220,7 @@ fn events_are_named_for_programs() {
         (Report::Planned { generation: None, reason: Reason::Asked, memory: None }, "planned-restart"),
         (Report::TakenOver { generation, pid, after: MS(1), old: bench::generation(1), reason: Reason::Asked }, "take-over"),
         (Report::PlanFailed { reason: Reason::Asked, why: String::new(), goes_on: None }, "planned-restart-failed"),
+        (Report::CutOff { generation, pid, signal: Signal::TERM, requests: 1 }, "requests-cut-off"),
         (Report::Retired { run }, "retired"),
         (Report::StandbyWaits { generation, pid }, "standby"),
         (Report::StandbyEnded { run, wait: MS(1) }, "standby-ended"),

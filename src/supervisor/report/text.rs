@@ -77,6 +77,13 @@ impl Report {
                 format!("generation {generation} (pid {pid}): the app listens on {} by itself: that port is not held", addresses.join(", "))
             }
             Report::StandbyGivenUp { generation, because } => format!("no standby beside generation {generation} any more: {because}"),
+            Report::CutOff { generation, pid, signal, requests } => {
+                let requests = if *requests == 1 { "1 request".to_owned() } else { format!("{requests} requests") };
+                format!(
+                    "generation {generation} (pid {pid}) died of {signal} with {requests} open: the app does not handle that signal \
+                     (--stop-by drain has Node finish what it has begun)"
+                )
+            }
             Report::Retired { run } => format!("{run}: retired"),
             Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
             Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),

@@ -66,3 +66,41 @@ fn a_standby_is_killed_once_nobody_is_left_who_serves_or_has_served() {
         bench.exit(order[1], Exit::Code(0)).says(&["SIGKILL to 102"]);
     }
 }
+
+const CUT_OFF: &str = "generation 1 (pid 101) died of SIGTERM with 2 requests open: the app does not handle that signal \
+                       (--stop-by drain has Node finish what it has begun)";
+
+#[test]
+fn requests_that_the_stop_cut_off_are_told_with_the_remedy() {
+    for event in [signal(TERM), Event::RestartAsked] {
+        for (stop_by, open, exit, told) in [
+            (StopBy::Signal, 2, killed_by(TERM), &[CUT_OFF][..]),
+            (StopBy::Message, 2, killed_by(TERM), &[CUT_OFF]),
+            (StopBy::Drain, 2, killed_by(TERM), &[]),
+            (StopBy::Signal, 0, killed_by(TERM), &[]),
+            (StopBy::Signal, 2, killed_by(9), &[]),
+            (StopBy::Signal, 2, Exit::Code(143), &[]),
+        ] {
+            let mut bench = Bench::running(Config { stop_by, ..Config::default() });
+            bench.open_requests = open;
+            bench.take_reports();
+            bench.tell(event.clone()).tell(Event::Exited { pid: pid(101), exit, reason: None });
+            let reports: Vec<String> = bench.take_reports().into_iter().filter(|report| report.contains(" open: ")).collect();
+            assert_eq!(reports, told, "{stop_by:?}, {open} open, {exit:?}");
+        }
+    }
+}
+
+/// Whoever knows it does not want to read it with each deployment.
+#[test]
+fn requests_that_were_cut_off_are_told_once() {
+    let mut bench = Bench::running(Config::default());
+    bench.open_requests = 2;
+    let mut told = Vec::new();
+    for generation in 101..104 {
+        bench.tell(Event::RestartAsked).tell(Event::Exited { pid: pid(generation), exit: killed_by(TERM), reason: None });
+        bench.tell(Event::Reaped { children: false });
+        told.extend(bench.take_reports().into_iter().filter(|report| report.contains(" open: ")));
+    }
+    assert_eq!(told, [CUT_OFF]);
+}
