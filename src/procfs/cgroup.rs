@@ -45,23 +45,31 @@ impl Missing {
 }
 
 impl Place {
-    /// The memory cgroup of whoever read `cgroup` (`/proc/self/cgroup`) and `mountinfo` (`/proc/self/mountinfo`), on cgroup v1, v2 and
-    /// both at once; with or without a cgroup namespace.
+    /// [`Place::find_for`] memory.
     ///
     /// # Errors
     /// Why it cannot be seen.
     pub fn find(cgroup: &[u8], mountinfo: &[u8]) -> Result<Place, Missing> {
+        Place::find_for(b"memory", cgroup, mountinfo)
+    }
+
+    /// The cgroup with this controller of whoever read `cgroup` (`/proc/self/cgroup`) and `mountinfo` (`/proc/self/mountinfo`), on cgroup v1, v2 and
+    /// both at once; with or without a cgroup namespace.
+    ///
+    /// # Errors
+    /// Why it cannot be seen.
+    pub fn find_for(controller: &[u8], cgroup: &[u8], mountinfo: &[u8]) -> Result<Place, Missing> {
         let lines = || {
             cgroup.split(|byte| *byte == b'\n').filter_map(|line| {
                 let mut parts = line.splitn(3, |byte| *byte == b':').skip(1);
                 Some((parts.next()?, parts.next()?))
             })
         };
-        let v1 = lines().find(|(controllers, _)| has_word(controllers, b"memory"));
+        let v1 = lines().find(|(controllers, _)| has_word(controllers, controller));
         let v2 = lines().find(|(controllers, _)| controllers.is_empty());
-        // Where both are mounted, the memory controller is where its name is.
+        // Where both are mounted, a controller is where its name is.
         let (version, kind, option, path) = match (v1, v2) {
-            (Some((_, path)), _) => (Version::V1, b"cgroup".as_slice(), b"memory".as_slice(), path),
+            (Some((_, path)), _) => (Version::V1, b"cgroup".as_slice(), controller, path),
             (None, Some((_, path))) => (Version::V2, b"cgroup2".as_slice(), b"".as_slice(), path),
             (None, None) => return Err(Missing::NoMount),
         };

@@ -89,7 +89,7 @@ fn number_of<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
 }
 
 /// `0100007F:1F90`: each 32 bits as this machine has a number of the network's order.
-fn hexadecimal_address(word: &[u8]) -> Option<SocketAddr> {
+pub(super) fn hexadecimal_address(word: &[u8]) -> Option<SocketAddr> {
     let (address, port) = std::str::from_utf8(word).ok()?.split_once(':')?;
     let group = |at: usize| Some(u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     let ip: IpAddr = match address.len() {

@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod environment;
 pub mod listeners;
 pub mod listening;
+pub mod main_thread;
 pub mod poll;
 pub mod processes;
 pub mod signals;

@@ -1,0 +1,92 @@
+//! What the main thread of a process does, read off `/proc`. Whoever may not see a part of it is told less. No call waits.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _};
+
+use nix::unistd::Pid;
+
+use crate::procfs::cgroup::Place as Cgroup;
+use crate::procfs::connections;
+use crate::procfs::main_thread::{Call, Purpose, Sample, call, name_of_call, schedule, state, throttled};
+use crate::procfs::verdict::{Child, Place};
+use crate::procfs::{listeners, number, shown, words};
+
+/// What is shown of a path or a name.
+const LONGEST_NAME: usize = 200;
+/// So many connections are looked through for the one that a thread waits for.
+const MOST_CONNECTIONS: usize = 4096;
+
+/// What the thread is now; `None`: it is gone, or cannot be seen.
+pub fn sample(pid: Pid) -> Option<Sample> {
+    let state = state(&read(pid, "stat")?);
+    let schedule = read(pid, "schedstat").and_then(|text| schedule(&text));
+    Some(Sample { state, schedule, throttled: throttled_for(pid) })
+}
+
+/// Where it is: the system call, what that waits for, the child that was started last.
+pub fn place(pid: Pid) -> Place {
+    let call = read(pid, "syscall").and_then(|text| call(&text));
+    let (number, first) = match call {
+        Some(Call::In { number, first }) => (Some(number), Some(first)),
+        Some(Call::None) | None => (None, None),
+    };
+    let purpose = number.and_then(name_of_call).map(|(_, purpose)| purpose);
+    let descriptor = first.filter(|_| purpose == Some(Purpose::Descriptor)).and_then(|fd| i32::try_from(fd).ok());
+    // 0: it sleeps nowhere, or whoever asks may not know.
+    let wchan = read(pid, "wchan").map(|name| shown(name.trim_ascii(), LONGEST_NAME)).filter(|name| !name.is_empty() && name != "0");
+    Place { call: number, kernel_function: wchan, descriptor: descriptor.and_then(|number| open_at(pid, number)), child: child(pid) }
+}
+
+/// One of the files of the main thread, as much of it as is ever needed.
+fn read(pid: Pid, name: &str) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{pid}/task/{pid}/{name}")).ok()?.take(4096).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// What is open at a descriptor, for a person.
+fn open_at(pid: Pid, descriptor: i32) -> Option<String> {
+    let name = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?.into_os_string().into_encoded_bytes();
+    match (listeners::of_descriptor(&name), name.starts_with(b"pipe:[")) {
+        (Some(inode), _) => Some(peer(pid, inode).unwrap_or_else(|| "a socket".to_owned())),
+        (None, true) => Some("a pipe".to_owned()),
+        (None, false) => Some(shown(&name, LONGEST_NAME)),
+    }
+}
+
+fn peer(pid: Pid, inode: u64) -> Option<String> {
+    ["tcp", "tcp6"].iter().find_map(|name| {
+        let lines = BufReader::new(File::open(format!("/proc/{pid}/net/{name}")).ok()?).split(b'\n').map_while(Result::ok);
+        let connection = lines.take(MOST_CONNECTIONS).find_map(|line| connections::read(&line).filter(|found| found.inode == inode))?;
+        Some(format!("a connection to {}", connection.peer))
+    })
+}
+
+/// The child that the main thread started last. A shell that runs one command is that command to whoever waits.
+fn child(pid: Pid) -> Option<Child> {
+    /// `execSync` starts a shell, which may start another.
+    const DEEPEST: usize = 4;
+    let mut youngest = None;
+    let mut parent = pid;
+    for _ in 0..DEEPEST {
+        let children = read(parent, "children").unwrap_or_default();
+        // The kernel lists them as they were started.
+        let Some(last) = words(&children).filter_map(number).last().map(Pid::from_raw) else { break };
+        let name = fs::read(format!("/proc/{last}/comm")).ok()?;
+        let name = shown(name.trim_ascii_end(), LONGEST_NAME);
+        let is_shell = matches!(name.as_str(), "sh" | "ash" | "bash" | "dash" | "busybox");
+        youngest = Some(Child { name, pid: last });
+        if !is_shell {
+            break;
+        }
+        parent = last;
+    }
+    youngest
+}
+
+/// For how long its cgroup, or one above, was kept from the processors.
+fn throttled_for(pid: Pid) -> Option<std::time::Duration> {
+    let (cgroup, mountinfo) = (fs::read(format!("/proc/{pid}/cgroup")).ok()?, fs::read("/proc/self/mountinfo").ok()?);
+    let place = Cgroup::find_for(b"cpu", &cgroup, &mountinfo).ok()?;
+    place.lineage().filter_map(|folder| throttled(&fs::read(folder.join("cpu.stat")).ok()?)).max()
+}
