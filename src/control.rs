@@ -1,5 +1,5 @@
-//! The client of the control socket: `status`, `health` and `restart` as processes of their own. Each asks a restartinit of its container one
-//! question, prints the answer and ends. It must not touch anything of a supervising restartinit but its control socket.
+//! The verbs, as processes of their own. `status`, `health` and `restart` ask a restartinit of its container one question by its control socket,
+//! print the answer and end; `stack`, `profile` and `heap` (`inspect`) ask its command. It must not touch anything of a supervising restartinit but its control socket.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -13,6 +13,7 @@ use crate::config::Verb;
 use crate::observe::http::{RESTART, RESTART_BY_FORCE, STATUS_TEXT, read_answer, request};
 use crate::sys::{signals, sockets};
 
+mod inspect;
 mod instance;
 
 /// How long restartinit has to answer; a restart takes as long as it takes.
@@ -24,6 +25,9 @@ const LONGEST: usize = 1 << 20;
 ///
 /// `pid`: which restartinit of the container is meant, where there are several.
 pub fn run(verb: Verb, pid: Option<Pid>) -> u8 {
+    if let Verb::Inspect(inspection) = verb {
+        return inspect::run(inspection, pid).unwrap_or_else(|why| complain(&why));
+    }
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
     signals::reset_dispositions(false);
     signals::unblock_all();
@@ -56,6 +60,8 @@ fn route(verb: Verb, pid: Option<Pid>) -> Result<(u16, String), String> {
         Verb::Health => ("GET", "/readyz", Some(PATIENCE)),
         Verb::Restart { is_forced: false } => ("POST", RESTART, None),
         Verb::Restart { is_forced: true } => ("POST", RESTART_BY_FORCE, None),
+        // It is asked who runs.
+        Verb::Inspect(_) => ("GET", "/status", Some(PATIENCE)),
     };
     let until = patience.map(|patience| Instant::now() + patience);
     let instance = instance::find(pid)?;

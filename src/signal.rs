@@ -17,6 +17,7 @@ impl Signal {
     pub const INT: Signal = Signal::of(libc::SIGINT);
     pub const QUIT: Signal = Signal::of(libc::SIGQUIT);
     pub const KILL: Signal = Signal::of(libc::SIGKILL);
+    pub const USR1: Signal = Signal::of(libc::SIGUSR1);
     pub const TERM: Signal = Signal::of(libc::SIGTERM);
     pub const CONT: Signal = Signal::of(libc::SIGCONT);
     pub const TSTP: Signal = Signal::of(libc::SIGTSTP);

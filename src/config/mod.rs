@@ -13,6 +13,7 @@ use lexopt::Arg;
 
 use options::{LOG, OPTIONS, OptionSpec};
 pub use settings::Config;
+pub use verb::{Inspection, Subject, Verb};
 
 /// What every environment variable of restartinit's begins with.
 pub const PREFIX: &str = "RESTARTINIT_";
@@ -38,20 +39,12 @@ pub enum Request {
     },
     /// Print this on stdout and exit 0.
     Print(String),
-    /// Ask a restartinit of this container.
+    /// Ask a restartinit of this container, or its command.
     Verb {
         verb: Verb,
         /// Which one; `None`: the one there is.
         pid: Option<i32>,
     },
-}
-
-/// What the restartinit of this container is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verb {
-    Status { json: bool },
-    Health,
-    Restart { is_forced: bool },
 }
 
 /// A command line or an environment that cannot be followed: one line for a person.

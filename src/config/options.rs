@@ -165,7 +165,10 @@ pub fn help() -> String {
          In its container, also from docker exec:\n\
          \x20 restartinit status [--json]   what it is doing\n\
          \x20 restartinit health            exit 0 if the command is ready, else 1\n\
-         \x20 restartinit restart [--force] restart the command gracefully, and wait for it\n\n",
+         \x20 restartinit restart [--force] restart the command gracefully, and wait for it\n\
+         \x20 restartinit stack [--json]    where its event loop is now, even if blocked (Node)\n\
+         \x20 restartinit profile [D]       a CPU profile over D [5s]: > app.cpuprofile (Node)\n\
+         \x20 restartinit heap [--force]    a heap snapshot: > app.heapsnapshot (Node)\n\n",
     );
     let defaults = Config::default();
     for option in OPTIONS {

@@ -255,6 +255,39 @@ fn a_verb_may_name_whom_it_asks() {
 }
 
 #[test]
+fn a_node_is_asked_with_what_is_asked_of_whom() {
+    let asked = |args: &[&str]| match read_with(args, &[]) {
+        Ok(Request::Verb { verb: Verb::Inspect(asked), pid: None }) => asked,
+        other => panic!("{args:?}: {other:?}"),
+    };
+    let second = Duration::from_secs;
+    let stack = asked(&["stack"]);
+    let plain = Inspection { subject: Subject::Stack { json: false }, generation: None, process: None, within: second(5) };
+    assert_eq!(stack, plain);
+    let full = asked(&["stack", "--json", "--generation", "3", "--process=17", "--within=2s"]);
+    assert_eq!(full, Inspection { subject: Subject::Stack { json: true }, generation: Some(3), process: Some(17), within: second(2) });
+    assert_eq!(asked(&["profile"]).subject, Subject::Profile { over: second(5) });
+    assert_eq!(asked(&["profile", "--generation=2", "1m"]).subject, Subject::Profile { over: second(60) });
+    assert_eq!(asked(&["heap", "--force"]).subject, Subject::Heap { is_forced: true });
+    for (args, said) in [
+        (&["stack", "5s"][..], "unexpected \"5s\""),
+        (&["stack", "--force"], "unexpected \"--force\""),
+        (&["stack", "--json=1"], "unexpected \"--json=1\""),
+        (&["stack", "--generation", "0"], "--generation: bad value \"0\": expected the number"),
+        (&["stack", "--process"], "--process: bad value \"\": expected the pid of a Node"),
+        (&["stack", "--within", "0"], "--within: bad value \"0\": expected a duration above 0"),
+        (&["profile", "0"], "unexpected \"0\""),
+        (&["profile", "2h"], "unexpected \"2h\""),
+        (&["profile", "--within", "1s"], "unexpected \"--within\""),
+        (&["heap", "--json"], "unexpected \"--json\": heap takes nothing but --force, --generation N"),
+        (&["status", "--generation=1"], "unexpected \"--generation=1\""),
+    ] {
+        let error = read_with(args, &[]).unwrap_err().0;
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn settings_are_taken_out_of_the_commands_environment() {
     let env =
         [("RESTARTINIT_BACKOFF", "1s"), ("RESTARTINIT_LOG", ""), ("RESTARTINIT_NONE", "1"), ("RESTARTINIT_GENERATION", "7"), ("PATH", "/")];

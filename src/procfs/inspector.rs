@@ -42,9 +42,27 @@ pub fn is_inspector(address: &SocketAddr, command_line: &[u8], environment: &[u8
     false
 }
 
+/// Whether a program is Node, by the path of its executable as `/proc/PID/exe` names it: `node`, `nodejs`, `node-22`.
+pub fn is_node(executable: &[u8]) -> bool {
+    let path = executable.strip_suffix(b" (deleted)").unwrap_or(executable);
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let version = name.strip_prefix(b"nodejs").or(name.strip_prefix(b"node"));
+    version.is_some_and(|version| version.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'v')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn node_is_known_by_its_executable() {
+        for node in ["/usr/local/bin/node", "/usr/bin/nodejs", "/opt/node-v22.1.0", "/usr/bin/node22", "/app/node (deleted)"] {
+            assert!(is_node(node.as_bytes()), "{node}");
+        }
+        for other in ["/usr/bin/nodemon", "/usr/bin/python3", "/opt/node/bin/deno", "/usr/bin/nod", "", "/node/"] {
+            assert!(!is_node(other.as_bytes()), "{other}");
+        }
+    }
     use proptest::prelude::*;
 
     fn is_it(address: &str, arguments: &[&str], environment: &str) -> bool {

@@ -188,6 +188,15 @@ pub fn name_of_call(number: i64) -> Option<(&'static str, Purpose)> {
     CALLS.iter().find(|(known, ..)| *known == number).map(|(_, name, purpose)| (*name, *purpose))
 }
 
+/// How many loops Node sets up before its main thread's own: one of its platform, and one that is libuv's.
+const LOOPS_BEFORE: usize = 2;
+
+/// Whether the loop behind an epoll descriptor is Node's own: any other of the same thread is made later and has a higher number. `lower`: what
+/// the descriptors below it are.
+pub fn is_own_loop<'a>(lower: impl Iterator<Item = &'a [u8]>) -> bool {
+    lower.filter(|name| *name == b"anon_inode:[eventpoll]").count() <= LOOPS_BEFORE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +256,17 @@ mod tests {
         assert_eq!(name_of_call(libc::SYS_read), Some(("read", Purpose::Descriptor)));
         assert_eq!(name_of_call(libc::SYS_epoll_pwait), Some(("epoll_wait", Purpose::Events)));
         assert_eq!(name_of_call(-7), None);
+    }
+
+    #[test]
+    fn nodes_own_loop_is_told_from_a_later_one() {
+        let names = |loops: usize| {
+            let names = [b"/dev/null".as_slice(), b"socket:[7]"]
+                .into_iter()
+                .chain(std::iter::repeat_n(b"anon_inode:[eventpoll]".as_slice(), loops));
+            is_own_loop(names)
+        };
+        assert!(names(0) && names(2) && !names(3));
     }
 
     proptest! {

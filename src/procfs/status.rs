@@ -36,6 +36,10 @@ impl SignalStatus {
         self.caught.union(self.blocked).union(self.ignored)
     }
 
+    pub fn catches(self, signal: Signal) -> bool {
+        self.caught.contains(signal)
+    }
+
     pub fn ignores(self, signal: Signal) -> bool {
         self.ignored.contains(signal)
     }
@@ -60,6 +64,8 @@ mod tests {
         assert_eq!(status.survived().iter().map(Signal::number).collect::<Vec<_>>(), [1, 2, 13, 15]);
         let ignores = |number| status.ignores(Signal::new(number).unwrap());
         assert_eq!((ignores(1), ignores(2), ignores(13)), (false, false, true));
+        let catches = |number| status.catches(Signal::new(number).unwrap());
+        assert_eq!((catches(1), catches(2), catches(15), catches(13)), (false, true, true, false));
         assert_eq!((SignalStatus::parse(b"Name:\tx\n"), SignalStatus::parse(b"")), (None, None));
     }
 

@@ -17,6 +17,8 @@ pub struct Place {
     pub kernel_function: Option<String>,
     /// The file or the peer of the descriptor that the system call waits for, fit to be shown.
     pub descriptor: Option<String>,
+    /// It waits for the events of Node's own loop, and not of another one, as `execSync` has.
+    pub is_in_own_loop: bool,
     /// The child that it started last.
     pub child: Option<Child>,
 }
@@ -166,11 +168,12 @@ mod tests {
             call,
             kernel_function: function.map(str::to_owned),
             descriptor: descriptor.map(str::to_owned),
+            is_in_own_loop: false,
             child: child.map(|name| Child { name: name.to_owned(), pid: Pid::from_raw(31) }),
         }
     }
 
-    const NOWHERE: Place = Place { call: None, kernel_function: None, descriptor: None, child: None };
+    const NOWHERE: Place = Place { call: None, kernel_function: None, descriptor: None, is_in_own_loop: false, child: None };
 
     #[test]
     fn a_loop_that_computes_is_told_from_one_that_may_not() {

@@ -1,4 +1,4 @@
-//! What the main thread of a process does, read off `/proc`. Whoever may not see a part of it is told less. No call waits.
+//! What program a process runs and what its main thread does, read off `/proc`. Whoever may not see a part of it is told less. No call waits.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use crate::procfs::cgroup::Place as Cgroup;
 use crate::procfs::connections;
-use crate::procfs::main_thread::{Call, Purpose, Sample, call, name_of_call, schedule, state, throttled};
+use crate::procfs::main_thread::{Call, Purpose, Sample, call, is_own_loop, name_of_call, schedule, state, throttled};
 use crate::procfs::verdict::{Child, Place};
 use crate::procfs::{listeners, number, shown, words};
 
@@ -34,7 +34,26 @@ pub fn place(pid: Pid) -> Place {
     let descriptor = first.filter(|_| purpose == Some(Purpose::Descriptor)).and_then(|fd| i32::try_from(fd).ok());
     // 0: it sleeps nowhere, or whoever asks may not know.
     let wchan = read(pid, "wchan").map(|name| shown(name.trim_ascii(), LONGEST_NAME)).filter(|name| !name.is_empty() && name != "0");
-    Place { call: number, kernel_function: wchan, descriptor: descriptor.and_then(|number| open_at(pid, number)), child: child(pid) }
+    Place {
+        call: number,
+        kernel_function: wchan,
+        descriptor: descriptor.and_then(|number| open_at(pid, number)),
+        is_in_own_loop: purpose == Some(Purpose::Events) && first.is_some_and(|descriptor| is_own_loop_at(pid, descriptor)),
+        child: child(pid),
+    }
+}
+
+/// The path of the program that a process runs, as it was when it was executed.
+pub fn executable(pid: Pid) -> Option<Vec<u8>> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok().map(|path| path.into_os_string().into_encoded_bytes())
+}
+
+fn is_own_loop_at(pid: Pid, descriptor: u64) -> bool {
+    /// Node makes its loop at the start.
+    const HIGHEST: u64 = 256;
+    let names = (0..descriptor.min(HIGHEST)).filter_map(|number| fs::read_link(format!("/proc/{pid}/fd/{number}")).ok());
+    let names: Vec<_> = names.map(|name| name.into_os_string().into_encoded_bytes()).collect();
+    descriptor <= HIGHEST && is_own_loop(names.iter().map(Vec::as_slice))
 }
 
 /// One of the files of the main thread, as much of it as is ever needed.

@@ -108,6 +108,19 @@ pub fn connect_control(name: &str, patience: Duration) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Connects to a port of this machine, and gives it so much time.
+///
+/// # Errors
+/// That of connect(2).
+pub fn connect_loopback(address: SocketAddr, patience: Duration) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let socket = stream_socket(family, SockFlag::empty())?;
+    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1));
+    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    connect(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(socket)
+}
+
 /// Who is at the other end of a unix socket: who connected, or who listens.
 ///
 /// # Errors
