@@ -11,6 +11,7 @@ use restartinit::node::framing::{Framing, LONGEST_LINE, Line};
 use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::Errno;
 use restartinit::node::spec::Spec;
+use restartinit::procfs::main_thread::Had;
 use restartinit::time::Moment;
 use serde_json::Value;
 
@@ -42,7 +43,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
                 _ => {}
             }
         }
-        channel.tick(now, choices & 16 != 0);
+        channel.tick(now, if choices & 16 != 0 { Had::Nothing } else { Had::AllBut(Duration::ZERO) });
         if choices & 32 != 0 {
             channel.shut_down();
         }

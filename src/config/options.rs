@@ -92,6 +92,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("wait-ready", Some("D"), "not ready within D is a crash; 0: no limit", wait_ready, any_duration, shown_duration),
     option!("stop-by", Some("HOW"), "signal, message or drain (Node)", stop_by, Choice::parse, Choice::name),
     option!("watchdog", Some("D"), "an event loop blocked for D is a crash", watchdog, some_duration, shown_duration),
+    option!("watchdog-stack", Some("on|off"), "learn where it was before killing", watchdog_stack, Choice::parse, Choice::name),
     OptionSpec {
         get: |config| config.holds_ports().name(),
         ..option!("hold-port", None, "keep the command's ports open (Node)", hold_port, Choice::parse, Choice::name)
@@ -186,9 +187,8 @@ pub fn help() -> String {
         "  --print-config             show all settings and where they came from\n\
          \x20 -v, -vv, -q                more or less on stderr [warn]; also RESTARTINIT_LOG\n\
          \x20 -h, --help; -V, --version\n\n\
-         Each option has a twin in the environment: RESTARTINIT_MAX_RESTARTS=3.\n\
-         Durations: 500ms, 10s, 2m, 1h. Exit codes of its own: 125 usage, 126 cannot\n\
-         execute, 127 not found; else the command's.\n",
+         Each option has a twin in the environment: RESTARTINIT_MAX_RESTARTS=3. Durations: 500ms, 10s, 2m, 1h.\n\
+         Exit codes of its own: 125 usage, 126 cannot execute, 127 not found; else the command's.\n",
     );
     text
 }

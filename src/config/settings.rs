@@ -37,6 +37,8 @@ pub struct Config {
     pub stop_by: StopBy,
     /// `None`: nobody looks whether the event loop turns.
     pub watchdog: Option<Duration>,
+    /// Before it kills, the watchdog learns where the event loop was.
+    pub watchdog_stack: bool,
     pub hold_port: bool,
     pub standby: bool,
     /// Passed to the command from descriptor 3 on.
@@ -73,6 +75,7 @@ impl Default for Config {
             wait_ready: None,
             stop_by: StopBy::Signal,
             watchdog: None,
+            watchdog_stack: true,
             hold_port: false,
             standby: false,
             listen: Vec::new(),

@@ -18,6 +18,7 @@ fn good_value(name: &str) -> &'static str {
     match name {
         "restart" => "always",
         "max-restarts" => "7",
+        "watchdog-stack" => "off",
         "ipc" | "hold-port" | "standby" => "on",
         "stop-by" => "drain",
         "ready-when" => "listening:3000,9090",

@@ -50,6 +50,11 @@ impl Descendants {
         Descendants { own_pid, foreign, families: Vec::new(), left: Vec::new() }
     }
 
+    /// One that restartinit started for itself: nobody's leftover.
+    pub(super) fn spare(&mut self, pid: Pid) {
+        self.foreign.push(pid);
+    }
+
     /// A child was reaped: its pid is nobody's.
     pub(super) fn reaped(&mut self, pid: Pid) {
         self.foreign.retain(|foreign| *foreign != pid);

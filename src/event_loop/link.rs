@@ -13,14 +13,19 @@ use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::node::channel::{Channel, NodeEvent, Options};
 use crate::node::permission::Speaker;
+use crate::node::watchdog::Turn;
 use crate::observe::snapshot::EventLoop;
+use crate::procfs::main_thread::Had;
 use crate::supervisor::event::ChannelEvent;
+use crate::supervisor::hang::Hang;
 use crate::sys::channel::{self, Received, Sent};
-use crate::sys::processes;
 use crate::time::Moment;
 
+mod own_time;
 mod requests;
 mod speaker;
+
+use own_time::OwnTime;
 
 /// Bytes read at a time, and times in one turn.
 const CHUNK: usize = 16 * 1024;
@@ -55,6 +60,9 @@ pub(super) struct Link {
     speaker: Speaker,
     /// It is a launcher, and not the app.
     has_launcher: bool,
+    own_time: OwnTime,
+    /// It was told that its loop is late for want of a processor.
+    is_late_told: bool,
     /// The app reads nothing now.
     is_full: bool,
     answered: bool,
@@ -83,6 +91,8 @@ impl Link {
             channel: Channel::new(now, options),
             speaker: Speaker::default(),
             has_launcher: false,
+            own_time: OwnTime::default(),
+            is_late_told: false,
             is_full: false,
             answered: false,
             has_listened: false,
@@ -213,10 +223,31 @@ impl Link {
         }
     }
 
+    /// What the supervisor is to be told of its event loop.
+    fn told(&mut self, turn: Turn, now: Moment) -> Option<ChannelEvent> {
+        let of = self.channel.watchdog()?.overdue().unwrap_or_default();
+        let hang = || Hang { own: of.own, wall: of.wall, verdict: self.own_time.verdict(now, self.pid).brief(), stack: Vec::new() };
+        match turn {
+            Turn::Wait | Turn::Ask => None,
+            Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
+            Turn::Late => Some(ChannelEvent::Late(hang())),
+            Turn::Blocked => Some(ChannelEvent::Blocked(hang())),
+        }
+    }
+
     fn tick(&mut self, now: Moment) {
         let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
-        if is_due(self.channel.deadline()) && self.channel.tick(now, processes::is_stopped(self.pid)) {
-            self.events.push(ChannelEvent::Blocked);
+        if is_due(self.channel.deadline()) {
+            let is_overdue = self.channel.watchdog().is_some_and(|watchdog| watchdog.overdue().is_some());
+            let had = self.own_time.look(now, self.pid, is_overdue);
+            if had == Had::Unknown && is_overdue {
+                warn_once!(
+                    "the kernel does not tell how much of a processor the command had (/proc/PID/schedstat): a third of the time counts for --watchdog"
+                );
+            }
+            let turn = self.channel.tick(now, had);
+            let told = self.told(turn, now);
+            self.events.extend(told);
         }
         if is_due(self.silent_at) {
             self.silent_at = None;

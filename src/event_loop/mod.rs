@@ -15,6 +15,7 @@ mod retries;
 pub mod server;
 mod setup;
 mod spawn;
+mod stack_lookup;
 
 use std::ffi::OsString;
 use std::io;
@@ -47,6 +48,7 @@ use memory::{Look, MemoryMonitor};
 use retries::{Retries, Sending};
 use server::Server;
 use spawn::SpawnOptions;
+use stack_lookup::StackLookup;
 
 /// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked
 /// at.
@@ -77,6 +79,7 @@ struct EventLoop {
     own_pid: Pid,
     descendants: Descendants,
     listeners: ListenerFinder,
+    stack_lookup: StackLookup,
     command: String,
     termination_log: Option<PathBuf>,
     orphans_reaped: u64,
@@ -176,6 +179,7 @@ impl EventLoop {
                 Waited::Exited { pid, exit, peak } if self.supervisor.running().any(|generation| generation.pid == pid) => {
                     let reason = if exit.is_kill() { self.memory.reason_of_kill(peak) } else { None };
                     self.listeners.exited(pid);
+                    self.stack_lookup.give_up(Some(pid));
                     if self.spawn_options.has_channel {
                         self.links.exited(pid);
                     }
@@ -186,10 +190,14 @@ impl EventLoop {
                 }
                 // An orphan: there may be thousands at once.
                 Waited::Exited { pid, exit, .. } => {
+                    self.descendants.reaped(pid);
+                    if let Some((pid, stack)) = self.stack_lookup.ended(pid) {
+                        self.handle(Event::StackTold { pid, stack });
+                        continue;
+                    }
                     orphans += 1;
                     orphan_was_killed |= exit.is_kill();
                     self.orphans_reaped += 1;
-                    self.descendants.reaped(pid);
                     if orphans % REAPED_A_LOOK == 0 && self.now() >= since + REAPING {
                         self.more_to_reap = true;
                         return;
@@ -255,6 +263,10 @@ impl EventLoop {
             Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
             Action::KillAll => self.descendants.kill_all(),
             Action::LookForWork { pid } => return Some(Event::WorkSeen { pid, left: self.links.left_to_do(pid) }),
+            Action::AskForStack { generation, pid } => match self.stack_lookup.begin(generation, pid, self.own_pid == setup::INIT) {
+                Ok(by) => self.descendants.spare(by),
+                Err(_) => return Some(Event::StackTold { pid, stack: Vec::new() }),
+            },
             Action::Watch { pid } => self.links.watch(pid),
             Action::Promote { pid } => self.links.promote(pid, self.now()),
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),

@@ -19,6 +19,7 @@ use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
 use super::spawn::SpawnOptions;
+use super::stack_lookup::StackLookup;
 use crate::config::values::{ReadyWhen, RestartPolicy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
 use crate::generation_number::GenerationNumber;
@@ -33,7 +34,7 @@ use crate::sys::stdio::StatusFlags;
 use crate::sys::terminal::Terminal;
 use crate::sys::{environment, processes, wait};
 
-const INIT: Pid = Pid::from_raw(1);
+pub(super) const INIT: Pid = Pid::from_raw(1);
 /// Signals of one turn, unless very many are sent.
 const MOST_ARRIVALS: usize = 32;
 /// Actions and log lines of one turn, unless very much happens at once: a restart takes no memory for them.
@@ -93,6 +94,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         reap_throttle: ReapThrottle::default(),
         descendants: Descendants::new(own_pid, wait::any_children()),
         listeners,
+        stack_lookup: StackLookup::default(),
         terminal,
         memory,
         own_pid,

@@ -1,12 +1,14 @@
 //! A stack of the app, and what is said of it: lines for people, an object for programs. Pure.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// More say nothing that these do not.
 pub const MOST_FRAMES: usize = 20;
 
 /// One call: where it is, counted from 1. All of it is fit to be shown.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Frame {
     pub function: String,
     /// Where its script comes from; empty: it has no address.
@@ -35,6 +37,24 @@ impl Frame {
         if self.function.is_empty() { "<anonymous>" } else { &self.function }
     }
 
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let fields = [
+            ("function", self.function().into()),
+            ("file", self.file().into()),
+            ("line", self.line.into()),
+            ("column", self.column.into()),
+        ];
+        Value::Object(fields.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect())
+    }
+
+    /// Reads what [`Frame::json`] made.
+    pub fn of_json(value: &Value) -> Option<Frame> {
+        let number = |key: &str| value.get(key).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Frame { function: text("function")?, url: text("file")?, line: number("line")?, column: number("column")? })
+    }
+
     /// The path of a file, another address as it is.
     fn file(&self) -> String {
         match self.url.strip_prefix("file://") {
@@ -42,6 +62,13 @@ impl Frame {
             None if self.url.is_empty() => "<anonymous>".to_owned(),
             None => self.url.clone(),
         }
+    }
+}
+
+/// `handler (/app/server.js:3:50)`.
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}:{}:{})", self.function(), self.file(), self.line, self.column)
     }
 }
 
@@ -72,7 +99,7 @@ impl Answer {
         let who = self.generation.map_or_else(|| format!("pid {pid}"), |generation| format!("generation {generation} (pid {pid})"));
         let mut text = format!("{who}, {command}: {verdict}\n");
         for frame in &self.frames {
-            text.push_str(&format!("  at {} ({}:{}:{})\n", frame.function(), frame.file(), frame.line, frame.column));
+            text.push_str(&format!("  at {frame}\n"));
         }
         if self.more > 0 {
             text.push_str(&format!("  and {} more\n", self.more));
@@ -82,13 +109,9 @@ impl Answer {
 
     /// One object.
     pub fn json(&self) -> String {
-        let frames = self.frames.iter().map(|frame| {
-            let (function, file) = (Value::from(frame.function()), Value::from(frame.file()));
-            format!("{{\"function\":{function},\"file\":{file},\"line\":{},\"column\":{}}}", frame.line, frame.column)
-        });
-        let frames = frames.collect::<Vec<_>>().join(",");
+        let frames: Value = self.frames.iter().map(Frame::json).collect();
         let (generation, verdict) = (Value::from(self.generation), Value::from(self.verdict.as_str()));
-        format!("{{\"pid\":{},\"generation\":{generation},\"verdict\":{verdict},\"stack\":[{frames}]}}\n", self.pid)
+        format!("{{\"pid\":{},\"generation\":{generation},\"verdict\":{verdict},\"stack\":{frames}}}\n", self.pid)
     }
 }
 

@@ -12,6 +12,7 @@ use super::outbox::{Acknowledged, Outbox};
 use super::spec::Kind;
 use super::watchdog::{Turn, Watchdog};
 use super::{Errno, SocketId, outgoing};
+use crate::procfs::main_thread::Had;
 use crate::time::Moment;
 
 mod event;
@@ -242,15 +243,15 @@ impl Channel {
         *self = Channel { open: false, is_ready, dropped, outbox: Outbox::default(), ..Channel::new(Moment::START, Options::default()) };
     }
 
-    /// Time has passed; to be told after what was read. `stopped`: the child is stopped or traced. True: its loop is blocked.
-    pub fn tick(&mut self, now: Moment, stopped: bool) -> bool {
-        let turn = self.watchdog.as_mut().map_or(Turn::Wait, |watchdog| watchdog.tick(now, stopped));
+    /// Time has passed; to be told after what was read. `had`: what the child had of it.
+    pub fn tick(&mut self, now: Moment, had: Had) -> Turn {
+        let turn = self.watchdog.as_mut().map_or(Turn::Wait, |watchdog| watchdog.tick(now, had));
         if turn == Turn::Ask {
             // Asked from now on, even where there is no room to send it: an app that reads nothing does not turn.
             self.outbox.ping();
             self.watchdog.as_mut().into_iter().for_each(|watchdog| watchdog.asked(now));
         }
-        turn == Turn::Blocked
+        turn
     }
 
     /// When to tick next.

@@ -1,12 +1,15 @@
 //! Whether an event loop still turns: when to ask, how long an answer has been missing, how late the answers were. Counts time that
-//! was watched only. Pure: the questions themselves are `channel`'s.
+//! was watched, and that the app had, only. Pure: the questions themselves are `channel`'s.
 
 use std::time::Duration;
 
+use crate::procfs::main_thread::Had;
 use crate::time::Moment;
 
 /// More often would be work for the app without telling more.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// Where the kernel does not tell what the app had of the time, this share of it counts: one in so many.
+const UNKNOWN_SHARE: u32 = 3;
 
 /// What a tick calls for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,8 +17,19 @@ pub enum Turn {
     Wait,
     /// Ask the loop now; then tell [`Watchdog::asked`].
     Ask,
-    /// The loop has not turned for the limit.
+    /// The loop has not turned for the limit, but not all of that was the app's own time. Told once for each question.
+    Late,
+    /// The loop has not turned for the limit, all of it the app's own time.
     Blocked,
+}
+
+/// How long an answer has been missing, of what was watched.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Overdue {
+    /// The app's own time.
+    pub own: Duration,
+    /// All of it: with the time in which the app had no processor.
+    pub wall: Duration,
 }
 
 /// The watch over one event loop.
@@ -28,7 +42,11 @@ pub struct Watchdog {
     /// A question is open.
     asked: Option<Moment>,
     /// Time watched since then.
-    waited: Duration,
+    overdue: Overdue,
+    /// What the app had of the last slice was less than all of it, or is not known.
+    starved: bool,
+    is_unknown: bool,
+    late_told: bool,
     /// The child was stopped, or restartinit was late: the answer's time says nothing of the loop.
     disturbed: bool,
     stopped: bool,
@@ -49,7 +67,10 @@ impl Watchdog {
             last_tick: now,
             next_ask: now,
             asked: None,
-            waited: Duration::ZERO,
+            overdue: Overdue::default(),
+            starved: false,
+            is_unknown: false,
+            late_told: false,
             disturbed: false,
             stopped: false,
             has_answered: false,
@@ -60,19 +81,36 @@ impl Watchdog {
     }
 
     /// Time has passed. However late it comes, one interval counts at most: what restartinit slept through (a paused container, a
-    /// suspended machine), the child slept through as well. A slice at whose end the child is stopped or traced does not count.
-    pub fn tick(&mut self, now: Moment, stopped: bool) -> Turn {
+    /// suspended machine), the child slept through as well. `had`: what the child had of the time since the last tick.
+    pub fn tick(&mut self, now: Moment, had: Had) -> Turn {
         let slice = now.since(self.last_tick);
         self.last_tick = now;
-        self.stopped = stopped;
+        self.stopped = had == Had::Nothing;
+        self.is_unknown = had == Had::Unknown;
         if self.asked.is_none() {
             return if now >= self.next_ask { Turn::Ask } else { Turn::Wait };
         }
-        self.disturbed |= stopped || slice > self.interval * 2;
-        if self.counts() && !stopped {
-            self.waited = self.waited.saturating_add(slice.min(self.interval));
+        self.disturbed |= self.stopped || slice > self.interval * 2;
+        if !self.counts() || self.stopped {
+            return Turn::Wait;
         }
-        if self.waited >= self.limit { Turn::Blocked } else { Turn::Wait }
+        let slice = slice.min(self.interval);
+        let own = match had {
+            Had::Nothing => Duration::ZERO,
+            Had::AllBut(lost) => slice.saturating_sub(lost),
+            Had::Unknown => slice / UNKNOWN_SHARE,
+        };
+        // What is lost to noise is no news.
+        self.starved = own < slice / 2;
+        self.overdue.own = self.overdue.own.saturating_add(own);
+        self.overdue.wall = self.overdue.wall.saturating_add(slice);
+        if self.overdue.own >= self.limit {
+            Turn::Blocked
+        } else if self.overdue.wall >= self.limit && !std::mem::replace(&mut self.late_told, true) {
+            Turn::Late
+        } else {
+            Turn::Wait
+        }
     }
 
     /// Something was sent that the loop answers by itself.
@@ -80,7 +118,7 @@ impl Watchdog {
         if self.asked.is_none() {
             self.asked = Some(now);
             self.last_tick = now;
-            self.waited = Duration::ZERO;
+            (self.overdue, self.starved, self.late_told) = (Overdue::default(), false, false);
             self.disturbed = false;
             self.next_ask = now + self.interval;
         }
@@ -89,7 +127,6 @@ impl Watchdog {
     /// The loop has turned. Tells how late it was: `None` while the app boots, and where the time says nothing.
     pub fn answered(&mut self, now: Moment) -> Option<Duration> {
         let asked = self.asked.take()?;
-        self.waited = Duration::ZERO;
         let first = !std::mem::replace(&mut self.has_answered, true);
         if first || !self.begun || self.disturbed {
             return None;
@@ -111,8 +148,20 @@ impl Watchdog {
         match self.asked {
             None => self.next_ask,
             Some(_) if !self.counts() || self.stopped => self.last_tick + self.interval,
-            Some(_) => self.last_tick + self.interval.min(self.limit.saturating_sub(self.waited)),
+            // How little of the next slice it will have is not known either.
+            Some(_) if self.starved && !self.is_unknown => self.last_tick + self.interval,
+            Some(_) => {
+                let left = self.limit.saturating_sub(self.overdue.own);
+                let is_all_its_own = self.overdue.own == self.overdue.wall;
+                let left = if is_all_its_own { left } else { left.max(SHORTEST_INTERVAL) };
+                self.last_tick + self.interval.min(if self.is_unknown { left * UNKNOWN_SHARE } else { left })
+            }
         }
+    }
+
+    /// How long the answer to an open question has been missing.
+    pub fn overdue(&self) -> Option<Overdue> {
+        self.asked.map(|_| self.overdue)
     }
 
     /// The app is ready: from now on its loop has to turn. What is asked already has the boot in it.
@@ -151,6 +200,9 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// All of the time was its own.
+    const ALL: Had = Had::AllBut(Duration::ZERO);
+
     /// So many milliseconds after the start.
     fn at(millis: u64) -> Moment {
         Moment::START + ms(millis)
@@ -159,7 +211,7 @@ mod tests {
     /// A watchdog of 1 s whose loop has answered at 100 ms, having booted so long.
     fn begun() -> Watchdog {
         let mut dog = Watchdog::new(at(0), ms(1000));
-        assert_eq!((dog.deadline(), dog.tick(at(0), false)), (at(0), Turn::Ask));
+        assert_eq!((dog.deadline(), dog.tick(at(0), ALL)), (at(0), Turn::Ask));
         dog.asked(at(0));
         assert_eq!(dog.answered(at(100)), None, "the boot is no lag");
         dog.begin();
@@ -167,13 +219,13 @@ mod tests {
     }
 
     /// Ticks at every deadline until something is called for.
-    fn run(dog: &mut Watchdog, stopped: bool, until: Moment) -> (Moment, Turn) {
+    fn run(dog: &mut Watchdog, had: Had, until: Moment) -> (Moment, Turn) {
         loop {
             let now = dog.deadline();
             if now > until {
                 return (until, Turn::Wait);
             }
-            match dog.tick(now, stopped) {
+            match dog.tick(now, had) {
                 Turn::Wait => {}
                 turn => return (now, turn),
             }
@@ -184,7 +236,7 @@ mod tests {
     fn a_loop_that_turns_is_asked_four_times_within_the_limit() {
         let mut dog = begun();
         for millis in [250, 500, 750, 1000] {
-            assert_eq!(run(&mut dog, false, at(9999)), (at(millis), Turn::Ask));
+            assert_eq!(run(&mut dog, ALL, at(9999)), (at(millis), Turn::Ask));
             dog.asked(at(millis));
             assert_eq!(dog.answered(at(millis + 3)), Some(ms(3)));
         }
@@ -195,16 +247,16 @@ mod tests {
     #[test]
     fn silence_for_the_limit_is_a_blocked_loop() {
         let mut dog = begun();
-        assert_eq!(run(&mut dog, false, at(9999)), (at(250), Turn::Ask));
+        assert_eq!(run(&mut dog, ALL, at(9999)), (at(250), Turn::Ask));
         dog.asked(at(250));
-        assert_eq!(run(&mut dog, false, at(9999)), (at(1250), Turn::Blocked));
+        assert_eq!(run(&mut dog, ALL, at(9999)), (at(1250), Turn::Blocked));
     }
 
     #[test]
     fn a_slow_boot_is_no_hang() {
         let mut dog = Watchdog::new(at(0), ms(1000));
         dog.asked(at(0));
-        assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
+        assert_eq!(run(&mut dog, ALL, at(60_000)).1, Turn::Wait);
         assert!(!dog.has_answered);
     }
 
@@ -215,9 +267,9 @@ mod tests {
         dog.asked(at(0));
         assert_eq!(dog.answered(at(100)), None);
         dog.asked(at(250));
-        assert_eq!(run(&mut dog, false, at(60_000)).1, Turn::Wait);
+        assert_eq!(run(&mut dog, ALL, at(60_000)).1, Turn::Wait);
         dog.begin();
-        let (blocked_at, turn) = run(&mut dog, false, at(90_000));
+        let (blocked_at, turn) = run(&mut dog, ALL, at(90_000));
         assert!(turn == Turn::Blocked && blocked_at >= at(60_750), "{blocked_at:?}");
         assert_eq!(dog.answered(at(61_500)), None, "the boot is no lag");
     }
@@ -226,11 +278,51 @@ mod tests {
     fn a_stopped_child_is_not_counted() {
         let mut dog = begun();
         dog.asked(at(250));
-        assert_eq!(run(&mut dog, true, at(60_000)).1, Turn::Wait);
-        let (blocked_at, turn) = run(&mut dog, false, at(90_000));
+        assert_eq!(run(&mut dog, Had::Nothing, at(60_000)).1, Turn::Wait);
+        let (blocked_at, turn) = run(&mut dog, ALL, at(90_000));
         assert_eq!(turn, Turn::Blocked);
         assert!(blocked_at >= at(60_750), "its own second begins when it goes on: {blocked_at:?}");
         assert_eq!(dog.answered(at(70_000)), None, "no lag of the loop's making");
+    }
+
+    #[test]
+    fn time_in_which_it_had_no_processor_is_not_its_own() {
+        let mut dog = begun();
+        dog.asked(at(250));
+        let starved = Had::AllBut(ms(225));
+        assert_eq!(run(&mut dog, starved, at(9999)), (at(1250), Turn::Late), "a second has passed");
+        let (blocked_at, turn) = run(&mut dog, starved, at(60_000));
+        assert_eq!((blocked_at, turn), (at(10_250), Turn::Blocked), "a second of its own");
+        assert_eq!(dog.overdue(), Some(Overdue { own: ms(1000), wall: ms(10_000) }));
+        dog.answered(at(10_251));
+        assert_eq!(dog.overdue(), None);
+        dog.asked(at(11_000));
+        assert_eq!(dog.overdue(), Some(Overdue::default()));
+        assert_eq!(run(&mut dog, ALL, at(60_000)), (at(12_000), Turn::Blocked));
+    }
+
+    #[test]
+    fn what_is_not_counted_counts_a_third() {
+        let mut dog = begun();
+        dog.asked(at(250));
+        assert_eq!(run(&mut dog, Had::Unknown, at(9999)), (at(1250), Turn::Late));
+        let (blocked_at, turn) = run(&mut dog, Had::Unknown, at(9999));
+        assert!(turn == Turn::Blocked && (at(3250)..at(3350)).contains(&blocked_at), "{blocked_at:?}");
+    }
+
+    /// No machine gives all of its time to one process: what is lost to noise makes no kill late by an interval.
+    #[test]
+    fn a_little_lost_is_made_up_for_soon() {
+        let mut dog = begun();
+        dog.asked(at(250));
+        let (blocked_at, turn) = {
+            let mut turns = std::iter::repeat_with(|| {
+                let now = dog.deadline();
+                (now, dog.tick(now, Had::AllBut(ms(2))))
+            });
+            turns.find(|(_, turn)| *turn == Turn::Blocked).expect("some time")
+        };
+        assert!(turn == Turn::Blocked && (at(1250)..at(1300)).contains(&blocked_at), "{blocked_at:?}");
     }
 
     #[test]
@@ -238,9 +330,9 @@ mod tests {
         for (tick, again) in [(250, 500), (400, 650)] {
             let mut dog = begun();
             dog.asked(at(250));
-            assert_eq!(dog.tick(at(tick), false), Turn::Wait);
+            assert_eq!(dog.tick(at(tick), ALL), Turn::Wait);
             dog.withdrawn();
-            assert_eq!(run(&mut dog, false, at(9999)), (at(again), Turn::Ask), "{tick}");
+            assert_eq!(run(&mut dog, ALL, at(9999)), (at(again), Turn::Ask), "{tick}");
         }
     }
 
@@ -248,7 +340,7 @@ mod tests {
     fn a_late_tick_counts_one_interval() {
         let mut dog = begun();
         dog.asked(at(250));
-        assert_eq!(dog.tick(at(3_600_000), false), Turn::Wait);
+        assert_eq!(dog.tick(at(3_600_000), ALL), Turn::Wait);
         assert_eq!(dog.answered(at(3_600_001)), None);
     }
 
@@ -257,7 +349,7 @@ mod tests {
         for (tick, lag) in [(750, Some(ms(501))), (751, None)] {
             let mut dog = begun();
             dog.asked(at(250));
-            assert_eq!(dog.tick(at(tick), false), Turn::Wait);
+            assert_eq!(dog.tick(at(tick), ALL), Turn::Wait);
             assert_eq!(dog.answered(at(751)), lag, "{tick}");
         }
     }
@@ -272,23 +364,30 @@ mod tests {
         assert_eq!((dog.deadline(), dog.has_answered), (at(10), true));
         dog.asked(at(10));
         assert_eq!(dog.deadline(), at(11));
-        dog.tick(at(11), true);
+        dog.tick(at(11), Had::Nothing);
         assert_eq!(dog.deadline(), at(21), "it is stopped: nothing counts meanwhile");
     }
 
     proptest! {
         /// Whatever happens, no deadline makes the event loop spin: time gets on by an interval in a bounded number of ticks.
         #[test]
-        fn ticking_at_deadlines_gets_on(stops in proptest::collection::vec(any::<bool>(), 40), limit in 1u64..5000) {
+        fn ticking_at_deadlines_gets_on(lost in proptest::collection::vec(proptest::option::of(0u64..4), 200), limit in 1u64..5000) {
             let mut dog = Watchdog::new(at(0), ms(limit));
             dog.asked(at(0));
             dog.answered(at(0));
+            dog.begin();
             let mut blocked = false;
-            for stopped in &stops {
-                match dog.tick(dog.deadline(), *stopped) {
+            for lost in &lost {
+                let slice = dog.deadline().since(dog.last_tick);
+                let had = match lost {
+                    None => Had::Nothing,
+                    Some(3) => Had::Unknown,
+                    Some(thirds) => Had::AllBut(slice * u32::try_from(*thirds).unwrap_or_default() / 3),
+                };
+                match dog.tick(dog.deadline(), had) {
                     Turn::Ask => dog.asked(dog.last_tick),
                     Turn::Blocked => { blocked = true; break }
-                    Turn::Wait => {}
+                    Turn::Wait | Turn::Late => {}
                 }
             }
             prop_assert!(blocked || dog.last_tick.since_start() >= dog.interval * 10);

@@ -131,8 +131,8 @@ mod tests {
                     restart_window: second(60),
                     next_restart_in: None,
                     last_exits: vec![
-                        LastExit { run: oom, ended: Moment::START + second(3003) },
-                        LastExit { run: crash, ended: Moment::START + Duration::from_millis(3200) },
+                        LastExit { run: oom, hang: None, ended: Moment::START + second(3003) },
+                        LastExit { run: crash, hang: None, ended: Moment::START + Duration::from_millis(3200) },
                     ],
                     cannot_signal: None,
                     restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::snapshot::Snapshot;
 use crate::supervisor::exit::LastExit;
-use crate::supervisor::report::{json_object, run_fields, seconds};
+use crate::supervisor::report::{Told, json_object, run_fields, seconds};
 use crate::supervisor::view::{GenerationView, View};
 use crate::time::{Moment, human};
 
@@ -57,7 +57,7 @@ fn restarts(snapshot: &Snapshot) -> String {
 }
 
 fn last_exit(snapshot: &Snapshot, exit: &LastExit) -> String {
-    format!("{} ago: {}", human(snapshot.now.since(exit.ended)), exit.run)
+    format!("{} ago: {}", human(snapshot.now.since(exit.ended)), Told(&exit.run, exit.hang.as_deref()))
 }
 
 /// What restartinit may not signal.
@@ -169,7 +169,7 @@ fn generation_json(snapshot: &Snapshot, generation: &GenerationView) -> Value {
 
 /// In the words of the log and the termination log, and when it was.
 fn exit_json(snapshot: &Snapshot, exit: &LastExit) -> Value {
-    object(run_fields(&exit.run).into_iter().chain([("ended", rfc3339(snapshot, exit.ended).into())]))
+    object(run_fields(&exit.run, exit.hang.as_deref()).into_iter().chain([("ended", rfc3339(snapshot, exit.ended).into())]))
 }
 
 fn memory_json(snapshot: &Snapshot) -> Value {

@@ -66,10 +66,68 @@ impl Share {
     }
 }
 
-/// Reads the state in `/proc/PID/stat` or `/proc/PID/task/TID/stat`. The name before it may hold anything.
+/// What a main thread had of a span of time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Had {
+    /// It was stopped by a signal, or held by a debugger.
+    Nothing,
+    /// All of it but so much: no processor was free, or a page had to be read in.
+    AllBut(Duration),
+    /// The kernel does not count it.
+    Unknown,
+}
+
+/// A main thread at one moment, as little of it as tells what it had since another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glance {
+    pub state: State,
+    pub schedule: Option<Schedule>,
+    /// Pages that had to be read in so far.
+    pub major_faults: u64,
+}
+
+impl Glance {
+    /// What it had of the time `of` since an earlier glance. `others_waited`: how long another thread or a child of it waited for a processor
+    /// meanwhile; it may have slept until that one had done its work.
+    pub fn had(&self, earlier: &Glance, of: Duration, others_waited: Duration) -> Had {
+        if matches!(self.state, State::Stopped | State::Traced) {
+            return Had::Nothing;
+        }
+        let Some((now, before)) = self.schedule.zip(earlier.schedule) else { return Had::Unknown };
+        let waited = now.waited.saturating_sub(before.waited);
+        let rest = of.saturating_sub(now.ran.saturating_sub(before.ran)).saturating_sub(waited);
+        let excused = match self.state {
+            // The kernel counts a wait when it is over.
+            State::Runnable => rest,
+            _ if self.major_faults > earlier.major_faults => rest,
+            _ => rest.min(others_waited),
+        };
+        Had::AllBut(waited.saturating_add(excused))
+    }
+
+    /// Whether it slept for most of the time since an earlier glance: what the others did is worth a look.
+    pub fn slept(&self, earlier: &Glance, of: Duration) -> bool {
+        let busy = |glance: &Glance| glance.schedule.map(|schedule| schedule.ran.saturating_add(schedule.waited));
+        let busy = busy(self).zip(busy(earlier)).map(|(now, before)| now.saturating_sub(before));
+        self.state != State::Runnable && busy.is_some_and(|busy| busy < of / 2)
+    }
+}
+
+/// Reads the pages that had to be read in, in `/proc/PID/task/TID/stat`.
+pub fn major_faults(stat: &[u8]) -> u64 {
+    /// Words between the name and that one.
+    const SKIPPED: usize = 9;
+    words(after_name(stat)).nth(SKIPPED).and_then(number).unwrap_or_default()
+}
+
+/// What follows the name, which may hold anything.
+fn after_name(stat: &[u8]) -> &[u8] {
+    stat.iter().rposition(|byte| *byte == b')').and_then(|close| stat.get(close + 1..)).unwrap_or_default()
+}
+
+/// Reads the state in `/proc/PID/stat` or `/proc/PID/task/TID/stat`.
 pub fn state(stat: &[u8]) -> State {
-    let after_name = stat.iter().rposition(|byte| *byte == b')').and_then(|close| stat.get(close + 1..)).unwrap_or_default();
-    match words(after_name).next() {
+    match words(after_name(stat)).next() {
         Some(b"R") => State::Runnable,
         Some(b"S" | b"I") => State::Sleeping,
         Some(b"D") => State::Uninterruptible,

@@ -81,6 +81,16 @@ impl Verdict {
         if runs { Verdict::Running { share } } else { Verdict::of_sleeper(now, place) }
     }
 
+    /// The same in few words, where there is nothing more to know.
+    pub fn brief(&self) -> String {
+        /// A thread that has so much of a processor has all that it wants, in percent.
+        const NEARLY_ALL: u32 = 80;
+        match self {
+            Verdict::Running { share: Some(share) } if share.percent(share.schedule.ran) >= NEARLY_ALL => "running".to_owned(),
+            verdict => verdict.to_string(),
+        }
+    }
+
     fn of_sleeper(now: &Sample, place: &Place) -> Verdict {
         let is_uninterruptible = now.state == State::Uninterruptible;
         let asleep = |call: &str, of: &Option<String>| Verdict::Asleep { call: call.to_owned(), of: of.clone(), is_uninterruptible };

@@ -8,11 +8,13 @@ use super::report::Report;
 use super::*;
 use crate::config::size::Size;
 use crate::config::values::ReadyWhen;
+use crate::inspector::stack::Frame;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
 use crate::procfs::node_loop::Left;
 use crate::signal::{Signal, SignalSet};
 use event::{ChannelEvent, Recipient, StartRole};
 use exit::Exit;
+use hang::Hang;
 use sweep::{Found, Order};
 
 pub(super) const HUP: i32 = 1;
@@ -61,6 +63,11 @@ pub(super) fn found(number: u32, others: usize) -> Event {
     Event::Leftovers { generation: generation(number), found: Some(Found { launched: 0, others, refused: None }) }
 }
 
+/// An event loop has not turned.
+pub(super) fn blocked() -> ChannelEvent {
+    ChannelEvent::Blocked(Hang { verdict: "running".to_owned(), ..Hang::default() })
+}
+
 pub(super) const TERM: i32 = 15;
 pub(super) const INT: i32 = 2;
 
@@ -78,6 +85,8 @@ pub(super) struct Bench {
     pub(super) left: Option<Left>,
     /// How many requests a stop finds open.
     pub(super) open_requests: usize,
+    /// What a look for a stack brings at once; `None`: nobody answers.
+    pub(super) stack: Option<Vec<Frame>>,
     /// Whether the commands may be signalled.
     pub(super) in_reach: bool,
     /// What the commands are prepared for.
@@ -99,6 +108,7 @@ impl Bench {
             listens: Some(Listeners::Found(Vec::new())),
             left: Some(Left::Work),
             open_requests: 0,
+            stack: Some(Vec::new()),
             in_reach: true,
             prepared: Some(SignalSet::default()),
         }
@@ -167,6 +177,10 @@ impl Bench {
                     let open = self.open_requests;
                     self.supervisor.handle(self.now, Event::RequestsSeen { pid, open }, &mut actions);
                 }
+                Action::AskForStack { pid, .. } => match self.stack.clone() {
+                    Some(stack) => self.supervisor.handle(self.now, Event::StackTold { pid, stack }, &mut actions),
+                    None => self.log.push(format!("ask for the stack of {pid}")),
+                },
                 Action::Watch { pid } => self.log.push(format!("watch {pid}")),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),

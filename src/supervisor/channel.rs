@@ -4,7 +4,6 @@ use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::event::{Action, Actions, ChannelEvent, Phase};
-use super::exit::Reason;
 use super::generation::{self, ChannelState, Duty, Knowledge, Port, Said};
 use super::report::Report;
 use super::rest::Rest;
@@ -29,7 +28,8 @@ impl Supervisor {
             | ChannelEvent::Closed
             | ChannelEvent::RequestAnswered
             | ChannelEvent::AnotherSpeaks => true,
-            ChannelEvent::Blocked
+            ChannelEvent::Blocked(_)
+            | ChannelEvent::Late(_)
             | ChannelEvent::Silent
             | ChannelEvent::Gone
             | ChannelEvent::NotSent
@@ -79,12 +79,9 @@ impl Supervisor {
                 (generation.channel, generation.has_launcher) = (ChannelState::Answered, false);
             }
             // Whoever is on the way out may be busy: the grace period is its limit.
-            ChannelEvent::Blocked if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
-            ChannelEvent::Blocked => {
-                let limit = self.config.watchdog.unwrap_or_default();
-                generation.kill_reason = Some(Reason::EventLoopBlocked { limit });
-                actions.push_back(Action::Kill { pid });
-            }
+            ChannelEvent::Blocked(_) if stopping || generation.is_retiring() || generation.kill_reason.is_some() => {}
+            ChannelEvent::Blocked(hang) => self.loop_blocked(now, pid, hang, actions),
+            ChannelEvent::Late(hang) => actions.push_back(Action::Report(Report::LoopLate { generation: number, pid, hang })),
             // Once: it would be the same of each generation.
             ChannelEvent::Silent if self.silence_told => {}
             ChannelEvent::Silent => {

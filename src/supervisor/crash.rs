@@ -1,5 +1,6 @@
 //! From the end of a generation to the spawn of the next one: what an exit leads to, when a spawn is due, and what becomes of it. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -8,6 +9,7 @@ use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase, StartRole};
 use super::exit::{Exit, LastExit, Outcome, Reason, Run};
 use super::generation::{self, ChannelState, Duty, Generation, Knowledge, Life, Port, Readiness, Said, StopSent};
+use super::hang::Hang;
 use super::listening::Listening;
 use super::policy::{self, Verdict, doubled};
 use super::report::{Cause, Ending, Report};
@@ -58,7 +60,7 @@ impl Supervisor {
         self.tell_cut_off(&past, exit, actions);
         match (self.phase, duty) {
             (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
-                self.remember(now, run);
+                self.remember(now, run, past.hang);
             }
             (Phase::Supervising(_), Duty::Active) => self.active_exited(now, &past, run, actions),
             (_, Duty::Successor) => self.successor_failed(now, run.to_string(), actions),
@@ -71,14 +73,14 @@ impl Supervisor {
         }
     }
 
-    fn remember(&mut self, ended: Moment, run: Run) {
+    fn remember(&mut self, ended: Moment, run: Run, hang: Option<Arc<Hang>>) {
         self.last_exits.truncate(Self::LAST_EXITS - 1);
-        self.last_exits.push_front(LastExit { run, ended });
+        self.last_exits.push_front(LastExit { run, hang, ended });
     }
 
     /// The one that served is gone: whoever waits takes over, or a new one is spawned, or the orchestrator's turn has come.
     fn active_exited(&mut self, now: Moment, past: &Generation, run: Run, actions: &mut Actions) {
-        self.remember(now, run);
+        self.remember(now, run, past.hang.clone());
         if self.has_worked(now, past, Some(run.exit)) {
             self.restarts.forgive();
         }
@@ -89,7 +91,7 @@ impl Supervisor {
             Verdict::Restart { wait, used, allowed } => {
                 self.tally.count(run.exit, run.reason);
                 let successor = self.take_over(now, actions);
-                actions.push_back(Action::Report(Report::Restarting { run, used, allowed, wait, successor }));
+                actions.push_back(Action::Report(Report::Restarting { run, hang: past.hang.clone(), used, allowed, wait, successor }));
                 if successor.is_some() {
                     // The wait is for the process that is to be spawned: the next standby.
                     self.standby.wait_until(now + wait);
@@ -141,7 +143,7 @@ impl Supervisor {
 
     /// One that was asked to stop, for the next one, has done so.
     fn retired(&mut self, now: Moment, phase: Phase, run: Run, actions: &mut Actions) {
-        self.remember(now, run);
+        self.remember(now, run, None);
         actions.push_back(Action::Report(Report::Retired { run }));
         if phase == Phase::Supervising(Next::Undecided) && self.active().is_none() {
             self.tally.count(run.exit, run.reason);
@@ -212,6 +214,8 @@ impl Supervisor {
             readiness: Readiness::beginning(now, whole_by),
             ready_by: limit.map(|limit| now + limit),
             kill_reason: None,
+            hang: None,
+            stack_by: None,
             stop: None,
             open_requests: 0,
             stop_request: None,

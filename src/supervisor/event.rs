@@ -5,11 +5,13 @@ use std::collections::VecDeque;
 use nix::unistd::Pid;
 
 use super::exit::{Exit, Reason};
+use super::hang::Hang;
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;
 pub use super::stop_request::AppRequest;
 use super::sweep::{Found, Order};
 use crate::generation_number::GenerationNumber;
+use crate::inspector::stack::Frame;
 use crate::procfs::listeners::{ListenAddress, Listener, Listeners};
 use crate::procfs::node_loop::Left;
 use crate::signal::{Signal, SignalSet};
@@ -44,6 +46,8 @@ pub enum Event {
     WorkSeen { pid: Pid, left: Option<Left> },
     /// The answer to [`Action::LookForRequests`].
     RequestsSeen { pid: Pid, open: usize },
+    /// The answer to [`Action::AskForStack`], innermost first; empty: it is not known.
+    StackTold { pid: Pid, stack: Vec<Frame> },
     /// Somebody asked for a planned restart.
     RestartAsked,
     /// Likewise, without an overlap if it cannot be had.
@@ -85,8 +89,10 @@ pub enum ChannelEvent {
     LauncherSpeaks,
     /// It has answered what it was asked just before a request to stop: it has read that too, by all that shows.
     RequestAnswered,
+    /// Its event loop has not turned for as long as the watchdog allows, but not for want of time of its own.
+    Late(Hang),
     /// Its event loop has not turned for as long as the watchdog allows.
-    Blocked,
+    Blocked(Hang),
     /// It should have answered long ago: it is not Node, perhaps.
     Silent,
     /// The channel is closed.
@@ -159,6 +165,11 @@ pub enum Action {
     },
     /// See how much a Node app has left to do; answered by [`Event::WorkSeen`].
     LookForWork {
+        pid: Pid,
+    },
+    /// Have the JavaScript stack of a command looked up, without waiting for it; answered by [`Event::StackTold`], if at all.
+    AskForStack {
+        generation: GenerationNumber,
         pid: Pid,
     },
     /// From now on the command's event loop has to turn: it is ready.

@@ -1,10 +1,12 @@
 //! How a command ends, and what restartinit's own exit code makes of it. Pure.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use super::hang::Hang;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::{Moment, human};
@@ -132,9 +134,11 @@ pub struct Run {
 }
 
 /// A finished run, and when it ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LastExit {
     pub run: Run,
+    /// Where its event loop was, if that is why.
+    pub hang: Option<Arc<Hang>>,
     pub ended: Moment,
 }
 

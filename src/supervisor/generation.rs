@@ -1,11 +1,13 @@
 //! One run of the command, from its spawn until the last of its descendants is gone. Several live at once: one serves, while another
 //! boots to replace it, waits to be needed, or finishes what it has begun. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use super::exit::{Reason, Run};
+use super::hang::Hang;
 use super::listening::Listening;
 use super::rest::Rest;
 use super::stop_request::StopRequest;
@@ -32,6 +34,10 @@ pub struct Generation {
     pub ready_by: Option<Moment>,
     /// Why it is being killed, if it is.
     pub kill_reason: Option<Reason>,
+    /// Where its event loop was, if that is why.
+    pub hang: Option<Arc<Hang>>,
+    /// When it is killed for that, whether or not its stack is known by then.
+    pub stack_by: Option<Moment>,
     /// The stop that it was sent last.
     pub stop: Option<StopSent>,
     /// How many requests were open when it was sent the stop signal.

@@ -1,6 +1,7 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+mod blocked;
 mod channel;
 mod command_kind;
 mod crash;
@@ -8,6 +9,7 @@ pub mod event;
 pub mod exit;
 mod forwarding;
 pub mod generation;
+pub mod hang;
 mod held_signals;
 mod leftovers;
 mod letting_go;
@@ -54,7 +56,7 @@ use crate::time::Moment;
 use command_kind::CommandKind;
 use crash::Spawning;
 use event::{Action, Actions, Event, Next, Phase};
-use exit::{LastExit, Run};
+use exit::LastExit;
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
 use listening::Expected;
@@ -162,8 +164,8 @@ impl Supervisor {
     }
 
     /// The last runs of the command, the latest first.
-    pub fn last_exits(&self) -> impl Iterator<Item = &Run> {
-        self.last_exits.iter().map(|last| &last.run)
+    pub fn last_exits(&self) -> impl Iterator<Item = &LastExit> {
+        self.last_exits.iter()
     }
 
     /// Whether a generation that was replaced, or what is left of one, has not ended yet. Meanwhile none is started beside the active one:
@@ -191,7 +193,8 @@ impl Supervisor {
         };
         let generations = self.generations.iter().filter_map(Generation::deadline);
         let plan = self.planned.and_then(Planned::give_up_at);
-        let others = [self.held_signals_due(), self.look_due(), self.rest_due(), self.signals_after_requests_due()];
+        let others =
+            [self.held_signals_due(), self.look_due(), self.rest_due(), self.signals_after_requests_due(), self.kills_without_stack_due()];
         generations.chain(phase).chain(others.into_iter().flatten()).chain(plan).min()
     }
 
@@ -247,6 +250,7 @@ impl Supervisor {
             (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
             (_, Event::RequestsSeen { pid, open }) => self.requests_seen(pid, open),
             (_, Event::WorkSeen { pid, left }) => self.work_seen(now, pid, left, actions),
+            (_, Event::StackTold { pid, stack }) => self.stack_told(pid, stack, actions),
             (_, Event::RestartAsked) => self.restart_asked(now, false, actions),
             (_, Event::RestartForced) => self.restart_asked(now, true, actions),
             (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
@@ -288,5 +292,6 @@ impl Supervisor {
         self.tick_planned_restart(now, actions);
         self.tick_rest(now, actions);
         self.tick_stop_requests(now, actions);
+        self.tick_blocked(now, actions);
     }
 }

@@ -1,6 +1,6 @@
 //! The state machine without a process: commands that may not be signalled, by hand.
 
-use super::bench::{Bench, HUP, TERM, at, killed_by, listens_at, ms, pid, signal, used};
+use super::bench::{Bench, HUP, TERM, at, blocked, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::*;
@@ -26,7 +26,7 @@ fn what_may_not_be_signalled_is_not_restarted_by_plan() {
 #[test]
 fn where_it_may_not_be_killed_pid_1_ends() {
     let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
+    bench.events(101, &[blocked()]).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
     let mut bench = out_of_reach(Config { wait_ready: Some(ms(300)), ..Config::default() });
     bench.tick_at(ms(300)).says(&["SIGKILL to 101", "finish cannot-signal 1"]);
     let mut bench = out_of_reach(Config { grace_period: ms(700), ..Config::default() });
@@ -37,7 +37,7 @@ fn where_it_may_not_be_killed_pid_1_ends() {
 fn where_it_is_not_pid_1_it_goes_on_and_says_that_it_is_not_well() {
     let mut bench = out_of_reach(Config { watchdog: Some(ms(900)), ..Config::default() });
     bench.supervisor.is_init = false;
-    bench.events(101, &[ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
+    bench.events(101, &[blocked()]).says(&["SIGKILL to 101"]);
     let view = bench.supervisor.view(bench.now);
     assert!(!view.ready && view.not_ready.unwrap().contains("event loop blocked for 900 ms"));
     assert_eq!(view.cannot_signal, Some(pid(101)));
@@ -63,7 +63,7 @@ fn a_signal_that_is_refused_beside_one_that_serves_or_after_a_stop_takes_nothing
     let mut bench = Bench::running(Config::default());
     bench.tell(Event::RestartAsked).in_reach = false;
     bench.tell(signal(TERM)).exit(101, Exit::Code(0));
-    assert_eq!(bench.supervisor.last_exits().next().and_then(|run| run.reason), Some(exit::Reason::Asked));
+    assert_eq!(bench.supervisor.last_exits().next().and_then(|last| last.run.reason), Some(exit::Reason::Asked));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn only_who_had_time_to_stop_is_told_to_have_used_it_up() {
     bench.tell(signal(TERM));
     assert_eq!((told(&mut bench, killed(101)), told(&mut bench, killed(102))), (vec!["grace-expired"], vec![]));
     let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.events(101, &[ChannelEvent::Blocked]);
+    bench.events(101, &[blocked()]);
     assert_eq!(told(&mut bench, killed(101)), [""; 0]);
 }
 

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::bench::{Bench, TERM, at, killed_by, listens_at, ms, pid, signal, used};
+use super::bench::{Bench, TERM, at, blocked, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
@@ -89,7 +89,7 @@ fn whoever_is_not_ready_in_time_has_crashed() {
     bench.exit(101, killed_by(9)).tick_at(ms(300)).events(102, &[ChannelEvent::Ready]).says(&["spawn 2 SIGKILL"]);
     assert!(bench.supervisor.view(bench.now).ready);
     assert_eq!((bench.restarts_used(), bench.supervisor.next_deadline()), (1, Some(at(2000))), "only the next look at memory");
-    let reason = bench.supervisor.last_exits().next().unwrap().reason;
+    let reason = bench.supervisor.last_exits().next().unwrap().run.reason;
     assert_eq!(reason, Some(exit::Reason::NotReady { limit: ms(300), awaited: exit::Awaited::Message }));
 }
 
@@ -97,10 +97,10 @@ fn whoever_is_not_ready_in_time_has_crashed() {
 fn a_blocked_event_loop_is_a_crash_unless_it_is_on_its_way_out() {
     let config = Config { watchdog: Some(ms(900)), ..Config::default() };
     let mut bench = Bench::running(config.clone());
-    bench.events(101, &[ChannelEvent::Blocked, ChannelEvent::Blocked]).says(&["SIGKILL to 101"]);
+    bench.events(101, &[blocked(), blocked()]).says(&["SIGKILL to 101"]);
     bench.exit(101, killed_by(9)).tick_at(ms(0)).says(&["spawn 2 SIGKILL", "watch 102"]);
     let mut bench = Bench::running(config);
-    bench.tell(signal(TERM)).events(101, &[ChannelEvent::Blocked]).says(&["SIGTERM to 101"]);
+    bench.tell(signal(TERM)).events(101, &[blocked()]).says(&["SIGTERM to 101"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn the_last_eight_runs_are_remembered_the_latest_first() {
     for pid in 101..=112 {
         bench.exit(pid, Exit::Code(1)).tick_at(ms(0));
     }
-    assert!(bench.supervisor.last_exits().map(|run| run.generation.get()).eq((5..=12).rev()));
+    assert!(bench.supervisor.last_exits().map(|last| last.run.generation.get()).eq((5..=12).rev()));
 }
 
 #[test]
@@ -255,10 +255,10 @@ fn an_out_of_memory_kill_is_told_as_such_whatever_was_planned() {
     let reason = Some(exit::Reason::OutOfMemory { certain: true });
     let mut bench = Bench::running(Config::default());
     bench.tell(used(2000)).tell(Event::Exited { pid: pid(101), exit: killed_by(9), reason });
-    assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
+    assert_eq!(bench.supervisor.last_exits().next().unwrap().run.reason, reason);
     let mut bench = Bench::running(Config { watchdog: Some(ms(900)), ..Config::default() });
-    bench.events(101, &[ChannelEvent::Blocked]).tell(Event::Exited { pid: pid(101), exit: killed_by(9), reason });
-    assert_eq!(bench.supervisor.last_exits().next().unwrap().reason, reason);
+    bench.events(101, &[blocked()]).tell(Event::Exited { pid: pid(101), exit: killed_by(9), reason });
+    assert_eq!(bench.supervisor.last_exits().next().unwrap().run.reason, reason);
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Supervisor {
     pub(super) fn stopped(&self, signal: Signal) -> (Ending, bool) {
         let by_the_signal = Exit::Signal { signal, core_dumped: false };
         // Where several generations ended, the youngest is the one that served.
-        let (exit, cause) = match self.last_exits().max_by_key(|run| run.generation) {
+        let (exit, cause) = match self.last_exits().map(|last| &last.run).max_by_key(|run| run.generation) {
             Some(run) => (run.exit, Cause::Run(*run)),
             None => (by_the_signal, Cause::NeverSpawned { signal }),
         };
@@ -230,8 +230,9 @@ impl Supervisor {
     pub(super) fn end(&mut self, ending: Ending, healthy: bool, actions: &mut Actions) {
         self.phase = Phase::Ended;
         let command = self.command.clone();
+        let hang = ending.run().and_then(|run| self.last_exits.iter().find(|last| last.run.generation == run.generation)?.hang.clone());
         self.plan_failed("restartinit is about to end", actions);
-        actions.push_back(Action::Report(Report::Ended { ending, command, healthy }));
+        actions.push_back(Action::Report(Report::Ended { ending, hang, command, healthy }));
         actions.push_back(Action::Finish(ending));
     }
 }

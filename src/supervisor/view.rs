@@ -134,7 +134,7 @@ impl Supervisor {
             restarts_allowed: self.config.max_restarts,
             restart_window: self.config.restart_window,
             next_restart_in,
-            last_exits: self.last_exits.iter().copied().collect(),
+            last_exits: self.last_exits.iter().cloned().collect(),
             cannot_signal: self.running().find(|generation| generation.out_of_reach).map(|generation| generation.pid),
             restarts_total: self.tally.each().collect(),
             spawn_failures: self.spawning.total_failures,

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use crate::procfs::cgroup::Place as Cgroup;
 use crate::procfs::connections;
-use crate::procfs::main_thread::{Call, Purpose, Sample, call, is_own_loop, name_of_call, schedule, state, throttled};
+use crate::procfs::main_thread::{
+    Call, Glance, Purpose, Sample, call, is_own_loop, major_faults, name_of_call, schedule, state, throttled,
+};
 use crate::procfs::verdict::{Child, Place};
 use crate::procfs::{listeners, number, shown, words};
 
@@ -21,6 +24,34 @@ pub fn sample(pid: Pid) -> Option<Sample> {
     let state = state(&read(pid, "stat")?);
     let schedule = read(pid, "schedstat").and_then(|text| schedule(&text));
     Some(Sample { state, schedule, throttled: throttled_for(pid) })
+}
+
+/// The same, as little of it as tells what it had since another look.
+pub fn glance(pid: Pid) -> Option<Glance> {
+    let stat = read(pid, "stat")?;
+    let schedule = read(pid, "schedstat").and_then(|text| schedule(&text));
+    Some(Glance { state: state(&stat), schedule, major_faults: major_faults(&stat) })
+}
+
+/// How long each of the other threads of a process, and the main threads of what descends from it, have waited for a processor so far; of
+/// a few dozen.
+pub fn others_waited(pid: Pid) -> Vec<(Pid, Duration)> {
+    const MOST: usize = 64;
+    let mut found = Vec::new();
+    let (mut processes, mut next) = (vec![pid], 0);
+    while let Some(process) = processes.get(next).copied().filter(|_| found.len() < MOST) {
+        next += 1;
+        let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { continue };
+        for thread in threads.flatten().take(MOST) {
+            let Some(id) = thread.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw) else { continue };
+            let file = |name: &str| fs::read(thread.path().join(name)).unwrap_or_default();
+            if id != pid {
+                found.extend(schedule(&file("schedstat")).map(|schedule| (id, schedule.waited)));
+            }
+            processes.extend(words(&file("children")).filter_map(number).map(Pid::from_raw).take(MOST.saturating_sub(processes.len())));
+        }
+    }
+    found
 }
 
 /// Where it is: the system call, what that waits for, the child that was started last.
@@ -104,7 +135,7 @@ fn child(pid: Pid) -> Option<Child> {
 }
 
 /// For how long its cgroup, or one above, was kept from the processors.
-fn throttled_for(pid: Pid) -> Option<std::time::Duration> {
+fn throttled_for(pid: Pid) -> Option<Duration> {
     let (cgroup, mountinfo) = (fs::read(format!("/proc/{pid}/cgroup")).ok()?, fs::read("/proc/self/mountinfo").ok()?);
     let place = Cgroup::find_for(b"cpu", &cgroup, &mountinfo).ok()?;
     place.lineage().filter_map(|folder| throttled(&fs::read(folder.join("cpu.stat")).ok()?)).max()

@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::node::message::Listening;
 
+/// All of the time was the app's own.
+const ALL: Had = Had::AllBut(Duration::ZERO);
+
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -112,7 +115,7 @@ fn a_worker_that_disconnects_by_itself_is_answered() {
 #[test]
 fn handles_go_one_after_another_and_never_beside_a_ping() {
     let mut channel = channel(Some(1000), false);
-    assert!(!channel.tick(at(0), false));
+    assert_ne!(channel.tick(at(0), ALL), Turn::Blocked);
     assert_eq!(send(&mut channel, 0).unwrap().0, PING);
     for (seq, port) in [(1, 1001), (2, 1002)] {
         let asked = only_query(hear(&mut channel, 50, &query(seq, port)));
@@ -125,7 +128,7 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
     assert_eq!(send(&mut channel, 60), None);
     assert_eq!(hear(&mut channel, 61, ACK), [NodeEvent::Answered { lag: Some(ms(1)) }]);
     assert_eq!(send(&mut channel, 62), Some((grant(2, 1002), Some(SocketId(1002)))));
-    assert!(!channel.tick(at(320), false));
+    assert_ne!(channel.tick(at(320), ALL), Turn::Blocked);
     assert_eq!(send(&mut channel, 320), None, "the handle's acknowledgement is as good as a ping's");
     assert_eq!(hear(&mut channel, 330, ACK), [NodeEvent::Answered { lag: Some(ms(268)) }]);
     assert_eq!(channel.watchdog().unwrap().take_largest(), Some(ms(268)));
@@ -136,7 +139,7 @@ fn handles_go_one_after_another_and_never_beside_a_ping() {
 fn after_a_request_to_stop_nothing_is_asked() {
     for (request, line) in [(Channel::shut_down as fn(&mut Channel) -> bool, "\"shutdown\"\n"), (Channel::disconnect, DISCONNECT)] {
         let mut channel = channel(Some(1000), false);
-        channel.tick(at(0), false);
+        channel.tick(at(0), ALL);
         assert_eq!(send(&mut channel, 0).unwrap().0, PING);
         assert!(channel.is_in_flight() && request(&mut channel));
         assert_eq!(send(&mut channel, 10).unwrap().0, line, "what needs no acknowledgement passes");
@@ -162,13 +165,13 @@ fn another_speaker_is_asked_and_told_anew() {
 #[test]
 fn silence_is_told_also_where_nothing_can_be_sent() {
     let mut channel = channel(Some(1000), false);
-    assert!(!channel.tick(at(0), false));
+    assert_ne!(channel.tick(at(0), ALL), Turn::Blocked);
     assert_eq!(send(&mut channel, 0).unwrap().0, PING);
     hear(&mut channel, 10, NACK);
     // The socket is full from here on: nobody calls `to_send`.
     let looks = std::iter::repeat_with(|| {
         let now = channel.deadline().unwrap();
-        channel.tick(now, false).then_some(now)
+        (channel.tick(now, ALL) == Turn::Blocked).then_some(now)
     });
     assert_eq!(looks.take(100).flatten().next(), Some(at(1250)));
 }
@@ -211,7 +214,7 @@ fn a_socket_that_cannot_be_sent_becomes_an_error() {
     channel.send_failed(Errno::ETOOMANYREFS);
     assert!(send(&mut channel, 1).unwrap().0.contains("\"errno\":-109"));
     assert_eq!(channel.dropped().unsent, 1);
-    assert!(!channel.tick(at(400), false), "what was not sent is not awaited");
+    assert_ne!(channel.tick(at(400), ALL), Turn::Blocked, "what was not sent is not awaited");
 }
 
 #[test]
@@ -303,7 +306,7 @@ proptest! {
                         }
                     }
                 }
-                2 => drop(channel.tick(now, count % 5 == 0)),
+                2 => drop(channel.tick(now, if count % 5 == 0 { Had::Nothing } else { ALL })),
                 3 => drop(channel.shut_down()),
                 _ => {
                     let begins = out.is_empty();

@@ -63,6 +63,7 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         | Event::ReadinessAsked
         | Event::WorkSeen { .. }
         | Event::RequestsSeen { .. }
+        | Event::StackTold { .. }
         | Event::SocketsReleased(_) => "observation",
     }
 }

@@ -39,6 +39,7 @@ impl World {
             | Action::Probe { pid }
             | Action::LookAtSignals { pid }
             | Action::LookForRequests { pid }
+            | Action::AskForStack { pid, .. }
             | Action::NoteFamily { pid, .. }
             | Action::LookForListeners { pid, .. } => {
                 assert!(self.alive.contains(&pid), "a signal or a message to a reaped pid");

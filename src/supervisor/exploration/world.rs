@@ -14,9 +14,9 @@ use crate::procfs::listeners::Listeners;
 use crate::procfs::node_loop::Left;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::bench::{HUP, INT, TERM, listeners, listens_at, pid, signal};
+use crate::supervisor::bench::{HUP, INT, TERM, blocked, listeners, listens_at, pid, signal};
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
-use crate::supervisor::exit::{Exit, Run};
+use crate::supervisor::exit::{Exit, LastExit};
 use crate::supervisor::generation::{Duty, Generation, Life};
 use crate::supervisor::report::Ending;
 use crate::supervisor::spawn_failure::{Problem, SpawnFailure, SpawnStep};
@@ -147,7 +147,11 @@ impl World {
                 from_channel.push(ChannelEvent::AtListen);
             }
             if config.watchdog.is_some() {
-                from_channel.push(ChannelEvent::Blocked);
+                from_channel.push(blocked());
+            }
+            if config.watchdog_stack && self.supervisor.running().any(|generation| generation.pid == *pid && generation.stack_by.is_some())
+            {
+                events.push(Event::StackTold { pid: *pid, stack: Vec::new() });
             }
             if config.holds_ports() {
                 from_channel.extend([listens_at(&[3000]), ChannelEvent::Closed]);
@@ -308,7 +312,7 @@ impl World {
         let makes_room = self.supervisor.running().any(|generation| Some(generation.pid) == refused && generation.is_retiring());
         let is_settled = self.supervisor.phase == Phase::Supervising(Next::Undecided);
         assert!(!makes_room || !is_settled || active == 1, "one that cannot be asked to make room serves no more");
-        let served = |run: &Run| self.served.contains(&run.generation);
+        let served = |last: &LastExit| self.served.contains(&last.run.generation);
         assert!(self.supervisor.last_exits().all(served), "the code would be that of one that never served");
         let planned = self.supervisor.planned.is_some() || self.supervisor.wanted.is_some();
         assert!(planned || !self.restart_awaited, "whoever asked for a restart waits for ever");

@@ -10,7 +10,7 @@ fn what_was_planned_is_the_reason_of_the_run_that_it_ends() {
     for (event, reason) in [(Event::RestartAsked, Reason::Asked), (used(2000), Reason::MemoryLimit)] {
         let mut bench = Bench::running(Config::default());
         bench.tell(event.clone()).tell(event).exit(101, Exit::Code(0));
-        assert_eq!(bench.supervisor.last_exits().next().and_then(|run| run.reason), Some(reason));
+        assert_eq!(bench.supervisor.last_exits().next().and_then(|last| last.run.reason), Some(reason));
     }
 }
 

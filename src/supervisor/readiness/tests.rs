@@ -114,7 +114,7 @@ fn named_ports_are_what_it_must_listen_on() {
     assert_eq!(bench.listens_on(&[3000, 9090]).asked(), None);
     let mut bench = Bench::booting(Config { ready_when, wait_ready: Some(ms(500)), ..none() });
     bench.listens_on(&[3000]).runs_until(500);
-    let reason = bench.exit(101, killed_by(9)).supervisor.last_exits().next().and_then(|run| run.reason);
+    let reason = bench.exit(101, killed_by(9)).supervisor.last_exits().next().and_then(|last| last.run.reason);
     assert_eq!(
         reason.map(|reason| reason.text()).as_deref(),
         Some("not ready in time: it did not listen on each port of --ready-when within 500 ms")

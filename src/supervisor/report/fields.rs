@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{Cause, Ending, Report, Run, at_most};
 use crate::generation_number::GenerationNumber;
-use crate::supervisor::exit::{Exit, Reason};
+use crate::supervisor::exit::{Exit, LastExit, Reason};
 use crate::supervisor::generation::Duty;
+use crate::supervisor::hang::Hang;
 
 pub type Fields = Vec<(&'static str, Value)>;
 
@@ -30,9 +31,9 @@ impl Report {
             Report::Unready { generation, pid }
             | Report::TakenForWorker { generation, pid }
             | Report::ListenersUnknowable { generation, pid } => who(*generation, *pid),
-            Report::Restarting { run, used, allowed, wait, successor } => {
+            Report::Restarting { run, hang, used, allowed, wait, successor } => {
                 let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*allowed).into()), ("wait_seconds", seconds(*wait))];
-                let mut fields = with(run_fields(run), told);
+                let mut fields = with(run_fields(run, hang.as_deref()), told);
                 fields.extend(successor.map(|successor| ("taken_over_by", successor.into())));
                 fields
             }
@@ -62,8 +63,13 @@ impl Report {
             Report::CutOff { generation, pid, signal, requests } => {
                 with(who(*generation, *pid), [("signal", signal.to_string().into()), ("requests", (*requests).into())])
             }
-            Report::Retired { run } => run_fields(run),
-            Report::StandbyEnded { run, wait } => with(run_fields(run), [("wait_seconds", seconds(*wait))]),
+            Report::LoopLate { generation, pid, hang } => {
+                let told =
+                    [("late_seconds", seconds(hang.wall)), ("own_seconds", seconds(hang.own)), ("verdict", hang.verdict.as_str().into())];
+                with(who(*generation, *pid), told)
+            }
+            Report::Retired { run } => run_fields(run, None),
+            Report::StandbyEnded { run, wait } => with(run_fields(run, None), [("wait_seconds", seconds(*wait))]),
             Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {
                 who(*generation, *pid)
             }
@@ -83,19 +89,19 @@ impl Report {
             Report::SpawnFailed { generation, failure, wait } => {
                 vec![("generation", (*generation).into()), ("errno", (failure.errno as i32).into()), ("wait_seconds", seconds(*wait))]
             }
-            Report::Ended { ending, .. } => ending.fields(),
+            Report::Ended { ending, hang, .. } => ending.fields(hang.as_deref()),
         }
     }
 }
 
 impl Ending {
-    fn fields(&self) -> Fields {
+    fn fields(&self, hang: Option<&Hang>) -> Fields {
         let fields: Fields = vec![("outcome", self.outcome.name().into()), ("exit_code", self.code.into())];
         match &self.cause {
-            Cause::Run(run) => with(fields, run_fields(run)),
+            Cause::Run(run) => with(fields, run_fields(run, hang)),
             Cause::Exhausted { run, used, .. } => {
                 let told = [("restarts_used", (*used).into()), ("restarts_allowed", (*used).into())];
-                with(with(fields, run_fields(run)), told)
+                with(with(fields, run_fields(run, hang)), told)
             }
             Cause::NeverSpawned { signal } => with(fields, [("signal", signal.to_string().into())]),
             Cause::Spawn(failure) => with(fields, [("errno", (failure.errno as i32).into())]),
@@ -103,18 +109,28 @@ impl Ending {
         }
     }
 
-    /// The termination log: one JSON line of at most 4096 bytes, all that Kubernetes keeps.
-    pub fn termination_log<'a>(&self, command: &str, last_exits: impl Iterator<Item = &'a Run>) -> String {
-        let message = at_most(&self.message(command), 1000).to_owned();
-        let exits = last_exits
-            .map(|run| Value::Object(run_fields(run).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>()));
-        let line = json_object(&[
-            ("outcome", self.outcome.name().into()),
-            ("exit_code", self.code.into()),
-            ("message", message.into()),
-            ("last_exits", exits.collect::<Vec<_>>().into()),
-        ]);
-        line + "\n"
+    /// The termination log: one JSON line of at most 4096 bytes, all that Kubernetes keeps. Of stacks, as many calls as fit.
+    pub fn termination_log<'a>(&self, command: &str, last_exits: impl Iterator<Item = &'a LastExit>) -> String {
+        const MOST: usize = 4096;
+        let last_exits: Vec<&LastExit> = last_exits.collect();
+        let hang = self.run().and_then(|run| last_exits.iter().find(|last| last.run.generation == run.generation)?.hang.as_deref());
+        let message = at_most(&self.message(command, hang), 1000).to_owned();
+        let line = |calls: usize| {
+            let exits = last_exits.iter().map(|last| {
+                let hang = last.hang.as_deref().filter(|_| calls > 0).map(|hang| hang.innermost(calls));
+                Value::Object(
+                    run_fields(&last.run, hang.as_ref()).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
+                )
+            });
+            let fields = [
+                ("outcome", self.outcome.name().into()),
+                ("exit_code", self.code.into()),
+                ("message", message.as_str().into()),
+                ("last_exits", exits.collect::<Vec<_>>().into()),
+            ];
+            json_object(&fields) + "\n"
+        };
+        [20, 5, 1].into_iter().map(line).find(|line| line.len() <= MOST).unwrap_or_else(|| line(0))
     }
 }
 
@@ -124,14 +140,15 @@ pub fn json_object(fields: &[(&str, Value)]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
-/// A finished run.
-pub fn run_fields(run: &Run) -> Fields {
+/// A finished run, and where its event loop was, if that is why it was killed.
+pub fn run_fields(run: &Run, hang: Option<&Hang>) -> Fields {
     let exit = match run.exit {
         Exit::Code(code) => ("code", code.into()),
         Exit::Signal { signal, .. } => ("signal", signal.to_string().into()),
     };
     let fields = with(who(run.generation, run.pid), [exit, ("uptime_seconds", seconds(run.uptime))]);
-    with(fields, reason_field(run.reason))
+    let hang = hang.filter(|_| matches!(run.reason, Some(Reason::EventLoopBlocked { .. })));
+    with(with(fields, reason_field(run.reason)), hang.map(Hang::fields).unwrap_or_default())
 }
 
 /// A duration as a number of seconds.

@@ -3,6 +3,7 @@
 mod fields;
 mod text;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
@@ -10,12 +11,13 @@ use nix::unistd::Pid;
 
 use super::exit::{Outcome, Reason, Run};
 use super::generation::{Duty, Knowledge};
+use super::hang::Hang;
 use super::spawn_failure::SpawnFailure;
 use super::sweep::Refused;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 pub use fields::{Fields, json_object, run_fields, seconds};
-pub use text::at_most;
+pub use text::{Told, at_most};
 
 /// The end of it all: why, with which code, and what came last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,6 +26,16 @@ pub struct Ending {
     /// restartinit's own exit code.
     pub code: u8,
     pub cause: Cause,
+}
+
+impl Ending {
+    /// The command's last run, if that is what it came of.
+    pub fn run(&self) -> Option<&Run> {
+        match &self.cause {
+            Cause::Run(run) | Cause::Exhausted { run, .. } => Some(run),
+            Cause::NeverSpawned { .. } | Cause::Spawn(_) | Cause::OutOfReach { .. } => None,
+        }
+    }
 }
 
 /// What an [`Ending`] came of.
@@ -81,6 +93,7 @@ pub enum Report {
     /// `successor`: the generation that is there already and takes over.
     Restarting {
         run: Run,
+        hang: Option<Arc<Hang>>,
         used: u32,
         allowed: u32,
         wait: Duration,
@@ -137,6 +150,12 @@ pub enum Report {
     StandbyGivenUp {
         generation: GenerationNumber,
         because: String,
+    },
+    /// Its event loop has not turned for as long as the watchdog allows, but for want of a processor.
+    LoopLate {
+        generation: GenerationNumber,
+        pid: Pid,
+        hang: Hang,
     },
     /// The command should have answered on the Node channel, and has not.
     Silent {
@@ -203,6 +222,7 @@ pub enum Report {
     },
     Ended {
         ending: Ending,
+        hang: Option<Arc<Hang>>,
         command: String,
         healthy: bool,
     },
@@ -236,6 +256,7 @@ impl Report {
             | Report::NotHeld { .. }
             | Report::StandbyEnded { .. }
             | Report::Silent { .. }
+            | Report::LoopLate { .. }
             | Report::GraceExpired { .. }
             | Report::Leftovers { .. }
             | Report::LeftoversRemain { .. }
@@ -268,6 +289,7 @@ impl Report {
             Report::StandbyWaits { .. } => "standby",
             Report::StandbyEnded { .. } => "standby-ended",
             Report::Silent { .. } => "channel-silent",
+            Report::LoopLate { .. } => "event-loop-late",
             Report::StopAsked { .. } => "stop",
             Report::GraceExpired { .. } => "grace-expired",
             Report::Leftovers { .. } | Report::LeftoversRemain { .. } | Report::LeftoversRefused { .. } => "leftovers",

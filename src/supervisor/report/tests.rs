@@ -3,9 +3,11 @@
 use nix::errno::Errno;
 
 use super::*;
+use crate::inspector::stack::Frame;
 use crate::supervisor::bench;
-use crate::supervisor::exit::{Awaited, Exit};
+use crate::supervisor::exit::{Awaited, Exit, LastExit};
 use crate::supervisor::spawn_failure::{Problem, SpawnStep};
+use crate::time::Moment;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -50,7 +52,7 @@ fn lines_for_people_and_fields_for_programs() {
             r#"{"generation":2,"pid":7,"role":"successor"}"#,
         ),
         (
-            Report::Restarting { run: crash(), used: 1, allowed: 5, wait: Duration::ZERO, successor: None },
+            Report::Restarting { run: crash(), hang: None, used: 1, allowed: 5, wait: Duration::ZERO, successor: None },
             "generation 2 (pid 7) exited with code 1 after 3.2 s: restart 1 of 5 now",
             Level::Warn,
             r#"{"generation":2,"pid":7,"code":1,"uptime_seconds":3.2,"restarts_used":1,"restarts_allowed":5,"wait_seconds":0.0}"#,
@@ -58,6 +60,7 @@ fn lines_for_people_and_fields_for_programs() {
         (
             Report::Restarting {
                 run: run(2, killed(Signal::KILL, false), Some(Reason::NotReady { limit: MS(300), awaited: Awaited::Message })),
+                hang: None,
                 used: 2,
                 allowed: 5,
                 wait: MS(100),
@@ -70,6 +73,7 @@ fn lines_for_people_and_fields_for_programs() {
         (
             Report::Restarting {
                 run: run(2, killed(Signal::QUIT, true), None),
+                hang: None,
                 used: 2,
                 allowed: 5,
                 wait: MS(100),
@@ -171,7 +175,7 @@ fn an_end_says_what_came_last_and_with_which_code() {
         ),
     ] {
         for healthy in [true, false] {
-            let report = Report::Ended { ending, command: "x".to_owned(), healthy };
+            let report = Report::Ended { ending, hang: None, command: "x".to_owned(), healthy };
             let level = if healthy { Level::Info } else { Level::Warn };
             assert_eq!(told(&report), (message.to_owned(), level, fields.to_owned()));
         }
@@ -186,14 +190,21 @@ fn the_termination_log_fits_and_tells_the_last_runs() {
         code: 127,
         cause: Cause::Spawn(SpawnFailure { step: SpawnStep::Exec, errno: Errno::ENOENT, problem: Problem::NotFound }),
     };
-    let reason = Some(Reason::OutOfMemory { certain: false });
-    let exits = [Run {
-        generation: bench::generation(u32::MAX),
-        pid: bench::pid(i32::MAX),
-        exit: killed(Signal::KILL, true),
-        reason,
-        uptime: Duration::from_secs(u32::MAX.into()),
-    }; 8];
+    // The longest that may be told of an app: each name is cut off somewhere.
+    let long = "x".repeat(200);
+    let frame = Frame { function: long.clone(), url: long.clone(), line: u32::MAX, column: u32::MAX };
+    let hang = Hang { verdict: long, stack: vec![frame; 20], ..Hang::default() };
+    let exits = [Reason::OutOfMemory { certain: false }, Reason::EventLoopBlocked { limit: Duration::from_secs(10) }].map(|reason| {
+        let run = Run {
+            generation: bench::generation(u32::MAX),
+            pid: bench::pid(i32::MAX),
+            exit: killed(Signal::KILL, true),
+            reason: Some(reason),
+            uptime: Duration::from_secs(u32::MAX.into()),
+        };
+        LastExit { run, hang: Some(Arc::new(hang.clone())), ended: Moment::START }
+    });
+    let exits: Vec<LastExit> = exits.into_iter().cycle().take(8).collect();
     let line = ending.termination_log(&"/\u{1}\u{e4}".repeat(9000), exits.iter());
     assert!(line.len() <= 4096 && line.ends_with("}\n"), "{} {line}", line.len());
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -216,7 +227,7 @@ fn events_are_named_for_programs() {
         (Report::AddressesMissing { generation, pid, missing: vec!["[::]:80".to_owned()] }, "addresses-missing"),
         (Report::TakenForWorker { generation, pid }, "taken-for-worker"),
         (Report::ListenersUnknowable { generation, pid }, "listeners-unknowable"),
-        (Report::Restarting { run, used: 1, allowed: 5, wait: MS(0), successor: None }, "restart"),
+        (Report::Restarting { run, hang: None, used: 1, allowed: 5, wait: MS(0), successor: None }, "restart"),
         (Report::Planned { generation: None, reason: Reason::Asked, memory: None }, "planned-restart"),
         (Report::TakenOver { generation, pid, after: MS(1), old: bench::generation(1), reason: Reason::Asked }, "take-over"),
         (Report::PlanFailed { reason: Reason::Asked, why: String::new(), goes_on: None }, "planned-restart-failed"),

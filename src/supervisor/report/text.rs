@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::{Cause, Ending, Report, Run};
+use crate::supervisor::exit::Reason;
 use crate::supervisor::generation::{Duty, Knowledge};
+use crate::supervisor::hang::Hang;
 use crate::supervisor::spawn_failure::SpawnStep;
 use crate::supervisor::sweep::Refused;
 use crate::time::human;
@@ -50,13 +52,13 @@ impl Report {
                      CAP_SYS_PTRACE, or /proc is missing: it counts as ready while it runs (--ready-when says what else to go by)"
                 )
             }
-            Report::Restarting { run, used, allowed, wait, successor } => {
+            Report::Restarting { run, hang, used, allowed, wait, successor } => {
                 let when = match successor {
                     Some(successor) => format!("(generation {successor} takes over)"),
                     None if wait.is_zero() => "now".to_owned(),
                     None => format!("in {}", human(*wait)),
                 };
-                format!("{run}: restart {used} of {allowed} {when}")
+                format!("{}: restart {used} of {allowed} {when}", Told(run, hang.as_deref()))
             }
             Report::Planned { generation, reason, memory } => {
                 let used = memory.map_or(String::new(), |(used, limit)| format!(" ({} of {} MiB used)", used >> 20, limit >> 20));
@@ -87,6 +89,14 @@ impl Report {
             Report::Retired { run } => format!("{run}: retired"),
             Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
             Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),
+            Report::LoopLate { generation, pid, hang } => {
+                format!(
+                    "generation {generation} (pid {pid}): the event loop is late, starved: no answer for {}, of which {} were its own: {}",
+                    human(hang.wall),
+                    human(hang.own),
+                    hang.verdict
+                )
+            }
             Report::Silent { generation, pid } => {
                 format!(
                     "generation {generation} (pid {pid}) does not answer on the Node channel: the options that need it do nothing \
@@ -137,20 +147,20 @@ impl Report {
                 };
                 format!("generation {generation} could not be started: {step}: {}: trying again in {}", failure.advice(""), human(*wait))
             }
-            Report::Ended { ending, command, .. } => ending.message(command),
+            Report::Ended { ending, command, hang, .. } => ending.message(command, hang.as_deref()),
         }
     }
 }
 
 impl Ending {
     /// `outcome: what happened; exiting with code N`.
-    pub fn message(&self, command: &str) -> String {
+    pub fn message(&self, command: &str, hang: Option<&Hang>) -> String {
         let outcome = self.outcome.name();
         let what = match &self.cause {
-            Cause::Run(run) => run.to_string(),
+            Cause::Run(run) => Told(run, hang).to_string(),
             Cause::Exhausted { run, used, window } => {
                 let span = if window.is_zero() { String::new() } else { format!(" within {}", human(*window)) };
-                format!("{run}; {used} of {used} restarts used{span}")
+                format!("{}; {used} of {used} restarts used{span}", Told(run, hang))
             }
             Cause::NeverSpawned { signal } => format!("{signal} arrived before the command could be started"),
             Cause::Spawn(failure) => format!("cannot execute {command:?}: {}", failure.advice(command)),
@@ -168,8 +178,21 @@ impl Ending {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Run { generation, pid, exit, reason, uptime } = self;
-        let reason = reason.map_or(String::new(), |reason| format!(" ({})", reason.text()));
+        Told(self, None).fmt(f)
+    }
+}
+
+/// A run, and where its event loop was, if that is why it was killed.
+pub struct Told<'a>(pub &'a Run, pub Option<&'a Hang>);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Told(Run { generation, pid, exit, reason, uptime }, hang) = self;
+        let reason = reason.map(|reason| match (reason, hang) {
+            (Reason::EventLoopBlocked { limit }, Some(hang)) => format!("{} for {}", reason.name(), hang.text(limit)),
+            _ => reason.text(),
+        });
+        let reason = reason.map_or(String::new(), |reason| format!(" ({reason})"));
         write!(f, "generation {generation} (pid {pid}) {exit}{reason} after {}", human(*uptime))
     }
 }
