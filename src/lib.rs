@@ -45,6 +45,7 @@ pub mod control;
 pub mod event_loop;
 pub mod generation_number;
 pub mod inspector;
+pub mod json;
 pub mod logger;
 pub mod node;
 pub mod observe;

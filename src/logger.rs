@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
+use crate::json;
 use crate::supervisor::report::{Fields, Report, at_most};
 use crate::sys::stderr::Stderr;
 
@@ -76,7 +77,7 @@ impl Source for EventFields<'_> {
     }
 }
 
-/// The value as `log` carries it; an event's fields are texts, numbers and truth values.
+/// The value as `log` carries it: texts, numbers and truth values; a list as it is written in JSON.
 fn logged(value: &Value) -> KvValue<'_> {
     match value {
         Value::String(text) => KvValue::from(text.as_str()),
@@ -98,7 +99,7 @@ struct JsonPairs<'a> {
 impl<'kvs> VisitSource<'kvs> for JsonPairs<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: KvValue<'kvs>) -> Result<(), Error> {
         self.is_event |= key.as_str() == EVENT;
-        let _ = write!(self.line, ",{}:", Value::from(key.as_str()));
+        let _ = write!(self.line, ",{}:", json::compact(&key.as_str().into()));
         value.visit(JsonValue(self.line))
     }
 }
@@ -107,14 +108,19 @@ struct JsonValue<'a>(&'a mut String);
 
 impl JsonValue<'_> {
     fn write(&mut self, value: impl Into<Value>) -> Result<(), Error> {
-        let _ = write!(self.0, "{}", value.into());
+        self.0.push_str(&json::compact(&value.into()));
         Ok(())
     }
 }
 
 impl<'v> VisitValue<'v> for JsonValue<'_> {
     fn visit_any(&mut self, value: KvValue<'_>) -> Result<(), Error> {
-        self.write(value.to_string())
+        let text = value.to_string();
+        if !json::is_json(&text) {
+            return self.write(text);
+        }
+        self.0.push_str(&text);
+        Ok(())
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
@@ -164,7 +170,7 @@ fn json_line(record: &Record<'_>) -> String {
     if !pairs.is_event {
         let _ = write!(line, ",\"{EVENT}\":\"log\"");
     }
-    let message = Value::from(one_line(record.args().to_string()));
+    let message = json::compact(&one_line(record.args().to_string()).into());
     let _ = writeln!(line, ",\"message\":{message}}}");
     line
 }

@@ -8,10 +8,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
-use serde_json::Value;
 
 use crate::generation_number::GenerationNumber;
 use crate::inspector::stack::{Frame, MOST_FRAMES};
+use crate::json;
 use crate::signal::Signal;
 use crate::supervisor::event::Recipient;
 use crate::sys::signals;
@@ -104,10 +104,10 @@ impl Means {
 
 /// What the verb answers of that generation.
 fn frames(answer: &[u8], generation: GenerationNumber) -> Vec<Frame> {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let is_its = answer.get("generation") == Some(&Value::from(generation));
-    let stack = answer.get("stack").and_then(Value::as_array).filter(|_| is_its);
-    stack.into_iter().flatten().take(MOST_FRAMES).filter_map(Frame::of_json).collect()
+    let answer = std::str::from_utf8(answer).unwrap_or_default();
+    let is_its = json::member(answer, "generation") == Some(generation.to_string().as_str());
+    let stack = json::member(answer, "stack").filter(|_| is_its).unwrap_or_default();
+    json::items(stack).into_iter().take(MOST_FRAMES).filter_map(Frame::of_json).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use crate::json;
 
 /// A message: a method with parameters, which are JSON.
 pub fn call(id: u32, method: &str, parameters: &str) -> String {
@@ -22,20 +22,22 @@ pub fn safety(limit: Duration) -> String {
         limit.as_millis(),
         CLOSES_AFTER.as_millis()
     );
-    format!("{{\"includeCommandLineAPI\":true,\"expression\":{}}}", Value::from(expression))
+    format!("{{\"includeCommandLineAPI\":true,\"expression\":{}}}", json::compact(&expression.into()))
 }
 
 /// Calls that function, given its name among the inspector's objects: to close it soon, or to have it open for as long again.
 pub fn call_safety(object: &str, stays: bool) -> String {
     format!(
         "{{\"objectId\":{},\"functionDeclaration\":\"function(){{this({})}}\",\"returnByValue\":true}}",
-        Value::from(object),
+        json::compact(&object.into()),
         i32::from(stays)
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

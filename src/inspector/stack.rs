@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::json;
+
 /// More say nothing that these do not.
 pub const MOST_FRAMES: usize = 20;
 
@@ -49,9 +51,9 @@ impl Frame {
     }
 
     /// Reads what [`Frame::json`] made.
-    pub fn of_json(value: &Value) -> Option<Frame> {
-        let number = |key: &str| value.get(key).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    pub fn of_json(object: &str) -> Option<Frame> {
+        let number = |key: &str| json::member(object, key)?.parse().ok();
+        let text = |key: &str| json::text(json::member(object, key)?);
         Some(Frame { function: text("function")?, url: text("file")?, line: number("line")?, column: number("column")? })
     }
 
@@ -110,7 +112,8 @@ impl Answer {
     /// One object.
     pub fn json(&self) -> String {
         let frames: Value = self.frames.iter().map(Frame::json).collect();
-        let (generation, verdict) = (Value::from(self.generation), Value::from(self.verdict.as_str()));
+        let [generation, verdict, frames] =
+            [self.generation.into(), self.verdict.as_str().into(), frames].map(|value| json::compact(&value));
         format!("{{\"pid\":{},\"generation\":{generation},\"verdict\":{verdict},\"stack\":{frames}}}\n", self.pid)
     }
 }

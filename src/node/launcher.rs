@@ -1,5 +1,6 @@
 //! Programs that stand between us and the app: they take the channel and its messages for themselves, and pass next to nothing on. Pure.
 
+use crate::json;
 use std::path::Path;
 
 /// A launcher, and what it runs.
@@ -133,10 +134,9 @@ impl Launcher {
     /// What to write instead, given the package.json of the working directory where there is one.
     pub fn instead(&self, package: Option<&str>) -> String {
         let of_script = |name: &str| {
-            let package: serde_json::Value = serde_json::from_str(package?).ok()?;
-            let script = package.get("scripts")?.get(name)?.as_str()?;
+            let script = json::text(json::member(json::member(package?, "scripts")?, name)?)?;
             let is_plain = !script.is_empty() && script.len() <= 200 && !script.chars().any(char::is_control);
-            is_plain.then(|| script.to_owned())
+            is_plain.then_some(script)
         };
         let command = match &self.runs {
             Runs::Command(command) => Some(command.clone()),

@@ -4,6 +4,7 @@
 use super::Errno;
 use super::message::Query;
 use super::spec::Kind;
+use crate::json;
 
 /// Asks whether the event loop turns: a handle message without a handle is answered by NODE_HANDLE_NACK, in Node's own code.
 pub const PING: &[u8] = b"{\"cmd\":\"NODE_HANDLE\"}\n";
@@ -34,7 +35,7 @@ pub fn acknowledgement(seq: u64) -> Vec<u8> {
 }
 
 fn reply(query: &Query, errno: Option<Errno>) -> String {
-    let key = serde_json::Value::from(query.key.as_str());
+    let key = json::compact(&query.key.as_str().into());
     let data = query.data.as_deref().unwrap_or("null");
     // libuv's errors are negative.
     let errno = errno.map_or(0, |errno| -(errno as i32));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Cause, Ending, Report, Run, at_most};
 use crate::generation_number::GenerationNumber;
+use crate::json;
 use crate::supervisor::exit::{Exit, LastExit, Reason};
 use crate::supervisor::generation::Duty;
 use crate::supervisor::hang::Hang;
@@ -136,7 +137,8 @@ impl Ending {
 
 /// A JSON object with its keys in the order given.
 pub fn json_object(fields: &[(&str, Value)]) -> String {
-    let pairs: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", Value::from(*key))).collect();
+    let pairs: Vec<String> =
+        fields.iter().map(|(key, value)| format!("{}:{}", json::compact(&(*key).into()), json::compact(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }
 
