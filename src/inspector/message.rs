@@ -1,7 +1,7 @@
 //! The inspector's messages, as far as they matter: replies, where a pause is, which script is which, pieces of a profile or a snapshot. Pure.
 
 use super::scan::{Scanner, Sink, Wanted};
-use super::stack::{Frame, MOST_FRAMES};
+use super::stack::{Frame, MOST_FRAMES, Stack};
 use super::websocket::{Broken, Decoder, Piece};
 use crate::procfs::{number, shown};
 
@@ -24,31 +24,12 @@ pub enum Message {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Reply {
     pub id: Option<u32>,
-    /// Why it failed, or what was thrown.
-    pub error: Option<String>,
-    /// The name of an object that it gave back.
+    /// Node refused, or something was thrown.
+    pub is_error: bool,
+    /// The name of an object that it gave back; nothing in it needs an escape.
     pub object: Option<String>,
     /// `Runtime.getHeapUsage`, in bytes.
     pub heap_used: Option<u64>,
-}
-
-/// Where a pause is.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Stack {
-    /// [`MOST_FRAMES`] at most.
-    pub frames: Vec<Frame>,
-    /// How many there are besides.
-    pub more: usize,
-}
-
-/// What the connection has come to.
-#[derive(Default, Debug)]
-pub struct Received {
-    pub messages: Vec<Message>,
-    /// To be answered.
-    pub ping: Option<Vec<u8>>,
-    /// Nothing more comes.
-    pub is_closed: bool,
 }
 
 /// One connection's reader: bytes to messages.
@@ -109,24 +90,25 @@ impl Reader {
         Reader { fields: Fields { output, ..Fields::default() }, ..Reader::default() }
     }
 
-    /// Reads on. What comes in pieces is to be taken before the next call.
+    /// Reads on, and adds each message that matters. What comes in pieces is to be taken before the next call. Gives back the ping that is to be
+    /// answered.
     ///
     /// # Errors
-    /// It is no WebSocket.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Received, Broken> {
-        let mut received = Received::default();
+    /// It is no WebSocket, or it is at its end.
+    pub fn feed(&mut self, bytes: &[u8], messages: &mut Vec<Message>) -> Result<Option<Vec<u8>>, Broken> {
+        let (mut ping, mut is_closed) = (None, false);
         let Reader { decoder, scanner, fields } = self;
         decoder.feed(bytes, &mut |piece| match piece {
             Piece::Data(data) => scanner.feed(data, fields),
             Piece::EndOfMessage => {
                 scanner.finish(fields);
-                received.messages.extend(fields.end_of_message());
+                messages.extend(fields.end_of_message());
             }
             // The last one is answer enough.
-            Piece::Ping(payload) => received.ping = Some(payload.to_vec()),
-            Piece::Close => received.is_closed = true,
+            Piece::Ping(payload) => ping = Some(payload.to_vec()),
+            Piece::Close => is_closed = true,
         })?;
-        Ok(received)
+        if is_closed { Err(Broken) } else { Ok(ping) }
     }
 
     /// The pieces that the last call brought.
@@ -174,6 +156,11 @@ fn name(text: &[u8]) -> String {
     shown(text, LONGEST_NAME)
 }
 
+/// Whether a name among the inspector's objects is as V8 makes them.
+fn is_object(name: &[u8]) -> bool {
+    name.len() <= LONGEST_OBJECT && name.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
 impl Sink for Fields {
     fn wanted(&self, path: &str) -> Wanted {
         match (self.output, path) {
@@ -194,9 +181,8 @@ impl Sink for Fields {
                     _ => Method::Other,
                 };
             }
-            "error.message" | "result.exceptionDetails.exception.description" => self.reply.error = Some(name(text)),
-            "result.exceptionDetails.text" => drop(self.reply.error.get_or_insert_with(|| name(text))),
-            "result.result.objectId" if text.len() <= LONGEST_OBJECT => self.reply.object = String::from_utf8(text.to_vec()).ok(),
+            "error.message" | "result.exceptionDetails.text" => self.reply.is_error = true,
+            "result.result.objectId" if is_object(text) => self.reply.object = String::from_utf8(text.to_vec()).ok(),
             // A number of JavaScript's, which may have a fraction.
             "result.usedSize" => self.reply.heap_used = text.split(|byte| *byte == b'.').next().and_then(number),
             "params.scriptId" => self.script = whole(),
@@ -236,7 +222,9 @@ mod tests {
     }
 
     fn received(reader: &mut Reader, text: &str) -> Vec<Message> {
-        reader.feed(&frame(text)).unwrap().messages
+        let mut messages = Vec::new();
+        reader.feed(&frame(text), &mut messages).unwrap();
+        messages
     }
 
     #[test]
@@ -273,13 +261,16 @@ mod tests {
         assert_eq!(object, Reply { id: Some(1), object: Some("-12.1.3".into()), ..Reply::default() });
         assert_eq!(reply(r#"{"id":2,"result":{"usedSize":4163508,"totalSize":5}}"#).heap_used, Some(4_163_508));
         assert_eq!(reply(r#"{"id":2,"result":{"usedSize":4163508.5}}"#).heap_used, Some(4_163_508));
-        assert_eq!(reply(r#"{"id":3,"error":{"code":-32601,"message":"'x' wasn't found"}}"#).error.as_deref(), Some("'x' wasn't found"));
-        let thrown =
-            r#"{"id":4,"result":{"result":{},"exceptionDetails":{"text":"Uncaught","exception":{"description":"TypeError: no"}}}}"#;
-        assert_eq!(reply(thrown).error.as_deref(), Some("TypeError: no"));
-        assert_eq!(reply(r#"{"id":4,"result":{"exceptionDetails":{"text":"Uncaught"}}}"#).error.as_deref(), Some("Uncaught"));
-        let long = format!(r#"{{"id":5,"result":{{"result":{{"objectId":"{}"}}}}}}"#, "x".repeat(129));
-        assert_eq!(reply(&long).object, None, "half a name is none");
+        for bad in [
+            r#"{"id":3,"error":{"code":-32601,"message":"'x' wasn't found"}}"#,
+            r#"{"id":4,"result":{"result":{},"exceptionDetails":{"text":"Uncaught","exception":{"description":"TypeError: no"}}}}"#,
+        ] {
+            assert!(reply(bad).is_error);
+        }
+        for name in ["1\\\"2", "{}", &"1".repeat(129)] {
+            let text = format!(r#"{{"id":5,"result":{{"result":{{"objectId":"{name}"}}}}}}"#);
+            assert_eq!(reply(&text).object, None, "{name}");
+        }
         assert_eq!(reply(r#"{"id":"x"}"#).id, None);
     }
 
@@ -289,7 +280,7 @@ mod tests {
         let chunk = r#"{"method":"HeapProfiler.addHeapSnapshotChunk","params":{"chunk":"{\"a\":\n1"}}"#;
         let pieces = |output, text: &str| {
             let mut reader = Reader::new(output);
-            reader.feed(&frame(text)).unwrap();
+            reader.feed(&frame(text), &mut Vec::new()).unwrap();
             String::from_utf8(reader.take_pieces()).unwrap()
         };
         assert_eq!(pieces(Output::Profile, profile), r#"{"nodes":[1,{"a":"}"}]}"#);
@@ -305,7 +296,7 @@ mod tests {
         let mut reader = Reader::new(Output::Nothing);
         let parsed = frame(&format!(r#"{{"method":"Debugger.scriptParsed","params":{{"scriptId":"1","url":"{}"}}}}"#, "x".repeat(5000)));
         for _ in 0..20_000 {
-            reader.feed(&parsed).unwrap();
+            reader.feed(&parsed, &mut Vec::new()).unwrap();
         }
         assert!(reader.fields.scripts.iter().map(|(_, url)| url.len()).sum::<usize>() <= MOST_OF_SCRIPTS);
         assert!(reader.fields.scripts.len() < 20_000);
@@ -314,15 +305,16 @@ mod tests {
     #[test]
     fn pings_and_the_end_are_told() {
         let mut reader = Reader::new(Output::Nothing);
-        let received = reader.feed(&[0x89, 1, b'a', 0x89, 1, b'b', 0x88, 0]).unwrap();
-        assert_eq!((received.ping.as_deref(), received.is_closed), (Some(&b"b"[..]), true));
-        assert!(reader.feed(&[0xff, 0]).is_err());
+        let mut feed = |bytes: &[u8]| reader.feed(bytes, &mut Vec::new());
+        assert_eq!(feed(&[0x89, 1, b'a', 0x89, 1, b'b']), Ok(Some(b"b".to_vec())));
+        assert_eq!((feed(b""), feed(&[0x88, 0])), (Ok(None), Err(Broken)));
+        assert_eq!(feed(&[0xff, 0]), Err(Broken));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Reader::new(Output::Snapshot).feed(&bytes);
+            let _ = Reader::new(Output::Snapshot).feed(&bytes, &mut Vec::new());
         }
     }
 }

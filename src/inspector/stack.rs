@@ -24,9 +24,15 @@ pub struct Answer {
     /// `node server.js`.
     pub command: String,
     pub verdict: String,
-    /// Innermost first.
+    pub stack: Stack,
+}
+
+/// Where the app is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Stack {
+    /// Innermost first, [`MOST_FRAMES`] at most.
     pub frames: Vec<Frame>,
-    /// Frames that are not among them.
+    /// How many there are besides.
     pub more: usize,
 }
 
@@ -71,18 +77,18 @@ impl Answer {
         let Answer { pid, command, verdict, .. } = self;
         let who = self.generation.map_or_else(|| format!("pid {pid}"), |generation| format!("generation {generation} (pid {pid})"));
         let mut text = format!("{who}, {command}: {verdict}\n");
-        for frame in &self.frames {
+        for frame in &self.stack.frames {
             text.push_str(&format!("  at {} ({}:{}:{})\n", frame.function(), frame.file(), frame.line, frame.column));
         }
-        if self.more > 0 {
-            text.push_str(&format!("  and {} more\n", self.more));
+        if self.stack.more > 0 {
+            text.push_str(&format!("  and {} more\n", self.stack.more));
         }
         text
     }
 
     /// One object.
     pub fn json(&self) -> String {
-        let frames = self.frames.iter().map(|frame| {
+        let frames = self.stack.frames.iter().map(|frame| {
             let (function, file) = (Value::from(frame.function()), Value::from(frame.file()));
             format!("{{\"function\":{function},\"file\":{file},\"line\":{},\"column\":{}}}", frame.line, frame.column)
         });
@@ -97,7 +103,13 @@ mod tests {
     use super::*;
 
     fn answer(generation: Option<u32>, frames: Vec<Frame>, more: usize) -> Answer {
-        Answer { generation, pid: 12, command: "node server.js".into(), verdict: "running (98 % of a processor)".into(), frames, more }
+        Answer {
+            generation,
+            pid: 12,
+            command: "node server.js".into(),
+            verdict: "running (98 % of a processor)".into(),
+            stack: Stack { frames, more },
+        }
     }
 
     fn frame(function: &str, url: &str) -> Frame {
