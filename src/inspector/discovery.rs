@@ -1,6 +1,6 @@
 //! What the inspector's HTTP server says: where its WebSocket is. Pure.
 
-use super::scan::{Scanner, Sink, Wanted};
+use crate::json_scan::{Scanner, Sink};
 
 /// A longer answer is none.
 pub const LONGEST: usize = 64 * 1024;
@@ -54,19 +54,11 @@ pub fn status(head: &[u8]) -> Option<u16> {
 struct Found(Option<Option<String>>);
 
 impl Sink for Found {
-    fn wanted(&self, _: &str) -> Wanted {
-        Wanted::Values
-    }
-
     fn value(&mut self, path: &str, text: &[u8]) {
         if path == "[].webSocketDebuggerUrl" && self.0.is_none() {
             self.0 = Some(path_of(text));
         }
     }
-
-    fn closed(&mut self, _: &str) {}
-
-    fn piece(&mut self, _: &[u8]) {}
 }
 
 fn path_of(url: &[u8]) -> Option<String> {

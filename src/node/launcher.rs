@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::json_scan::{Scanner, Sink, Wanted};
+
 /// A launcher, and what it runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launcher {
@@ -18,6 +20,29 @@ pub enum Runs {
     /// The same as this command.
     Command(String),
     Unknown,
+}
+
+/// A script of a package.json, where its path leads to one.
+struct Script {
+    path: String,
+    text: Vec<u8>,
+}
+
+impl Sink for Script {
+    fn wanted(&mut self, path: &str) -> Wanted {
+        if path != self.path {
+            return Wanted::Values;
+        }
+        // The last one counts, as in JavaScript. Only a string is told in letters.
+        self.text.clear();
+        Wanted::Letters
+    }
+
+    fn value(&mut self, _: &str, _: &[u8]) {}
+
+    fn piece(&mut self, letters: &[u8]) {
+        self.text.extend_from_slice(letters);
+    }
 }
 
 /// Those that run a script of package.json.
@@ -133,10 +158,11 @@ impl Launcher {
     /// What to write instead, given the package.json of the working directory where there is one.
     pub fn instead(&self, package: Option<&str>) -> String {
         let of_script = |name: &str| {
-            let package: serde_json::Value = serde_json::from_str(package?).ok()?;
-            let script = package.get("scripts")?.get(name)?.as_str()?;
-            let is_plain = !script.is_empty() && script.len() <= 200 && !script.chars().any(char::is_control);
-            is_plain.then(|| script.to_owned())
+            let mut script = Script { path: format!("scripts.{name}"), text: Vec::new() };
+            Scanner::default().feed(package?.as_bytes(), &mut script);
+            let text = String::from_utf8(script.text).ok()?;
+            let is_plain = !text.is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
+            is_plain.then_some(text)
         };
         let command = match &self.runs {
             Runs::Command(command) => Some(command.clone()),

@@ -86,7 +86,7 @@ fn heap(target: &Target, is_forced: bool) -> Result<String, Why> {
     // While V8 is at it, nobody can tell the app that this process is still there.
     let mut session = connect(target, Output::Snapshot, SILENCE)?;
     let result = (|| {
-        let used = session.call("Runtime.getHeapUsage", "{}")?.heap_used.unwrap_or_default();
+        let used = session.call("Runtime.getHeapUsage", "{}")?.heap_used;
         let usage = MemoryCgroup::open().map(|cgroup| cgroup.usage()).unwrap_or_default();
         let room = usage.limit.zip(usage.working_set).map_or(u64::MAX, |(limit, used)| limit.saturating_sub(used));
         complain(&format!("{}: the app stands still meanwhile, and may need {} more memory", target.name(), human_bytes(used)));

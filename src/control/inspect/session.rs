@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::inspector::discovery::{self, Answer};
-use crate::inspector::message::{Message, Output, Reader, Reply};
+use crate::inspector::message::{Output, Reader, Reply};
 use crate::inspector::stack::Stack;
 use crate::inspector::{request, websocket};
 use crate::sys::{signals, sockets};
@@ -54,8 +54,6 @@ pub(super) fn wait(what: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) ->
 pub(super) struct Session {
     socket: OwnedFd,
     reader: Reader,
-    messages: Vec<Message>,
-    last_id: u32,
     /// When nobody waits any longer.
     until: Instant,
     /// Whatever comes gives it so much time again, up to a moment.
@@ -100,7 +98,7 @@ impl Session {
         let left = until.saturating_duration_since(Instant::now());
         let socket = sockets::connect_loopback(address, left).map_err(|_| BROKEN)?;
         let reader = Reader::new(output);
-        let session = Session { socket, reader, messages: Vec::new(), last_id: 0, until, patience: None, safety: None };
+        let session = Session { socket, reader, until, patience: None, safety: None };
         session.send(question.as_bytes())?;
         Ok(session)
     }
@@ -137,58 +135,47 @@ impl Session {
     pub(super) fn call(&mut self, method: &str, parameters: &str) -> Result<Reply, Why> {
         self.ask(method, parameters)?;
         loop {
-            match self.next(None)? {
-                Some(Message::Reply(reply)) if reply.id == Some(self.last_id) => {
-                    return if reply.is_error { Err(REFUSED) } else { Ok(reply) };
-                }
-                Some(_) => {}
-                None => return Err(LATE),
+            match self.reader.reply.take() {
+                Some(Reply { is_error: true, .. }) => return Err(REFUSED),
+                Some(reply) => return Ok(reply),
+                None if Instant::now() >= self.until => return Err(LATE),
+                None => self.turn(self.until)?,
             }
         }
     }
 
     /// Asks for something without waiting.
     pub(super) fn ask(&mut self, method: &str, parameters: &str) -> Result<(), Why> {
-        self.last_id += 1;
-        self.send(&websocket::message(&request::call(self.last_id, method, parameters)))
+        self.reader.awaited += 1;
+        self.send(&websocket::message(&request::call(self.reader.awaited, method, parameters)))
     }
 
     /// Waits for the app to stand still, for so long.
     pub(super) fn paused(&mut self, within: Duration) -> Result<Option<Stack>, Why> {
-        let until = Instant::now() + within;
-        loop {
-            match self.next(Some(until))? {
-                Some(Message::Paused(stack)) => return Ok(Some(stack)),
-                Some(Message::Reply(_)) => {}
-                None => return Ok(None),
-            }
+        let until = self.until.min(Instant::now() + within);
+        while self.reader.paused.is_none() && Instant::now() < until {
+            self.turn(until)?;
         }
+        Ok(self.reader.paused.take())
     }
 
     /// Lets time pass, while the other end may send what it likes.
     pub(super) fn pass(&mut self, until: Instant) -> Result<(), Why> {
         self.until = self.until.max(until);
-        while self.next(Some(until))?.is_some() {}
+        while Instant::now() < until {
+            self.turn(until)?;
+        }
         Ok(())
     }
 
-    /// The next message; `None`: the time is over, this one or all of it.
-    fn next(&mut self, until: Option<Instant>) -> Result<Option<Message>, Why> {
-        loop {
-            if !self.messages.is_empty() {
-                return Ok(Some(self.messages.remove(0)));
-            }
-            let limit = until.map_or(self.until, |until| until.min(self.until));
-            if Instant::now() >= limit {
-                return Ok(None);
-            }
-            if self.wait((self.socket.as_fd(), PollFlags::POLLIN), limit)? {
-                let mut bytes = Vec::new();
-                self.receive(&mut bytes)?;
-                self.hear(&bytes)?;
-            }
-            self.renew()?;
+    /// Waits for something to come, until a moment at most, and reads it.
+    fn turn(&mut self, until: Instant) -> Result<(), Why> {
+        if self.wait((self.socket.as_fd(), PollFlags::POLLIN), until)? {
+            let mut bytes = Vec::new();
+            self.receive(&mut bytes)?;
+            self.hear(&bytes)?;
         }
+        self.renew()
     }
 
     /// Waits, but no longer than until the app has to be told that somebody is still there.
@@ -207,7 +194,7 @@ impl Session {
 
     /// Reads what came, passes on what is to be passed on.
     fn hear(&mut self, bytes: &[u8]) -> Result<(), Why> {
-        if let Some(payload) = self.reader.feed(bytes, &mut self.messages).map_err(|_| BROKEN)? {
+        if let Some(payload) = self.reader.feed(bytes).map_err(|_| BROKEN)? {
             self.send(&websocket::pong(&payload))?;
         }
         self.lives();

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use super::session::Why;
 use crate::config::{Inspection, Verb};
 use crate::control::route;
-use crate::inspector::scan::{Scanner, Sink, Wanted};
+use crate::json_scan::{Scanner, Sink};
 use crate::node::launcher;
 use crate::procfs::inspector::is_node;
 use crate::procfs::process_tree::{Process, descendants};
@@ -77,10 +77,6 @@ impl Running {
 }
 
 impl Sink for Running {
-    fn wanted(&self, _: &str) -> Wanted {
-        Wanted::Values
-    }
-
     fn value(&mut self, path: &str, text: &[u8]) {
         match (self.wanted, path) {
             (None, "pid") => self.pid = number(text),
@@ -96,8 +92,6 @@ impl Sink for Running {
             self.pid = self.entry.1;
         }
     }
-
-    fn piece(&mut self, _: &[u8]) {}
 }
 
 fn runs_node(pid: Pid) -> bool {
