@@ -26,7 +26,7 @@ const LONGEST: usize = 1 << 20;
 /// `pid`: which restartinit of the container is meant, where there are several.
 pub fn run(verb: Verb, pid: Option<Pid>) -> u8 {
     if let Verb::Inspect(inspection) = verb {
-        return inspect::run(inspection, pid).unwrap_or_else(|why| complain(&why));
+        return inspect::run(inspection, pid);
     }
     // Blocked for the sake of PID 1, which this is not: Ctrl-C has to end a verb.
     signals::reset_dispositions(false);

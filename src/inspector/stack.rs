@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::json;
+use crate::json_scan::{Scanner, Sink};
+use crate::{json, procfs};
 
 /// More say nothing that these do not.
 pub const MOST_FRAMES: usize = 20;
@@ -28,9 +29,15 @@ pub struct Answer {
     /// `node server.js`.
     pub command: String,
     pub verdict: String,
-    /// Innermost first.
+    pub stack: Stack,
+}
+
+/// Where the app is.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Stack {
+    /// Innermost first, [`MOST_FRAMES`] at most.
     pub frames: Vec<Frame>,
-    /// Frames that are not among them.
+    /// How many there are besides.
     pub more: usize,
 }
 
@@ -48,13 +55,6 @@ impl Frame {
             ("column", self.column.into()),
         ];
         Value::Object(fields.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect())
-    }
-
-    /// Reads what [`Frame::json`] made.
-    pub fn of_json(object: &str) -> Option<Frame> {
-        let number = |key: &str| json::member(object, key)?.parse().ok();
-        let text = |key: &str| json::text(json::member(object, key)?);
-        Some(Frame { function: text("function")?, url: text("file")?, line: number("line")?, column: number("column")? })
     }
 
     /// The path of a file, another address as it is.
@@ -94,24 +94,59 @@ fn decoded(path: &str) -> String {
     crate::procfs::shown(&bytes, super::message::LONGEST_NAME)
 }
 
+/// Reads the frames of what [`Answer::json`] made, if it is of that generation.
+pub fn frames(answer: &[u8], generation: u32) -> Vec<Frame> {
+    let mut found = Found { generation: None, frames: Vec::new(), frame: Frame::default() };
+    Scanner::default().feed(answer, &mut found);
+    if found.generation == Some(generation) { found.frames } else { Vec::new() }
+}
+
+struct Found {
+    generation: Option<u32>,
+    frames: Vec<Frame>,
+    /// The one that is being read.
+    frame: Frame,
+}
+
+impl Sink for Found {
+    fn value(&mut self, path: &str, text: &[u8]) {
+        let number = || procfs::number(text).unwrap_or_default();
+        let name = || String::from_utf8_lossy(text).into_owned();
+        match path {
+            "generation" => self.generation = procfs::number(text),
+            "stack[].function" => self.frame.function = name(),
+            "stack[].file" => self.frame.url = name(),
+            "stack[].line" => self.frame.line = number(),
+            "stack[].column" => self.frame.column = number(),
+            _ => {}
+        }
+    }
+
+    fn closed(&mut self, path: &str) {
+        if path == "stack[]" && self.frames.len() < MOST_FRAMES {
+            self.frames.push(std::mem::take(&mut self.frame));
+        }
+    }
+}
+
 impl Answer {
     /// For people: what runs and how it is, then the calls, innermost first.
     pub fn text(&self) -> String {
         let Answer { pid, command, verdict, .. } = self;
         let who = self.generation.map_or_else(|| format!("pid {pid}"), |generation| format!("generation {generation} (pid {pid})"));
         let mut text = format!("{who}, {command}: {verdict}\n");
-        for frame in &self.frames {
+        for frame in &self.stack.frames {
             text.push_str(&format!("  at {frame}\n"));
         }
-        if self.more > 0 {
-            text.push_str(&format!("  and {} more\n", self.more));
+        if self.stack.more > 0 {
+            text.push_str(&format!("  and {} more\n", self.stack.more));
         }
         text
     }
 
     /// One object.
     pub fn json(&self) -> String {
-        let frames: Value = self.frames.iter().map(Frame::json).collect();
+        let frames: Value = self.stack.frames.iter().map(Frame::json).collect();
         let [generation, verdict, frames] =
             [self.generation.into(), self.verdict.as_str().into(), frames].map(|value| json::compact(&value));
         format!("{{\"pid\":{},\"generation\":{generation},\"verdict\":{verdict},\"stack\":{frames}}}\n", self.pid)
@@ -123,7 +158,13 @@ mod tests {
     use super::*;
 
     fn answer(generation: Option<u32>, frames: Vec<Frame>, more: usize) -> Answer {
-        Answer { generation, pid: 12, command: "node server.js".into(), verdict: "running (98 % of a processor)".into(), frames, more }
+        Answer {
+            generation,
+            pid: 12,
+            command: "node server.js".into(),
+            verdict: "running (98 % of a processor)".into(),
+            stack: Stack { frames, more },
+        }
     }
 
     fn frame(function: &str, url: &str) -> Frame {
@@ -152,6 +193,20 @@ mod tests {
         assert_eq!(object["stack"][1]["file"], "<anonymous>");
         let none: Value = serde_json::from_str(&answer(None, Vec::new(), 0).json()).unwrap();
         assert_eq!((&none["generation"], &none["stack"]), (&Value::Null, &serde_json::json!([])));
+    }
+
+    #[test]
+    fn what_programs_read_is_read_back() {
+        let written = answer(Some(3), vec![frame("a\"b", "file:///x"), frame("", "node:net")], 0).json();
+        let read = frames(written.as_bytes(), 3);
+        assert_eq!(read, [frame("a\"b", "/x"), frame("<anonymous>", "node:net")]);
+        assert_eq!(read.iter().map(Frame::to_string).collect::<Vec<_>>(), ["a\"b (/x:2:34)", "<anonymous> (node:net:2:34)"]);
+        assert_eq!(frames(written.as_bytes(), 2), [], "of another generation");
+        let many = answer(Some(3), vec![frame("f", "/x"); 30], 0).json();
+        assert_eq!(frames(many.as_bytes(), 3).len(), MOST_FRAMES);
+        for broken in ["", "{", "[]", "{\"generation\":3,\"stack\":{}}", "{\"generation\":3,\"stack\":[1,\"x\"]}"] {
+            assert_eq!(frames(broken.as_bytes(), 3), [], "{broken}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Programs that stand between us and the app: they take the channel and its messages for themselves, and pass next to nothing on. Pure.
 
-use crate::json;
 use std::path::Path;
+
+use crate::json_scan::{Scanner, Sink, Wanted};
 
 /// A launcher, and what it runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,29 @@ pub enum Runs {
     /// The same as this command.
     Command(String),
     Unknown,
+}
+
+/// A script of a package.json, where its path leads to one.
+struct Script {
+    path: String,
+    text: Vec<u8>,
+}
+
+impl Sink for Script {
+    fn wanted(&mut self, path: &str) -> Wanted {
+        if path != self.path {
+            return Wanted::Values;
+        }
+        // The last one counts, as in JavaScript. Only a string is told in letters.
+        self.text.clear();
+        Wanted::Letters
+    }
+
+    fn value(&mut self, _: &str, _: &[u8]) {}
+
+    fn piece(&mut self, letters: &[u8]) {
+        self.text.extend_from_slice(letters);
+    }
 }
 
 /// Those that run a script of package.json.
@@ -134,9 +158,11 @@ impl Launcher {
     /// What to write instead, given the package.json of the working directory where there is one.
     pub fn instead(&self, package: Option<&str>) -> String {
         let of_script = |name: &str| {
-            let script = json::text(json::member(json::member(package?, "scripts")?, name)?)?;
-            let is_plain = !script.is_empty() && script.len() <= 200 && !script.chars().any(char::is_control);
-            is_plain.then_some(script)
+            let mut script = Script { path: format!("scripts.{name}"), text: Vec::new() };
+            Scanner::default().feed(package?.as_bytes(), &mut script);
+            let text = String::from_utf8(script.text).ok()?;
+            let is_plain = !text.is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
+            is_plain.then_some(text)
         };
         let command = match &self.runs {
             Runs::Command(command) => Some(command.clone()),

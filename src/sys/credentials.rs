@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use nix::unistd::{Gid, Pid, Uid, geteuid, setgid, setgroups, setuid};
+
 use crate::node::permission::Credentials;
 
 /// Reads those of a process; our own are those of pid `self`.
@@ -15,6 +17,17 @@ pub fn of(pid: &str) -> io::Result<Credentials> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
     let same_user_namespace = namespace(pid).zip(namespace("self")).map(|(its, ours)| its == ours);
     Ok(Credentials { same_user_namespace, ..credentials })
+}
+
+/// Makes root another process' user, for good: what it may see of that, root may not in a container without CAP_SYS_PTRACE. Whoever is no root stays
+/// who it is.
+pub fn take(pid: Pid) {
+    let Ok(theirs) = of(&pid.to_string()) else { return };
+    if geteuid().is_root() && theirs.euid != 0 {
+        // Where one is refused, as without CAP_SETUID, root looks as root.
+        let group = Gid::from_raw(theirs.egid);
+        let _ = setgroups(&[]).and_then(|()| setgid(group)).and_then(|()| setuid(Uid::from_raw(theirs.euid)));
+    }
 }
 
 /// The first port that needs no capability.

@@ -1,13 +1,13 @@
 //! What program a process runs and what its main thread does, read off `/proc`. Whoever may not see a part of it is told less. No call waits.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use crate::procfs::cgroup::Place as Cgroup;
-use crate::procfs::connections;
+use crate::procfs::connections::Connection;
 use crate::procfs::main_thread::{
     Call, Glance, Purpose, Sample, call, is_own_loop, major_faults, name_of_call, schedule, state, throttled,
 };
@@ -16,20 +16,20 @@ use crate::procfs::{listeners, number, shown, words};
 
 /// What is shown of a path or a name.
 const LONGEST_NAME: usize = 200;
-/// So many connections are looked through for the one that a thread waits for.
-const MOST_CONNECTIONS: usize = 4096;
+/// Of the kernel's list: some ten thousand.
+const MOST_OF_CONNECTIONS: u64 = 2 << 20;
 
 /// What the thread is now; `None`: it is gone, or cannot be seen.
 pub fn sample(pid: Pid) -> Option<Sample> {
-    let state = state(&read(pid, "stat")?);
-    let schedule = read(pid, "schedstat").and_then(|text| schedule(&text));
+    let state = state(&read_own(pid, "stat")?);
+    let schedule = read_own(pid, "schedstat").and_then(|text| schedule(&text));
     Some(Sample { state, schedule, throttled: throttled_for(pid) })
 }
 
 /// The same, as little of it as tells what it had since another look.
 pub fn glance(pid: Pid) -> Option<Glance> {
-    let stat = read(pid, "stat")?;
-    let schedule = read(pid, "schedstat").and_then(|text| schedule(&text));
+    let stat = read_own(pid, "stat")?;
+    let schedule = read_own(pid, "schedstat").and_then(|text| schedule(&text));
     Some(Glance { state: state(&stat), schedule, major_faults: major_faults(&stat) })
 }
 
@@ -56,7 +56,7 @@ pub fn others_waited(pid: Pid) -> Vec<(Pid, Duration)> {
 
 /// Where it is: the system call, what that waits for, the child that was started last.
 pub fn place(pid: Pid) -> Place {
-    let call = read(pid, "syscall").and_then(|text| call(&text));
+    let call = read_own(pid, "syscall").and_then(|text| call(&text));
     let (number, first) = match call {
         Some(Call::In { number, first }) => (Some(number), Some(first)),
         Some(Call::None) | None => (None, None),
@@ -64,7 +64,7 @@ pub fn place(pid: Pid) -> Place {
     let purpose = number.and_then(name_of_call).map(|(_, purpose)| purpose);
     let descriptor = first.filter(|_| purpose == Some(Purpose::Descriptor)).and_then(|fd| i32::try_from(fd).ok());
     // 0: it sleeps nowhere, or whoever asks may not know.
-    let wchan = read(pid, "wchan").map(|name| shown(name.trim_ascii(), LONGEST_NAME)).filter(|name| !name.is_empty() && name != "0");
+    let wchan = read_own(pid, "wchan").map(|name| shown(name.trim_ascii(), LONGEST_NAME)).filter(|name| !name.is_empty() && name != "0");
     Place {
         call: number,
         kernel_function: wchan,
@@ -88,9 +88,13 @@ fn is_own_loop_at(pid: Pid, descriptor: u64) -> bool {
 }
 
 /// One of the files of the main thread, as much of it as is ever needed.
-fn read(pid: Pid, name: &str) -> Option<Vec<u8>> {
+fn read_own(pid: Pid, name: &str) -> Option<Vec<u8>> {
+    read(&format!("/proc/{pid}/task/{pid}/{name}"), 4096)
+}
+
+fn read(path: &str, most: u64) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(format!("/proc/{pid}/task/{pid}/{name}")).ok()?.take(4096).read_to_end(&mut text).ok()?;
+    File::open(path).ok()?.take(most).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
@@ -105,11 +109,18 @@ fn open_at(pid: Pid, descriptor: i32) -> Option<String> {
 }
 
 fn peer(pid: Pid, inode: u64) -> Option<String> {
-    ["tcp", "tcp6"].iter().find_map(|name| {
-        let lines = BufReader::new(File::open(format!("/proc/{pid}/net/{name}")).ok()?).split(b'\n').map_while(Result::ok);
-        let connection = lines.take(MOST_CONNECTIONS).find_map(|line| connections::read(&line).filter(|found| found.inode == inode))?;
-        Some(format!("a connection to {}", connection.peer))
-    })
+    let connection = connections(pid).into_iter().find(|connection| connection.inode == inode)?;
+    Some(format!("a connection to {}", connection.peer))
+}
+
+/// The TCP connections of its network, as many as are looked at.
+pub fn connections(pid: Pid) -> Vec<Connection> {
+    let mut found = Vec::new();
+    for name in ["tcp", "tcp6"] {
+        let text = read(&format!("/proc/{pid}/net/{name}"), MOST_OF_CONNECTIONS).unwrap_or_default();
+        found.extend(text.split(|byte| *byte == b'\n').filter_map(Connection::read));
+    }
+    found
 }
 
 /// The child that the main thread started last. A shell that runs one command is that command to whoever waits.
@@ -119,7 +130,7 @@ fn child(pid: Pid) -> Option<Child> {
     let mut youngest = None;
     let mut parent = pid;
     for _ in 0..DEEPEST {
-        let children = read(parent, "children").unwrap_or_default();
+        let children = read_own(parent, "children").unwrap_or_default();
         // The kernel lists them as they were started.
         let Some(last) = words(&children).filter_map(number).last().map(Pid::from_raw) else { break };
         let name = fs::read(format!("/proc/{last}/comm")).ok()?;

@@ -227,6 +227,25 @@ pub fn any_pending() -> bool {
     !pending().is_empty()
 }
 
+/// Those that ask a process to end.
+const ENDING: [Signal; 3] = [Signal::INT, Signal::QUIT, Signal::TERM];
+
+/// Whether a signal has come that is to end this process, and is blocked.
+pub fn is_to_end() -> bool {
+    ENDING.into_iter().any(|signal| pending().contains(signal))
+}
+
+/// Forgets that: the kernel drops what is pending once it is ignored.
+pub fn forget_end() {
+    for signal in ENDING {
+        // SAFETY: plain dispositions on valid numbers.
+        unsafe {
+            libc::signal(signal.number(), libc::SIG_IGN);
+            libc::signal(signal.number(), libc::SIG_DFL);
+        }
+    }
+}
+
 /// Sends a signal to a process that has not been reaped, or to the process group it belongs to.
 ///
 /// # Errors

@@ -1,29 +1,27 @@
 //! `stack`, `profile` and `heap`: a Node of this container is asked by its own inspector, which is opened for that and closed again. All of it
 //! happens in the process of whoever asks, with its rights; PID 1 is only asked who runs.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::print;
+use super::{complain, print};
 use crate::config::{Inspection, Subject};
-use crate::inspector::message::{Output, Stack};
+use crate::inspector::message::Output;
 use crate::observe::status::human_bytes;
 use crate::procfs::verdict::Verdict;
 use crate::supervisor::exit::USAGE;
 use crate::sys::cgroup::MemoryCgroup;
 use crate::sys::signals;
-use crate::time::human;
 
 mod port;
 mod session;
 mod stack;
 mod target;
 
-use port::{Port, Shut};
-use session::{Failure, Interrupts, Session};
-use stack::Look;
+use port::Port;
+use session::{INTERRUPTED, Session, Why};
 use target::Target;
 
 /// How long the inspector has to open and to answer.
@@ -35,125 +33,86 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// For so long after the last sign of this process the inspector stays open.
 const ALONE: Duration = Duration::from_secs(10);
 
-/// Asks, prints, and gives back the exit code.
-///
-/// # Errors
-/// There is no answer to give: one line for a person.
-pub(super) fn run(asked: Inspection, restartinit: Option<Pid>) -> Result<u8, String> {
+/// Asks, prints, and gives back the exit code: 0, or 1 with one line on stderr.
+pub(super) fn run(asked: Inspection, restartinit: Option<Pid>) -> u8 {
+    // All signals stay blocked: one that stops this process would hold the inspector open, and one that ends it is looked for.
     signals::reset_dispositions(false);
-    if !matches!(asked.subject, Subject::Stack { .. }) && io::stdout().is_terminal() {
-        let name = if matches!(asked.subject, Subject::Heap { .. }) { "heap > app.heapsnapshot" } else { "profile > app.cpuprofile" };
-        say(&format!("this goes to a file: restartinit {name}"));
-        return Ok(USAGE);
+    let file = match asked.subject {
+        Subject::Stack { .. } => None,
+        Subject::Profile { .. } => Some("app.cpuprofile"),
+        Subject::Heap { .. } => Some("app.heapsnapshot"),
+    };
+    if let Some(file) = file.filter(|_| io::stdout().is_terminal()) {
+        complain(&format!("it goes into a file: > {file}"));
+        return USAGE;
     }
-    let interrupts = Interrupts::open().map_err(|error| format!("signals cannot be read: {error}"))?;
-    let target = target::find(&asked, restartinit)?;
-    match asked.subject {
-        Subject::Stack { json } => {
-            let answer =
-                stack::take(&target, &interrupts, Instant::now() + asked.within).map_err(|why| format!("{}: {why}", target.name()))?;
-            print(&if json { answer.json() } else { answer.text() }).map_err(|error| error.to_string())?;
-        }
-        Subject::Profile { over } => profile(&target, &interrupts, over).map_err(|why| format!("{}: {why}", target.name()))?,
-        Subject::Heap { is_forced } => heap(&target, &interrupts, is_forced).map_err(|why| format!("{}: {why}", target.name()))?,
+    let target = match target::find(&asked, restartinit) {
+        Ok(target) => target,
+        Err(why) => return complain(&why),
+    };
+    let told = target::may_ask(target.pid()).map_err(str::to_owned).and_then(|()| match asked.subject {
+        Subject::Stack { json } => stack::take(&target, asked.within, json),
+        Subject::Profile { over } => Ok(profile(&target, over)?),
+        Subject::Heap { is_forced } => Ok(heap(&target, is_forced)?),
+    });
+    match told {
+        Ok(text) => u8::from(print(&text).is_err()),
+        Err(why) => complain(&format!("{}: {why}", target.name())),
     }
-    Ok(0)
 }
 
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "restartinit: {line}");
-}
-
-fn profile(target: &Target, interrupts: &Interrupts, over: Duration) -> Result<(), String> {
-    let mut session = connect(target, interrupts, Output::Profile, ALONE)?;
+fn profile(target: &Target, over: Duration) -> Result<String, Why> {
+    let mut session = connect(target, Output::Profile, ALONE)?;
     if io::stderr().is_terminal() {
-        say(&format!("profiling {}, {}, for {} (Ctrl-C ends it early)", target.name(), target.command, human(over)));
+        complain(&format!("profiling {}: Ctrl-C ends it early", target.name()));
     }
     let result = (|| {
         session.call("Profiler.enable", "{}")?;
         session.call("Profiler.start", "{}")?;
-        match session.pass(Instant::now() + over) {
-            Ok(()) | Err(Failure::Interrupted) => {}
-            Err(failure) => return Err(failure),
+        if let Err(why) = session.pass(Instant::now() + over)
+            && why != INTERRUPTED
+        {
+            return Err(why);
         }
+        signals::forget_end();
         session.wait_longer(SILENCE, LONGEST);
         session.call("Profiler.stop", "{}")
     })();
     session.close();
-    result.map(drop).map_err(|failure| told(&failure))
+    result.map(|_| String::new())
 }
 
-fn heap(target: &Target, interrupts: &Interrupts, is_forced: bool) -> Result<(), String> {
+fn heap(target: &Target, is_forced: bool) -> Result<String, Why> {
     // While V8 is at it, nobody can tell the app that this process is still there.
-    let mut session = connect(target, interrupts, Output::Snapshot, SILENCE)?;
+    let mut session = connect(target, Output::Snapshot, SILENCE)?;
     let result = (|| {
-        let used = session.call("Runtime.getHeapUsage", "{}").map_err(|failure| told(&failure))?.heap_used.unwrap_or_default();
-        let room =
-            MemoryCgroup::open().map(|cgroup| cgroup.usage()).ok().and_then(|usage| Some(usage.limit?.saturating_sub(usage.working_set?)));
-        let left = room.map_or_else(String::new, |room| format!("; {} are left up to the container's limit", human_bytes(room)));
-        say(&format!(
-            "{}: the app stands still meanwhile and needs about {} more memory, as much as its heap has{left}",
-            target.name(),
-            human_bytes(used)
-        ));
-        if room.is_some_and(|room| room < used) && !is_forced {
-            return Err("not taken: it could be killed for want of memory; --force takes it all the same".to_owned());
+        let used = session.call("Runtime.getHeapUsage", "{}")?.heap_used;
+        let usage = MemoryCgroup::open().map(|cgroup| cgroup.usage()).unwrap_or_default();
+        let room = usage.limit.zip(usage.working_set).map_or(u64::MAX, |(limit, used)| limit.saturating_sub(used));
+        complain(&format!("{}: the app stands still meanwhile, and may need {} more memory", target.name(), human_bytes(used)));
+        if room < used && !is_forced {
+            return Err("not taken: there is less up to the container's limit, and the app could be killed; --force takes it all the same");
         }
         session.wait_longer(SILENCE, LONGEST);
-        session.call("HeapProfiler.takeHeapSnapshot", "{\"reportProgress\":false}").map_err(|failure| told(&failure))
+        session.call("HeapProfiler.takeHeapSnapshot", "{}")
     })();
     session.close();
-    result.map(drop)
+    result.map(|_| String::new())
 }
 
 /// Opens the inspector of a Node whose loop can be asked, and sees to it that it will be closed.
-fn connect<'a>(target: &Target, interrupts: &'a Interrupts, output: Output, limit: Duration) -> Result<Session<'a>, String> {
+fn connect(target: &Target, output: Output, limit: Duration) -> Result<Session, Why> {
     let end = Instant::now() + PATIENCE;
-    let look = stack::look(target.pid(), interrupts, end).map_err(|failure| told(&failure))?;
-    if let Look::Known { verdict, .. } = &look
-        && *verdict != Verdict::Idle
-    {
-        return Err(format!("it cannot be asked: {verdict}"));
+    match stack::look(target.pid())?.verdict {
+        None | Some(Verdict::Idle) => attach(port::open(target, end)?, output, end, limit),
+        Some(_) => Err("its loop is blocked outside of JavaScript: restartinit stack tells where"),
     }
-    let port = port::open(target, interrupts, end).map_err(|shut| why(&shut))?;
-    attach(port, interrupts, output, end, limit).map_err(|failure| told(&failure))
 }
 
-fn attach(port: Port, interrupts: &Interrupts, output: Output, end: Instant, limit: Duration) -> Result<Session<'_>, Failure> {
-    let mut session = Session::open(port.address, output, interrupts, end)?;
+fn attach(port: Port, output: Output, end: Instant, limit: Duration) -> Result<Session, Why> {
+    let mut session = Session::open(port.address, output, end)?;
     if !port.was_open {
         session.make_safe(limit)?;
     }
     Ok(session)
 }
-
-/// Why there is no inspector, and what to do.
-fn why(shut: &Shut) -> String {
-    match shut {
-        Shut::Failed(failure) => told(failure),
-        Shut::InUse(address) => format!("a debugger is attached to its inspector at {address}: close that first"),
-        Shut::NoSignal(why) => (*why).to_owned(),
-        Shut::Taken(address) => {
-            format!(
-                "its inspector did not open: another process has {address}, as of another generation; run it with NODE_OPTIONS=--inspect-port=0"
-            )
-        }
-        Shut::Silent => {
-            "its inspector did not open on SIGUSR1: the app has a handler of its own for that, or is blocked outside of JavaScript"
-                .to_owned()
-        }
-    }
-}
-
-fn told(failure: &Failure) -> String {
-    match failure {
-        Failure::Late => "no answer in time".to_owned(),
-        Failure::Interrupted => "interrupted".to_owned(),
-        Failure::Broken => "what listens there does not answer as Node's inspector would".to_owned(),
-        Failure::Refused(error) => format!("Node refused: {error}"),
-        Failure::Output(error) => format!("cannot write to standard output: {error}"),
-    }
-}
-
-/// Nothing of it is there.
-const NO_FRAMES: Stack = Stack { frames: Vec::new(), more: 0 };

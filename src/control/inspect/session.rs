@@ -1,7 +1,6 @@
 //! One connection to a Node's inspector: calls and their replies, each with a deadline, and what is passed on to standard output meanwhile. Whatever
 //! the other end does, and whoever reads the output or does not, it ends in time and hangs up.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -11,80 +10,50 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::inspector::discovery::{self, Answer};
-use crate::inspector::message::{Message, Output, Reader, Reply, Stack};
+use crate::inspector::message::{Output, Reader, Reply};
+use crate::inspector::stack::Stack;
 use crate::inspector::{request, websocket};
-use crate::sys::signals::SignalReader;
-use crate::sys::sockets;
+use crate::sys::{signals, sockets};
 
 /// As much as is read at once.
 const AT_ONCE: usize = 64 * 1024;
 /// A pipe that poll says has room takes so much without waiting.
 const PIPEFUL: usize = 4096;
+/// How late a signal may be noticed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP];
+/// Why there is no answer, for a person.
+pub(super) type Why = &'static str;
 
-/// Why there is no reply.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The time is over.
-    Late,
-    /// Somebody wants it to end.
-    Interrupted,
-    /// The connection broke, or what came is no inspector's.
-    Broken,
-    /// Node refused.
-    Refused(String),
-    /// Standard output takes nothing.
-    Output(io::Error),
-}
+pub(super) const INTERRUPTED: Why = "interrupted";
+const LATE: Why = "no answer in time";
+const BROKEN: Why = "what listens there does not answer as Node's inspector would";
+const REFUSED: Why = "Node refused to";
+const UNWRITTEN: Why = "standard output takes nothing more";
 
-/// Signals that end a verb, so that it can leave the app as it was. All others are blocked: one that was stopped would hold the inspector open.
-pub(super) struct Interrupts(SignalReader);
-
-impl Interrupts {
-    pub(super) fn open() -> io::Result<Interrupts> {
-        SignalReader::open().map(Interrupts)
-    }
-
-    fn came(&self, is_ready: bool) -> bool {
-        let mut arrivals = Vec::new();
-        self.0.take(|_| is_ready, &mut arrivals);
-        arrivals.iter().any(|arrival| ENDING.contains(&arrival.signal.number()))
-    }
-
-    /// Waits for a descriptor, or for none; false: the time is over.
-    pub(super) fn wait(&self, what: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) -> Result<bool, Failure> {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let mut fds: Vec<PollFd<'_>> = self.0.interests(false).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-            let signals = fds.len();
-            fds.extend(what.map(|(fd, flags)| PollFd::new(fd, flags)));
-            let timeout = if left.is_zero() { Duration::ZERO } else { left + Duration::from_millis(1) };
-            match poll(&mut fds, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(Failure::Output(error.into())),
-            }
-            let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
-            if fds.iter().take(signals).any(is_ready) && self.came(true) {
-                return Err(Failure::Interrupted);
-            }
-            if fds.iter().skip(signals).any(is_ready) {
-                return Ok(true);
-            }
-            if left.is_zero() {
-                return Ok(false);
-            }
+/// Waits for a descriptor, or for none; false: the time is over. A signal that is to end this process ends the wait: the app is to be left as it was.
+pub(super) fn wait(what: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) -> Result<bool, Why> {
+    loop {
+        if signals::is_to_end() {
+            return Err(INTERRUPTED);
+        }
+        let left = until.saturating_duration_since(Instant::now()).min(BETWEEN_LOOKS);
+        // Rounded up: what is left of a millisecond is no reason to spin.
+        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::ZERO);
+        let ready = match what {
+            Some((fd, flags)) => poll(&mut [PollFd::new(fd, flags)], timeout),
+            None => poll(&mut [], timeout),
+        };
+        if matches!(ready, Ok(1..)) || left.is_zero() {
+            return Ok(left > Duration::ZERO || matches!(ready, Ok(1..)));
         }
     }
 }
 
 /// See the module.
-pub(super) struct Session<'a> {
-    interrupts: &'a Interrupts,
+pub(super) struct Session {
     socket: OwnedFd,
     reader: Reader,
-    messages: VecDeque<Message>,
-    last_id: u32,
     /// When nobody waits any longer.
     until: Instant,
     /// Whatever comes gives it so much time again, up to a moment.
@@ -100,57 +69,54 @@ struct Safety {
     due: Instant,
 }
 
-impl<'a> Session<'a> {
+impl Session {
     /// Finds the WebSocket behind a port, and connects to it.
-    pub(super) fn open(address: SocketAddr, output: Output, interrupts: &'a Interrupts, until: Instant) -> Result<Session<'a>, Failure> {
-        let connect = || {
-            let left = until.saturating_duration_since(Instant::now());
-            let socket = sockets::connect_loopback(address, left).map_err(|_| Failure::Broken)?;
-            Ok(Session {
-                interrupts,
-                socket,
-                reader: Reader::new(output),
-                messages: VecDeque::new(),
-                last_id: 0,
-                until,
-                patience: None,
-                safety: None,
-            })
-        };
-        let asked: Session<'_> = connect()?;
-        asked.send(discovery::request(address.port()).as_bytes())?;
+    pub(super) fn open(address: SocketAddr, output: Output, until: Instant) -> Result<Session, Why> {
+        let mut session = Session::ask_http(address, &discovery::request(address.port()), output, until)?;
         let mut answer = Vec::new();
         let path = loop {
             match discovery::read(&answer) {
                 Answer::Found(path) => break path,
-                Answer::Wrong => return Err(Failure::Broken),
-                Answer::Partial => asked.receive(&mut answer, AT_ONCE)?,
+                Answer::Wrong => return Err(BROKEN),
+                Answer::Partial => session.receive(&mut answer)?,
             }
         };
-        let mut session = connect()?;
-        session.send(websocket::upgrade(&path, address.port()).as_bytes())?;
-        let mut head = Vec::new();
+        session = Session::ask_http(address, &websocket::upgrade(&path, address.port()), output, until)?;
+        answer.clear();
         let end = loop {
-            match head.windows(4).position(|window| window == b"\r\n\r\n") {
-                Some(at) => break at + 4,
-                None if head.len() > discovery::LONGEST => return Err(Failure::Broken),
-                None => session.receive(&mut head, AT_ONCE)?,
+            match discovery::head_end(&answer) {
+                Some(end) if discovery::status(&answer) == Some(101) => break end,
+                None if answer.len() <= discovery::LONGEST => session.receive(&mut answer)?,
+                _ => return Err(BROKEN),
             }
         };
-        if discovery::status(&head) != Some(101) {
-            return Err(Failure::Broken);
-        }
-        session.hear(head.get(end..).unwrap_or_default())?;
+        session.hear(answer.get(end..).unwrap_or_default())?;
+        Ok(session)
+    }
+
+    fn ask_http(address: SocketAddr, question: &str, output: Output, until: Instant) -> Result<Session, Why> {
+        let left = until.saturating_duration_since(Instant::now());
+        let socket = sockets::connect_loopback(address, left).map_err(|_| BROKEN)?;
+        let reader = Reader::new(output);
+        let session = Session { socket, reader, until, patience: None, safety: None };
+        session.send(question.as_bytes())?;
         Ok(session)
     }
 
     /// The first thing that is evaluated: a timer in the app closes the inspector, also if this process should be killed.
-    pub(super) fn make_safe(&mut self, limit: Duration) -> Result<(), Failure> {
-        let reply = self.call("Runtime.evaluate", &request::safety(limit))?;
-        let object = reply.object.ok_or(Failure::Broken)?;
+    pub(super) fn make_safe(&mut self, limit: Duration) -> Result<(), Why> {
+        let object = self.call("Runtime.evaluate", &request::safety(limit))?.object.ok_or(BROKEN)?;
         let every = limit / 3;
         self.safety = Some(Safety { object, every, due: Instant::now() + every });
         Ok(())
+    }
+
+    /// Has the inspector close soon, where it was opened for us, and hangs up.
+    pub(super) fn close(mut self) {
+        signals::forget_end();
+        if let Some(safety) = self.safety.take() {
+            let _ = self.call("Runtime.callFunctionOn", &request::call_safety(&safety.object, false));
+        }
     }
 
     /// From now on whatever comes, and whatever is passed on, gives it so much time again; but no more than that in all.
@@ -165,146 +131,116 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Has the inspector close soon, where it was opened for us, and hangs up.
-    pub(super) fn close(mut self) {
-        if let Some(safety) = self.safety.take() {
-            let _ = self.call("Runtime.callFunctionOn", &request::call_safety(&safety.object, false));
-        }
-    }
-
     /// Asks for something, and waits for the reply.
-    pub(super) fn call(&mut self, method: &str, parameters: &str) -> Result<Reply, Failure> {
-        let id = self.ask(method, parameters)?;
+    pub(super) fn call(&mut self, method: &str, parameters: &str) -> Result<Reply, Why> {
+        self.ask(method, parameters)?;
         loop {
-            match self.next(self.until)? {
-                Some(Message::Reply(reply)) if reply.id == Some(id) => {
-                    return reply.error.clone().map_or(Ok(reply), |error| Err(Failure::Refused(error)));
-                }
-                Some(_) => {}
-                None => return Err(Failure::Late),
+            match self.reader.reply.take() {
+                Some(Reply { is_error: true, .. }) => return Err(REFUSED),
+                Some(reply) => return Ok(reply),
+                None if Instant::now() >= self.until => return Err(LATE),
+                None => self.turn(self.until)?,
             }
         }
     }
 
     /// Asks for something without waiting.
-    pub(super) fn ask(&mut self, method: &str, parameters: &str) -> Result<u32, Failure> {
-        self.last_id += 1;
-        self.send(&websocket::message(&request::call(self.last_id, method, parameters)))?;
-        Ok(self.last_id)
+    pub(super) fn ask(&mut self, method: &str, parameters: &str) -> Result<(), Why> {
+        self.reader.awaited += 1;
+        self.send(&websocket::message(&request::call(self.reader.awaited, method, parameters)))
     }
 
-    /// Waits for the app to stand still.
-    pub(super) fn paused(&mut self, until: Instant) -> Result<Option<Stack>, Failure> {
-        loop {
-            match self.next(until)? {
-                Some(Message::Paused(stack)) => return Ok(Some(stack)),
-                Some(Message::Reply(_)) => {}
-                None => return Ok(None),
-            }
+    /// Waits for the app to stand still, for so long.
+    pub(super) fn paused(&mut self, within: Duration) -> Result<Option<Stack>, Why> {
+        let until = self.until.min(Instant::now() + within);
+        while self.reader.paused.is_none() && Instant::now() < until {
+            self.turn(until)?;
         }
+        Ok(self.reader.paused.take())
     }
 
     /// Lets time pass, while the other end may send what it likes.
-    pub(super) fn pass(&mut self, until: Instant) -> Result<(), Failure> {
-        while self.next(until)?.is_some() {}
+    pub(super) fn pass(&mut self, until: Instant) -> Result<(), Why> {
+        self.until = self.until.max(until);
+        while Instant::now() < until {
+            self.turn(until)?;
+        }
         Ok(())
     }
 
-    /// The next message; `None`: the time is over.
-    fn next(&mut self, until: Instant) -> Result<Option<Message>, Failure> {
-        let mut bytes = Vec::new();
-        loop {
-            if let Some(message) = self.messages.pop_front() {
-                return Ok(Some(message));
-            }
-            self.renew();
-            let limit = if self.patience.is_some() { until.max(self.until) } else { until };
-            if Instant::now() >= limit {
-                return Ok(None);
-            }
-            let due = self.safety.as_ref().map_or(limit, |safety| safety.due.min(limit));
-            if self.interrupts.wait(Some((self.socket.as_fd(), PollFlags::POLLIN)), due)? {
-                bytes.clear();
-                self.receive(&mut bytes, AT_ONCE)?;
-                self.hear(&bytes)?;
-            }
+    /// Waits for something to come, until a moment at most, and reads it.
+    fn turn(&mut self, until: Instant) -> Result<(), Why> {
+        if self.wait((self.socket.as_fd(), PollFlags::POLLIN), until)? {
+            let mut bytes = Vec::new();
+            self.receive(&mut bytes)?;
+            self.hear(&bytes)?;
         }
+        self.renew()
+    }
+
+    /// Waits, but no longer than until the app has to be told that somebody is still there.
+    fn wait(&self, what: (BorrowedFd<'_>, PollFlags), until: Instant) -> Result<bool, Why> {
+        wait(Some(what), self.safety.as_ref().map_or(until, |safety| safety.due.min(until)))
     }
 
     /// The app is told that somebody is still there.
-    fn renew(&mut self) {
-        let Some(safety) = self.safety.as_mut().filter(|safety| Instant::now() >= safety.due) else { return };
+    fn renew(&mut self) -> Result<(), Why> {
+        let Some(safety) = self.safety.as_mut().filter(|safety| Instant::now() >= safety.due) else { return Ok(()) };
         safety.due = Instant::now() + safety.every;
-        let call = request::call_safety(&safety.object, true);
-        let _ = self.ask("Runtime.callFunctionOn", &call);
+        // A number that no call waits for.
+        let call = request::call(0, "Runtime.callFunctionOn", &request::call_safety(&safety.object, true));
+        self.send(&websocket::message(&call))
     }
 
     /// Reads what came, passes on what is to be passed on.
-    fn hear(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let received = self.reader.feed(bytes).map_err(|_| Failure::Broken)?;
-        self.messages.extend(received.messages);
-        if let Some(payload) = received.ping {
+    fn hear(&mut self, bytes: &[u8]) -> Result<(), Why> {
+        if let Some(payload) = self.reader.feed(bytes).map_err(|_| BROKEN)? {
             self.send(&websocket::pong(&payload))?;
         }
         self.lives();
         let pieces = self.reader.take_pieces();
-        self.pass_on(&pieces)?;
-        if received.is_closed && self.messages.is_empty() { Err(Failure::Broken) } else { Ok(()) }
+        self.pass_on(&pieces)
     }
 
     /// Writes to standard output without ever waiting for it in write(2): the app's timer has to be told in time.
-    fn pass_on(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    fn pass_on(&mut self, mut bytes: &[u8]) -> Result<(), Why> {
         let stdout = io::stdout();
-        let fd = stdout.as_fd();
         while !bytes.is_empty() {
-            self.renew();
-            let due = self.safety.as_ref().map_or(self.until, |safety| safety.due.min(self.until));
-            if self.interrupts.wait(Some((fd, PollFlags::POLLOUT)), due)? {
-                let piece = bytes.get(..PIPEFUL.min(bytes.len())).unwrap_or_default();
-                match nix::unistd::write(fd, piece) {
+            if self.wait((stdout.as_fd(), PollFlags::POLLOUT), self.until)? {
+                match nix::unistd::write(&stdout, bytes.get(..PIPEFUL.min(bytes.len())).unwrap_or_default()) {
                     Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
                     Err(Errno::EAGAIN | Errno::EINTR) => {}
-                    Err(error) => return Err(Failure::Output(error.into())),
+                    Err(_) => return Err(UNWRITTEN),
                 }
                 self.lives();
             } else if Instant::now() >= self.until {
-                return Err(Failure::Output(io::Error::other("nobody reads it")));
+                return Err(UNWRITTEN);
             }
+            self.renew()?;
         }
         Ok(())
     }
 
-    fn send(&self, mut bytes: &[u8]) -> Result<(), Failure> {
-        while !bytes.is_empty() {
-            match sockets::transmit(self.socket.as_fd(), bytes) {
-                Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.interrupts.wait(Some((self.socket.as_fd(), PollFlags::POLLOUT)), self.until)? {
-                        return Err(Failure::Late);
-                    }
-                }
-                Err(_) => return Err(Failure::Broken),
-            }
-        }
-        Ok(())
+    /// What goes out is little: a socket that has no room for it is one that nobody reads.
+    fn send(&self, bytes: &[u8]) -> Result<(), Why> {
+        let sent = sockets::transmit(self.socket.as_fd(), bytes);
+        if matches!(sent, Ok(length) if length == bytes.len()) { Ok(()) } else { Err(BROKEN) }
     }
 
     /// Adds what is there to what has come, waiting for it; the end of the connection is an error.
-    fn receive(&self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Failure> {
+    fn receive(&self, bytes: &mut Vec<u8>) -> Result<(), Why> {
         let known = bytes.len();
         loop {
-            bytes.resize(known + most, 0);
+            if !wait(Some((self.socket.as_fd(), PollFlags::POLLIN)), self.until)? {
+                return Err(LATE);
+            }
+            bytes.resize(known + AT_ONCE, 0);
             let received = sockets::receive(self.socket.as_fd(), bytes.get_mut(known..).unwrap_or_default());
             bytes.truncate(known + received.as_ref().map_or(0, |length| *length));
             match received {
-                Ok(0) => return Err(Failure::Broken),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.interrupts.wait(Some((self.socket.as_fd(), PollFlags::POLLIN)), self.until)? {
-                        return Err(Failure::Late);
-                    }
-                }
-                Err(_) => return Err(Failure::Broken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(1..) => return Ok(()),
+                _ => return Err(BROKEN),
             }
         }
     }

@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::port::{self, Shut};
-use super::session::{Failure, Interrupts, Session};
+use super::attach;
+use super::port::{self, SILENT};
+use super::session::{Session, Why, wait};
 use super::target::Target;
-use super::{NO_FRAMES, attach, told, why};
-use crate::inspector::message::{Output, Stack};
-use crate::inspector::stack::Answer;
+use crate::inspector::message::Output;
+use crate::inspector::stack::{Answer, Stack};
 use crate::procfs::main_thread::{Purpose, Sample, State, name_of_call};
 use crate::procfs::verdict::{Place, Verdict};
-use crate::sys::main_thread;
+use crate::sys::{main_thread, signals};
 
 /// A thread that has slept for so long sleeps.
 const LOOKED_AT: Duration = Duration::from_millis(100);
-const BETWEEN: Duration = Duration::from_millis(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// A thread that ran for less did nothing but wake up.
 const HARDLY_RAN: Duration = Duration::from_millis(1);
 /// A loop that runs JavaScript stands still long before.
@@ -25,12 +25,23 @@ const PAUSES_WITHIN: Duration = Duration::from_millis(500);
 /// How much longer than this process the inspector may be open.
 const ALONE: Duration = Duration::from_secs(1);
 
+const ENDED: Why = "it has just ended";
+
 /// What `/proc` tells of a loop.
-pub(super) enum Look {
-    /// All there is to know.
-    Known { verdict: Verdict },
-    /// It runs, or may: JavaScript tells where.
-    Ask { first: Sample, at: Instant, place: Place },
+pub(super) struct Look {
+    /// `None`: it runs, or may: JavaScript tells where.
+    pub(super) verdict: Option<Verdict>,
+    first: Sample,
+    at: Instant,
+    place: Place,
+}
+
+impl Look {
+    /// What it is now, at this place.
+    fn verdict_at(&self, pid: Pid, place: &Place) -> Result<Verdict, Why> {
+        let now = main_thread::sample(pid).ok_or(ENDED)?;
+        Ok(Verdict::of(now.since(&self.first, self.at.elapsed()), &now, place))
+    }
 }
 
 /// How a main thread sleeps.
@@ -39,122 +50,102 @@ enum Sleeps {
     InItsLoop,
     /// Where JavaScript cannot be interrupted.
     Elsewhere,
+    /// It runs, or may be interrupted.
+    No,
 }
 
 /// Looks for as long as the thread sleeps in one place.
-pub(super) fn look(pid: Pid, interrupts: &Interrupts, end: Instant) -> Result<Look, Failure> {
-    let gone = Look::Known { verdict: Verdict::Ended };
-    let at = Instant::now();
-    let (Some(first), mut place) = (main_thread::sample(pid), main_thread::place(pid)) else { return Ok(gone) };
-    let began = sleeps(&first, &place);
+pub(super) fn look(pid: Pid) -> Result<Look, Why> {
+    let first = main_thread::sample(pid).ok_or(ENDED)?;
+    let mut look = Look { verdict: None, first, at: Instant::now(), place: main_thread::place(pid) };
+    let began = sleeps(&first, &look.place);
     loop {
-        let Some(now) = main_thread::sample(pid) else { return Ok(gone) };
-        if matches!(now.state, State::Stopped | State::Traced | State::Ended) {
-            return Ok(Look::Known { verdict: Verdict::of(None, &now, &place) });
+        let now = main_thread::sample(pid).ok_or(ENDED)?;
+        let share = now.since(&first, look.at.elapsed());
+        let is_held = matches!(now.state, State::Stopped | State::Traced | State::Ended);
+        let has_run = began == Sleeps::Elsewhere && share.is_some_and(|share| share.schedule.ran > HARDLY_RAN);
+        if !is_held && (began == Sleeps::No || has_run || sleeps(&now, &look.place) != began) {
+            return Ok(look);
         }
-        let is_same = began.is_some() && sleeps(&now, &place) == began;
-        let share = now.since(&first, at.elapsed());
-        let has_run = share.is_some_and(|share| share.schedule.ran > HARDLY_RAN);
-        if !is_same || (began == Some(Sleeps::Elsewhere) && has_run) {
-            return Ok(Look::Ask { first, at, place });
+        if is_held || look.at.elapsed() >= LOOKED_AT {
+            look.verdict = Some(if began == Sleeps::InItsLoop && !is_held { Verdict::Idle } else { Verdict::of(share, &now, &look.place) });
+            return Ok(look);
         }
-        if at.elapsed() >= LOOKED_AT {
-            let verdict = if began == Some(Sleeps::InItsLoop) { Verdict::Idle } else { Verdict::of(share, &now, &place) };
-            return Ok(Look::Known { verdict });
-        }
-        interrupts.wait(None, end.min(Instant::now() + BETWEEN))?;
-        place = main_thread::place(pid);
+        wait(None, Instant::now() + BETWEEN_LOOKS)?;
+        look.place = main_thread::place(pid);
     }
 }
 
-fn sleeps(sample: &Sample, place: &Place) -> Option<Sleeps> {
+fn sleeps(sample: &Sample, place: &Place) -> Sleeps {
     if !matches!(sample.state, State::Sleeping | State::Uninterruptible) {
-        return None;
+        return Sleeps::No;
     }
     match place.call.and_then(name_of_call) {
-        Some((_, Purpose::Events)) if place.is_in_own_loop => Some(Sleeps::InItsLoop),
-        Some((_, Purpose::Events)) => place.child.as_ref().map(|_| Sleeps::Elsewhere),
+        Some((_, Purpose::Events)) if place.is_in_own_loop => Sleeps::InItsLoop,
+        Some((_, Purpose::Events)) if place.child.is_none() => Sleeps::No,
         // `Atomics.wait` can be interrupted.
-        Some((_, Purpose::Lock)) => None,
-        Some(_) => Some(Sleeps::Elsewhere),
-        None => None,
+        Some((_, Purpose::Lock)) | None => Sleeps::No,
+        Some(_) => Sleeps::Elsewhere,
     }
 }
 
-/// Where the loop is.
-pub(super) fn take(target: &Target, interrupts: &Interrupts, end: Instant) -> Result<Answer, String> {
-    let pid = target.pid();
-    let told = |failure: Failure| told(&failure);
-    let answer = |verdict: Verdict, Stack { frames, more }: Stack| Answer {
-        generation: target.generation,
-        pid: pid.as_raw(),
-        command: target.command.clone(),
-        verdict: verdict.to_string(),
-        frames,
-        more,
+/// Where the loop is, as text or JSON.
+pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<String, String> {
+    let (pid, end) = (target.pid(), Instant::now() + within);
+    let look = look(pid)?;
+    let (verdict, stack) = match look.verdict.clone() {
+        Some(verdict) => (verdict, Stack::default()),
+        // Half of the time: there must be some left to say why it did not open.
+        None => match port::open(target, Instant::now() + within / 2) {
+            Ok(port) => ask(&look, pid, attach(port, Output::Nothing, end, within + ALONE)?)?,
+            Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
+                verdict @ (Verdict::Starved { .. } | Verdict::WaitsForChild(_) | Verdict::Asleep { .. } | Verdict::WaitsForThread)
+                    if why == SILENT =>
+                {
+                    // That is an answer, and the reason as well.
+                    (verdict, Stack::default())
+                }
+                verdict => return Err(format!("{why}; it is {verdict}")),
+            },
+        },
     };
-    let (first, at, place) = match look(pid, interrupts, end).map_err(told)? {
-        Look::Known { verdict: Verdict::Ended } => return Err("it has just ended".to_owned()),
-        Look::Known { verdict } => return Ok(answer(verdict, NO_FRAMES)),
-        Look::Ask { first, at, place } => (first, at, place),
-    };
+    let answer =
+        Answer { generation: target.generation, pid: pid.as_raw(), command: target.command(), verdict: verdict.to_string(), stack };
+    Ok(if json { answer.json() } else { answer.text() })
+}
+
+fn ask(look: &Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
+    session.call("Debugger.enable", "{}")?;
     // As it was before anybody interrupted it: a thread that stands still for a debugger sleeps.
-    let verdict = |place: &Place| {
-        main_thread::sample(pid).map(|now| Verdict::of(now.since(&first, at.elapsed()), &now, place)).unwrap_or(Verdict::Ended)
-    };
-    // Half of the time: there must be some left to say why it did not open.
-    let opens_until = Instant::now() + end.saturating_duration_since(Instant::now()) / 2;
-    let port = match port::open(target, interrupts, opens_until) {
-        Ok(port) => port,
-        Err(shut) => {
-            let place = main_thread::place(pid);
-            return match verdict(&place) {
-                Verdict::Running { .. } | Verdict::Idle | Verdict::Ended | Verdict::Unknown => Err(why(&shut)),
-                // That is an answer, and the reason as well.
-                verdict if matches!(shut, Shut::Silent) => Ok(answer(verdict, NO_FRAMES)),
-                verdict => Err(format!("{}; it is {verdict}", why(&shut))),
-            };
-        }
-    };
-    let limit = end.saturating_duration_since(Instant::now()) + ALONE;
-    let mut session = attach(port, interrupts, Output::Nothing, end, limit).map_err(told)?;
-    session.call("Debugger.enable", "{}").map_err(told)?;
-    let verdict_before = verdict(&place);
-    let paused = pause(&mut session, end);
-    let verdict = match &paused {
-        Ok(Paused::At(_)) => verdict_before,
-        Ok(Paused::Idle) => Verdict::Idle,
-        _ => verdict(&main_thread::place(pid)),
-    };
+    let before = look.verdict_at(pid, &look.place)?;
+    let paused = pause(&mut session);
+    let after = main_thread::place(pid);
+    let after = look.verdict_at(pid, &after);
     // A pause that was not reached is withdrawn, one that was is over: Node may crash where its inspector is closed in the midst of one.
-    let resumed = session.call("Debugger.disable", "{}");
-    if resumed.is_ok() {
+    signals::forget_end();
+    if session.call("Debugger.disable", "{}").is_ok() {
         session.close();
     }
-    match paused.map_err(told)? {
-        Paused::At(stack) => Ok(answer(verdict, stack)),
-        Paused::Idle | Paused::Nowhere => Ok(answer(verdict, NO_FRAMES)),
-    }
+    Ok(match paused? {
+        Some(stack) if stack.frames.is_empty() => (Verdict::Idle, stack),
+        Some(stack) => (before, stack),
+        None => (after?, Stack::default()),
+    })
 }
 
-enum Paused {
-    At(Stack),
-    Idle,
-    /// It runs no JavaScript.
-    Nowhere,
-}
-
-fn pause(session: &mut Session<'_>, end: Instant) -> Result<Paused, Failure> {
-    let limit = |within: Duration| end.min(Instant::now() + within);
+/// Has the app stand still. No frame: it had nothing to run. `None`: it runs no JavaScript.
+fn pause(session: &mut Session) -> Result<Option<Stack>, Why> {
     session.ask("Debugger.pause", "{}")?;
-    if let Some(stack) = session.paused(limit(PAUSES_WITHIN))? {
-        return Ok(Paused::At(stack));
+    if let Some(stack) = session.paused(PAUSES_WITHIN)? {
+        return Ok(Some(stack));
     }
     // A loop that has nothing to run stands still in this.
     session.ask("Runtime.evaluate", "{\"expression\":\"0\"}")?;
-    let Some(mut stack) = session.paused(limit(PAUSES_WITHIN))? else { return Ok(Paused::Nowhere) };
-    if stack.frames.first().is_some_and(|frame| frame.function.is_empty() && frame.url.is_empty()) {
+    let mut stack = session.paused(PAUSES_WITHIN)?;
+    if let Some(stack) = &mut stack
+        && stack.frames.first().is_some_and(|frame| frame.function.is_empty() && frame.url.is_empty())
+    {
         stack.frames.remove(0);
     }
-    Ok(if stack.frames.is_empty() { Paused::Idle } else { Paused::At(stack) })
+    Ok(stack)
 }

@@ -24,13 +24,15 @@ pub enum Wanted {
 /// Who is told. A path is `params.callFrames[].url`: keys with dots, and `[]` for each list.
 pub trait Sink {
     /// Asked once, where a value begins.
-    fn wanted(&self, path: &str) -> Wanted;
+    fn wanted(&mut self, _path: &str) -> Wanted {
+        Wanted::Values
+    }
     /// A string without its escapes, a number, `true`, `false` or `null`; at most [`LONGEST`] bytes of it.
     fn value(&mut self, path: &str, text: &[u8]);
     /// The end of an object or a list.
-    fn closed(&mut self, path: &str);
+    fn closed(&mut self, _path: &str) {}
     /// A piece of what is wanted in pieces.
-    fn piece(&mut self, bytes: &[u8]);
+    fn piece(&mut self, _bytes: &[u8]) {}
 }
 
 /// Between two bytes.

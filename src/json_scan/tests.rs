@@ -9,7 +9,7 @@ struct Notes {
 }
 
 impl Sink for Notes {
-    fn wanted(&self, path: &str) -> Wanted {
+    fn wanted(&mut self, path: &str) -> Wanted {
         match path {
             "text" => Wanted::Letters,
             "json" => Wanted::Json,
