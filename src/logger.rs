@@ -8,11 +8,10 @@ use std::time::SystemTime;
 use env_logger::Target;
 use log::Record;
 use log::kv::{Error, Key, Source, Value as KvValue, VisitSource, VisitValue};
-use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
-use crate::json;
+use crate::json::{self, Value};
 use crate::supervisor::report::{Fields, Report, at_most};
 use crate::sys::stderr::Stderr;
 
@@ -77,16 +76,11 @@ impl Source for EventFields<'_> {
     }
 }
 
-/// The value as `log` carries it: texts, numbers and truth values; a list as it is written in JSON.
+/// The value as `log` carries it: a text, or JSON as it is written.
 fn logged(value: &Value) -> KvValue<'_> {
     match value {
-        Value::String(text) => KvValue::from(text.as_str()),
-        Value::Bool(truth) => KvValue::from(*truth),
-        Value::Number(number) => {
-            let whole = number.as_u64().map(KvValue::from).or_else(|| number.as_i64().map(KvValue::from));
-            whole.unwrap_or_else(|| KvValue::from(number.as_f64().unwrap_or_default()))
-        }
-        Value::Null | Value::Array(_) | Value::Object(_) => KvValue::from_display(value),
+        Value::Text(text) => KvValue::from(text.as_str()),
+        _ => KvValue::from_display(value),
     }
 }
 
@@ -99,48 +93,23 @@ struct JsonPairs<'a> {
 impl<'kvs> VisitSource<'kvs> for JsonPairs<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: KvValue<'kvs>) -> Result<(), Error> {
         self.is_event |= key.as_str() == EVENT;
-        let _ = write!(self.line, ",{}:", json::compact(&key.as_str().into()));
+        let _ = write!(self.line, ",{}:", json::text(key.as_str()));
         value.visit(JsonValue(self.line))
     }
 }
 
 struct JsonValue<'a>(&'a mut String);
 
-impl JsonValue<'_> {
-    fn write(&mut self, value: impl Into<Value>) -> Result<(), Error> {
-        self.0.push_str(&json::compact(&value.into()));
-        Ok(())
-    }
-}
-
 impl<'v> VisitValue<'v> for JsonValue<'_> {
     fn visit_any(&mut self, value: KvValue<'_>) -> Result<(), Error> {
         let text = value.to_string();
-        if !json::is_json(&text) {
-            return self.write(text);
-        }
-        self.0.push_str(&text);
+        self.0.push_str(&if json::is_json(&text) { text } else { json::text(&text) });
         Ok(())
     }
 
-    fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
-        self.write(value)
-    }
-
     fn visit_str(&mut self, value: &str) -> Result<(), Error> {
-        self.write(value)
-    }
-
-    fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
-        self.write(value)
-    }
-
-    fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
-        self.write(value)
-    }
-
-    fn visit_f64(&mut self, value: f64) -> Result<(), Error> {
-        self.write(value)
+        self.0.push_str(&json::text(value));
+        Ok(())
     }
 }
 
@@ -170,7 +139,7 @@ fn json_line(record: &Record<'_>) -> String {
     if !pairs.is_event {
         let _ = write!(line, ",\"{EVENT}\":\"log\"");
     }
-    let message = json::compact(&one_line(record.args().to_string()).into());
+    let message = json::text(&one_line(record.args().to_string()));
     let _ = writeln!(line, ",\"message\":{message}}}");
     line
 }
@@ -183,7 +152,7 @@ mod tests {
     use nix::unistd::Pid;
     use std::time::Duration;
 
-    fn line_of(report: &Report) -> Value {
+    fn line_of(report: &Report) -> serde_json::Value {
         let event = EventFields { report, fields: OnceCell::new() };
         serde_json::from_str(&json_line(&record(report, format_args!("{}", report.message()), &event))).unwrap()
     }

@@ -223,15 +223,20 @@ impl Link {
         }
     }
 
+    /// For how long it has owed an answer, and why.
+    fn hang(&mut self, now: Moment) -> Option<Hang> {
+        let overdue = self.channel.watchdog()?.overdue()?;
+        let verdict = self.own_time.verdict(now, self.pid).brief();
+        Some(Hang { own: overdue.own, wall: overdue.wall, verdict, stack: Vec::new() })
+    }
+
     /// What the supervisor is to be told of its event loop.
     fn told(&mut self, turn: Turn, now: Moment) -> Option<ChannelEvent> {
-        let of = self.channel.watchdog()?.overdue().unwrap_or_default();
-        let hang = || Hang { own: of.own, wall: of.wall, verdict: self.own_time.verdict(now, self.pid).brief(), stack: Vec::new() };
         match turn {
             Turn::Wait | Turn::Ask => None,
             Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
-            Turn::Late => Some(ChannelEvent::Late(hang())),
-            Turn::Blocked => Some(ChannelEvent::Blocked(hang())),
+            Turn::Late => self.hang(now).map(ChannelEvent::Late),
+            Turn::Blocked => self.hang(now).map(ChannelEvent::Blocked),
         }
     }
 
@@ -293,11 +298,12 @@ impl Link {
     }
 
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
-    pub(super) fn event_loop(&mut self, is_scrape: bool) -> Option<EventLoop> {
+    pub(super) fn event_loop(&mut self, is_scrape: bool, now: Moment) -> Option<EventLoop> {
+        let late = self.hang(now).filter(|hang| !hang.wall.is_zero());
         let watchdog = self.channel.watchdog()?;
         let last = watchdog.last()?;
         let largest = if is_scrape { watchdog.take_largest() } else { watchdog.largest() };
-        Some(EventLoop { last, largest: largest.unwrap_or(last) })
+        Some(EventLoop { last, largest: largest.unwrap_or(last), late })
     }
 
     /// Messages that came to nothing.

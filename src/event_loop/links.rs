@@ -95,8 +95,8 @@ impl Links {
     }
 
     /// How late a command's event loop was; `None`: nobody measures it, or it has not answered yet.
-    pub(super) fn event_loop(&mut self, pid: Pid, is_scrape: bool) -> Option<EventLoop> {
-        self.links.iter_mut().find(|link| link.pid == pid)?.event_loop(is_scrape)
+    pub(super) fn event_loop(&mut self, pid: Pid, is_scrape: bool, now: Moment) -> Option<EventLoop> {
+        self.links.iter_mut().find(|link| link.pid == pid)?.event_loop(is_scrape, now)
     }
 
     /// Messages that came to nothing, of all generations.

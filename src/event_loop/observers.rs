@@ -103,14 +103,14 @@ impl EventLoop {
             command: command_name(&self.command),
             pid: self.own_pid,
             now,
-            started_unix_seconds: unix_now.saturating_sub(now.since_start()).as_secs_f64(),
+            started_unix: unix_now.saturating_sub(now.since_start()),
             counters: Counters {
                 orphans_reaped: self.orphans_reaped,
                 log_lines_dropped: stderr::dropped() as u64,
                 channel_messages_dropped: self.links.messages_dropped(),
                 spawn_failures: view.spawn_failures,
             },
-            event_loop: active.and_then(|pid| self.links.event_loop(pid, is_scrape)),
+            event_loop: active.and_then(|pid| self.links.event_loop(pid, is_scrape, now)),
             leftovers_left: self.descendants.count_left(),
             memory: MemoryView {
                 resident: active.and_then(processes::resident),

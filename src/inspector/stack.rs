@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::json_scan::{Scanner, Sink};
-use crate::{json, procfs};
+use crate::procfs;
 
 /// More say nothing that these do not.
 pub const MOST_FRAMES: usize = 20;
@@ -54,7 +54,7 @@ impl Frame {
             ("line", self.line.into()),
             ("column", self.column.into()),
         ];
-        Value::Object(fields.into_iter().map(|(key, value): (&str, Value)| (key.to_owned(), value)).collect())
+        Value::Object(fields.into())
     }
 
     /// The path of a file, another address as it is.
@@ -146,10 +146,14 @@ impl Answer {
 
     /// One object.
     pub fn json(&self) -> String {
-        let frames: Value = self.stack.frames.iter().map(Frame::json).collect();
-        let [generation, verdict, frames] =
-            [self.generation.into(), self.verdict.as_str().into(), frames].map(|value| json::compact(&value));
-        format!("{{\"pid\":{},\"generation\":{generation},\"verdict\":{verdict},\"stack\":{frames}}}\n", self.pid)
+        let stack: Vec<Value> = self.stack.frames.iter().map(Frame::json).collect();
+        let fields = [
+            ("pid", self.pid.into()),
+            ("generation", self.generation.into()),
+            ("verdict", self.verdict.as_str().into()),
+            ("stack", stack.into()),
+        ];
+        format!("{}\n", Value::Object(fields.into()))
     }
 }
 
@@ -184,15 +188,16 @@ mod tests {
 
     #[test]
     fn programs_read_an_object() {
-        let object: Value = serde_json::from_str(&answer(Some(3), vec![frame("a\"b", "file:///x"), frame("", "")], 0).json()).unwrap();
+        let object: serde_json::Value =
+            serde_json::from_str(&answer(Some(3), vec![frame("a\"b", "file:///x"), frame("", "")], 0).json()).unwrap();
         assert_eq!(
             (&object["pid"], &object["generation"], &object["verdict"]),
             (&12.into(), &3.into(), &"running (98 % of a processor)".into())
         );
         assert_eq!(object["stack"][0], serde_json::json!({"function": "a\"b", "file": "/x", "line": 2, "column": 34}));
         assert_eq!(object["stack"][1]["file"], "<anonymous>");
-        let none: Value = serde_json::from_str(&answer(None, Vec::new(), 0).json()).unwrap();
-        assert_eq!((&none["generation"], &none["stack"]), (&Value::Null, &serde_json::json!([])));
+        let none: serde_json::Value = serde_json::from_str(&answer(None, Vec::new(), 0).json()).unwrap();
+        assert_eq!((&none["generation"], &none["stack"]), (&serde_json::Value::Null, &serde_json::json!([])));
     }
 
     #[test]

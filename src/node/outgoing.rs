@@ -35,7 +35,7 @@ pub fn acknowledgement(seq: u64) -> Vec<u8> {
 }
 
 fn reply(query: &Query, errno: Option<Errno>) -> String {
-    let key = json::compact(&query.key.as_str().into());
+    let key = json::text(&query.key);
     let data = query.data.as_deref().unwrap_or("null");
     // libuv's errors are negative.
     let errno = errno.map_or(0, |errno| -(errno as i32));

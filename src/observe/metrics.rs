@@ -1,8 +1,8 @@
 //! The metrics page, in Prometheus' text format 0.0.4: HELP and TYPE for each name, base units, and no series for what is not known. Pure.
 
-use serde_json::Value;
-
 use super::snapshot::Snapshot;
+use crate::json::Value;
+use crate::time::Moment;
 
 /// All metrics.
 pub fn page(snapshot: &Snapshot) -> String {
@@ -15,7 +15,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     page.gauge(
         "restartinit_start_time_seconds",
         "When restartinit started, in seconds since 1970.",
-        snapshot.unix_seconds(Default::default()),
+        Value::seconds(snapshot.unix_time(Moment::START)),
     );
 
     page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
@@ -28,7 +28,7 @@ pub fn page(snapshot: &Snapshot) -> String {
         "Crash restarts left inside the window before the hand-over.",
         snapshot.view.restarts_remaining(),
     );
-    let window = snapshot.view.restart_window.as_secs_f64();
+    let window = Value::Seconds(snapshot.view.restart_window);
     page.gauge("restartinit_restart_window_seconds", "The restart window; 0 is the whole life of the container.", window);
     page.gauge(
         "restartinit_generation",
@@ -38,7 +38,7 @@ pub fn page(snapshot: &Snapshot) -> String {
 
     page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
     page.gauge("restartinit_child_ready", "Whether the command is ready for traffic, as /readyz tells it.", u8::from(snapshot.view.ready));
-    if let Some(started) = active.map(|generation| snapshot.unix_seconds(generation.started)) {
+    if let Some(started) = active.map(|generation| Value::seconds(snapshot.unix_time(generation.started))) {
         page.gauge("restartinit_child_start_time_seconds", "When this generation started, in seconds since 1970.", started);
     }
     page.bytes("restartinit_child_resident_memory_bytes", "Resident memory of the command's process.", memory.resident);
@@ -47,7 +47,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     page.bytes("restartinit_cgroup_working_set_bytes", "Working set of the container's memory cgroup.", memory.cgroup_working_set);
     page.bytes("restartinit_cgroup_memory_limit_bytes", "Limit of the container's memory cgroup.", memory.cgroup_limit);
     if let Some(lag) = event_loop {
-        let (last, largest) = (lag.last.as_secs_f64(), lag.largest.as_secs_f64());
+        let (last, largest) = (Value::Seconds(lag.last), Value::Seconds(lag.largest));
         page.gauge("restartinit_event_loop_lag_seconds", "How long the event loop let the latest ping wait.", last);
         page.gauge("restartinit_event_loop_lag_max_seconds", "The longest such wait since the last scrape.", largest);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use crate::supervisor::hang::Hang;
 use crate::supervisor::view::View;
 use crate::time::Moment;
 
@@ -18,8 +19,8 @@ pub struct Snapshot {
     /// restartinit's own.
     pub pid: Pid,
     pub now: Moment,
-    /// The wall clock when `now` was zero, in seconds since 1970.
-    pub started_unix_seconds: f64,
+    /// The wall clock when `now` was zero, since 1970.
+    pub started_unix: Duration,
     pub view: View,
     /// How many leftovers it may not signal, and leaves alone.
     pub leftovers_left: usize,
@@ -58,18 +59,19 @@ pub struct MemoryLimit {
 }
 
 /// How long the command's event loop let a ping wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventLoop {
     pub last: Duration,
     /// The largest since the metrics were last scraped.
     pub largest: Duration,
+    /// It does not turn now: since when, and why.
+    pub late: Option<Hang>,
 }
 
 impl Snapshot {
-    /// A moment on the wall clock, in seconds since 1970, to the millisecond.
-    pub fn unix_seconds(&self, moment: Moment) -> f64 {
-        let seconds = ((self.started_unix_seconds + moment.since_start().as_secs_f64()) * 1000.0).round() / 1000.0;
-        if seconds.is_finite() { seconds } else { 0.0 }
+    /// A moment on the wall clock, since 1970.
+    pub fn unix_time(&self, moment: Moment) -> Duration {
+        self.started_unix.saturating_add(moment.since_start())
     }
 }
 
@@ -111,7 +113,7 @@ mod tests {
                 command: "node".to_owned(),
                 pid: Pid::from_raw(1),
                 now: Moment::START + second(3600),
-                started_unix_seconds: 1_764_000_000.25,
+                started_unix: Duration::from_millis(1_764_000_000_250),
                 view: View {
                     state: State::Running,
                     ready: true,
@@ -146,7 +148,7 @@ mod tests {
                     cgroup_working_set: Some(230_000_000),
                     cgroup_limit: Some(536_870_912),
                 },
-                event_loop: Some(EventLoop { last: Duration::from_millis(2), largest: Duration::from_millis(41) }),
+                event_loop: Some(EventLoop { last: Duration::from_millis(2), largest: Duration::from_millis(41), late: None }),
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use serde_json::{Map, Value};
 
-use super::snapshot::Snapshot;
+use super::snapshot::{EventLoop, Snapshot};
+use crate::json::Value;
 use crate::supervisor::exit::LastExit;
 use crate::supervisor::report::{Told, json_object, run_fields, seconds};
 use crate::supervisor::view::{GenerationView, View};
@@ -26,7 +26,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     }
     lines.extend(out_of_reach(snapshot).map(|what| ("signals", what)));
     lines.extend(memory(snapshot).map(|memory| ("memory", memory)));
-    lines.extend(snapshot.event_loop.map(|lag| ("event loop", format!("lag {}, at most {}", human(lag.last), human(lag.largest)))));
+    lines.extend(snapshot.event_loop.as_ref().map(|found| ("event loop", event_loop(found))));
     let Snapshot { version, pid, now, view: View { state, .. }, .. } = snapshot;
     lines.push(("restartinit", format!("{version} (pid {pid}), {}, up {}", state.name(), human(now.since_start()))));
     lines.iter().map(|(name, what)| format!("{name:<12} {what}\n")).collect()
@@ -129,7 +129,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("cannot_signal", snapshot.view.cannot_signal.map(Pid::as_raw).into()),
         ("leftovers_left", snapshot.leftovers_left.into()),
         ("memory", memory_json(snapshot)),
-        ("event_loop", snapshot.event_loop.map_or(Value::Null, |lag| event_loop_json(lag.last, lag.largest))),
+        ("event_loop", snapshot.event_loop.as_ref().map(event_loop_json).into()),
         ("counters", counters_json(snapshot)),
         (
             "init",
@@ -182,8 +182,16 @@ fn memory_json(snapshot: &Snapshot) -> Value {
     ])
 }
 
-fn event_loop_json(last: Duration, largest: Duration) -> Value {
-    object([("lag_seconds", seconds(last)), ("lag_max_seconds", seconds(largest))])
+fn event_loop_json(event_loop: &EventLoop) -> Value {
+    let late = event_loop.late.as_ref().map(|hang| {
+        object([("late_seconds", seconds(hang.wall)), ("own_seconds", seconds(hang.own)), ("verdict", hang.verdict.as_str().into())])
+    });
+    object([("lag_seconds", seconds(event_loop.last)), ("lag_max_seconds", seconds(event_loop.largest)), ("late", late.into())])
+}
+
+fn event_loop(event_loop: &EventLoop) -> String {
+    let late = event_loop.late.as_ref().map_or(String::new(), |hang| format!("; {}", hang.late()));
+    format!("lag {}, at most {}{late}", human(event_loop.last), human(event_loop.largest))
 }
 
 fn counters_json(snapshot: &Snapshot) -> Value {
@@ -197,18 +205,13 @@ fn counters_json(snapshot: &Snapshot) -> Value {
 }
 
 fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    let mut map = Map::new();
-    // One by one: collecting would bring in 16 KiB of sorting.
-    for (key, value) in fields {
-        map.insert(key.to_owned(), value);
-    }
-    Value::Object(map)
+    Value::Object(fields.into_iter().collect())
 }
 
 fn rfc3339(snapshot: &Snapshot, moment: Moment) -> String {
-    // Before 1970 or after 9999 is a broken clock, which must not end the init.
-    let seconds = Duration::try_from_secs_f64(snapshot.unix_seconds(moment).clamp(0.0, 253_402_300_799.0));
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + seconds.unwrap_or_default()).to_string()
+    /// After 9999 is a broken clock, which must not end the init.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + snapshot.unix_time(moment).min(LAST)).to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::inspector::stack::Frame;
 use crate::time::human;
@@ -33,6 +33,12 @@ impl Hang {
         format!("{}{share}: {}{place}", human(limit), self.verdict)
     }
 
+    /// Of one that is not killed for it, or not yet.
+    pub fn late(&self) -> String {
+        let starved = if self.own < self.wall / 2 { ", starved" } else { "" };
+        format!("late{starved}: no answer for {}, of which {} were its own: {}", human(self.wall), human(self.own), self.verdict)
+    }
+
     /// The same with so many of the calls at most.
     pub fn innermost(&self, calls: usize) -> Hang {
         Hang { stack: self.stack.iter().take(calls).cloned().collect(), ..self.clone() }
@@ -40,7 +46,7 @@ impl Hang {
 
     /// What programs are told beside the reason.
     pub fn fields(&self) -> Vec<(&'static str, Value)> {
-        let mut fields = vec![("verdict", self.verdict.as_str().into())];
+        let mut fields = vec![("verdict", Value::from(self.verdict.as_str()))];
         if !self.stack.is_empty() {
             fields.push(("stack", self.stack.iter().map(Frame::json).collect::<Vec<_>>().into()));
         }
@@ -72,8 +78,9 @@ mod tests {
     fn programs_have_every_call() {
         let fields = hang(10, "running", 5).fields();
         assert_eq!(fields[0], ("verdict", "running".into()));
-        assert_eq!(fields[1].1.as_array().map(Vec::len), Some(5));
-        assert_eq!(fields[1].1[0], serde_json::json!({"function": "f1", "file": "/app/x.js", "line": 2, "column": 34}));
+        let stack: serde_json::Value = serde_json::from_str(&fields[1].1.to_string()).unwrap();
+        assert_eq!((fields[1].0, stack.as_array().map(Vec::len)), ("stack", Some(5)));
+        assert_eq!(stack[0], serde_json::json!({"function": "f1", "file": "/app/x.js", "line": 2, "column": 34}));
         assert_eq!(hang(10, "running", 0).fields().len(), 1);
     }
 }

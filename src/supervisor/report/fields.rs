@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use serde_json::{Map, Value};
 
 use super::{Cause, Ending, Report, Run, at_most};
 use crate::generation_number::GenerationNumber;
-use crate::json;
+use crate::json::Value;
 use crate::supervisor::exit::{Exit, LastExit, Reason};
 use crate::supervisor::generation::Duty;
 use crate::supervisor::hang::Hang;
@@ -119,9 +118,7 @@ impl Ending {
         let line = |calls: usize| {
             let exits = last_exits.iter().map(|last| {
                 let hang = last.hang.as_deref().filter(|_| calls > 0).map(|hang| hang.innermost(calls));
-                Value::Object(
-                    run_fields(&last.run, hang.as_ref()).into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>(),
-                )
+                Value::Object(run_fields(&last.run, hang.as_ref()))
             });
             let fields = [
                 ("outcome", self.outcome.name().into()),
@@ -136,10 +133,8 @@ impl Ending {
 }
 
 /// A JSON object with its keys in the order given.
-pub fn json_object(fields: &[(&str, Value)]) -> String {
-    let pairs: Vec<String> =
-        fields.iter().map(|(key, value)| format!("{}:{}", json::compact(&(*key).into()), json::compact(value))).collect();
-    format!("{{{}}}", pairs.join(","))
+pub fn json_object(fields: &[(&'static str, Value)]) -> String {
+    Value::Object(fields.to_vec()).to_string()
 }
 
 /// A finished run, and where its event loop was, if that is why it was killed.
@@ -155,10 +150,7 @@ pub fn run_fields(run: &Run, hang: Option<&Hang>) -> Fields {
 
 /// A duration as a number of seconds.
 pub fn seconds(duration: Duration) -> Value {
-    // Milliseconds are what a reader can use; a float of nanoseconds would be noise.
-    #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
-    let milliseconds = duration.as_millis() as f64;
-    (milliseconds / 1000.0).into()
+    Value::seconds(duration)
 }
 
 fn who(generation: GenerationNumber, pid: Pid) -> Fields {

@@ -90,12 +90,7 @@ impl Report {
             Report::StandbyWaits { generation, pid } => format!("generation {generation} (pid {pid}) waits as standby"),
             Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),
             Report::LoopLate { generation, pid, hang } => {
-                format!(
-                    "generation {generation} (pid {pid}): the event loop is late, starved: no answer for {}, of which {} were its own: {}",
-                    human(hang.wall),
-                    human(hang.own),
-                    hang.verdict
-                )
+                format!("generation {generation} (pid {pid}): the event loop is {}", hang.late())
             }
             Report::Silent { generation, pid } => {
                 format!(

@@ -19,8 +19,9 @@ use restartinit::node::channel::{Channel, NodeEvent, Options};
 use restartinit::node::message::Query;
 use restartinit::node::ports::{Grant, Ports};
 use restartinit::node::spec::Spec;
-use restartinit::node::watchdog::Watchdog;
+use restartinit::node::watchdog::{Turn, Watchdog};
 use restartinit::node::{Errno, SocketId};
+use restartinit::procfs::main_thread::Had;
 use restartinit::sys::channel::{Received, Sent, pair, receive, send};
 use restartinit::sys::listeners::{self, HeldSocket};
 use restartinit::time::Moment;
@@ -276,7 +277,7 @@ impl App {
             Received::Closed => self.channel.closed(),
         }
         if self.channel.deadline().is_some_and(|deadline| deadline <= now) {
-            self.blocked |= self.channel.tick(now, false);
+            self.blocked |= self.channel.tick(now, Had::AllBut(Duration::ZERO)) == Turn::Blocked;
         }
         while let Some((bytes, id)) = self.channel.to_send(now) {
             let socket = id.map(|id| parent.held.get(&id).expect("a held socket").as_fd());
