@@ -4,12 +4,15 @@ a kubelet is reported, for the right reason, while the right ones are not."""
 
 import copy
 import dataclasses
+import os
+import subprocess
 from pathlib import Path
 
 import kubernetes_validate
 import yaml
 
 import answers
+import image
 import judge
 import manifests
 import wrong
@@ -75,6 +78,8 @@ def check_the_conversion():
     assert {name: manifests.needs(pod) for name, pod in by_name.items()} == {
         "deployment.yaml": (1, 20), "pod.yaml": (1, 20), "pod-sidecar.yaml": (1, 29), "pod-restart-rules.yaml": (1, 35)}
     assert manifests.images(by_name.values()) == ["registry.example.com/proxy:1.0.0", "registry.example.com/web:1.0.0"]
+    scripts = {container["args"][-1] for pod in by_name.values() for container in manifests.containers(pod)}
+    assert scripts == set(image.SCRIPTS), f"the examples run {scripts}, and the test image has {image.SCRIPTS}"
     check_restarts(by_name)
     check_refusals()
     return len(names)
@@ -110,7 +115,23 @@ def check_refusals():
     must_be_said("a CronJob", spoiled(lambda it: it.update(kind="CronJob")))
 
 
+def check_the_entry():
+    """Without programs, or with wrong ones: one line, and the exit code that tells the two apart."""
+    plain = {name: value for name, value in os.environ.items() if name not in ("KUBELET", "CONTAINERD")}
+    for given, code, line in (
+        ({}, 0, "tests/kubernetes/run: not run: no kubelet (name one in KUBELET, and containerd in CONTAINERD)"),
+        ({"CONTAINERD": "/bin/sh"}, 0, "tests/kubernetes/run: not run: no kubelet (name one in KUBELET, and containerd in CONTAINERD)"),
+        ({"KUBELET": "/none/kubelet"}, 2, "tests/kubernetes/run: KUBELET=/none/kubelet is not an executable file"),
+        ({"KUBELET": "/etc/passwd", "CONTAINERD": "/bin/sh"}, 2, "tests/kubernetes/run: KUBELET=/etc/passwd is not an executable file"),
+        ({"KUBELET": "/bin/sh", "CONTAINERD": "/etc"}, 2, "tests/kubernetes/run: CONTAINERD=/etc is not an executable file"),
+        ({"KUBELET": "/bin/sh"}, 2, "tests/kubernetes/run: KUBELET is named and CONTAINERD is not: a kubelet runs nothing without it"),
+    ):
+        said = subprocess.run(["tests/kubernetes/run"], env=plain | given, capture_output=True, text=True, timeout=20)
+        assert (said.returncode, said.stdout + said.stderr) == (code, line + "\n"), f"{given}: {said}"
+
+
 def main():
+    check_the_entry()
     print(f"{check_the_conversion()} examples become static pods, with the pull policy alone changed")
     print(f"{check_the_judge()} wrong courses of events, all reported")
 

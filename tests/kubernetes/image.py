@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 SANDBOX = "restartinit.test/sandbox:1"
+# What the examples run. Two containers of one pod share its ports, and the server asks PORT for its own.
+SCRIPTS = ("server.js", "proxy.js")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -45,8 +47,7 @@ def pack(layer, restartinit):
         with tarfile.open(layer, "w") as tar:
             tar.add(tree, arcname=".", filter=owned)
             own = [(restartinit, "restartinit", 0o755), (ROOT / "examples/server/server.js", "app/example.js", 0o644)]
-            # Two containers of one pod share its ports, and this server asks PORT for its own.
-            own += [(HERE / "server.js", f"app/{name}.js", 0o644) for name in ("server", "proxy")]
+            own += [(HERE / "server.js", f"app/{name}", 0o644) for name in SCRIPTS]
             for source, name, mode in own:
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mode = Path(source).stat().st_size, mode

@@ -30,13 +30,20 @@ def play(the_node, gate, pod):
     containers = [pod["spec"]["containers"][0]] + [one for one in pod["spec"].get("initContainers", []) if manifests.is_sidecar(pod, one)]
     app, *sidecars = [Story(the_node, gate, pod, container) for container in containers]
     app.begin()
-    app.listen("listening")
-    app.crash()
-    app.listen("back")
+    wrong = judge.not_ready_before_it_listens(app.seen, "booting")
+    if not wrong:
+        app.listen("listening")
+        app.crash()
+        app.listen("back")
+        wrong = judge.restarted_in_place(app.seen)
+    if wrong:
+        # The rest waits for what follows from these two.
+        app.remove()
+        app.gone()
+        return len(app.seen), wrong
     exhausted = app.exhaust()
     app.listen("again")
     refused = app.refuse()
-    wrong = []
     if refused.stays_down:
         app.remove()
         app.gone()
