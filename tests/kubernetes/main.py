@@ -2,6 +2,7 @@
 """main.py FOLDER CGROUP: the examples of examples/deploy as static pods of a real kubelet, each from its boot to its stop."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def play(the_node, gate, pod):
 
 def main():
     folder, cgroup = sys.argv[1:]
+    # The first process of a PID namespace gets no signal that it has no handler for.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda number, _: sys.exit(f"tests/kubernetes/run: ended by {signal.Signals(number).name}"))
     pods = examples()
     the_node = Node(folder, cgroup, os.environ["KUBELET"], os.environ["CONTAINERD"])
     said = ".".join(map(str, the_node.version))
