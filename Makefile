@@ -12,7 +12,7 @@ FLAGS := -C force-unwind-tables=no
 REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes
 
 all: static
 
@@ -73,6 +73,10 @@ deny: ## what restartinit is built of: licences, sources, one version of each cr
 
 referees: packages ## who keeps which promise: restartinit, tini, dumb-init and catatonit, as a table
 	tests/referees
+
+kubernetes: packages static ## the Kubernetes examples on a real kubelet, which KUBELET names, and CONTAINERD its containerd; as root, two minutes
+	tests/kubernetes/check
+	tests/kubernetes/run
 
 reproducible: ## two static builds, in different places, give the same bytes
 	tests/torture/reproducible

@@ -8,149 +8,30 @@ Run it through tests/deploy/check, which has the tools.
 
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import botocore.session
 import botocore.validate
-import kubernetes_validate
 import yaml
+
+from deployment import DEFAULTS, SPARE, Deployment, Probe, Refused, rule, run, seconds, size
+from kubernetes_files import kubernetes
+from spoiled import SPOILED, SPOILED_STACK
 
 EXAMPLES = Path("examples/deploy")
 STATIC = os.environ.get("RESTARTINIT_STATIC") or "target/static/restartinit"
-# The newest one known to the checker, and one that clusters of some age still run.
-KUBERNETES = [kubernetes_validate.latest_version(), "1.29"]
-# Beyond drain, grace and leftovers: what forks while it is killed, and the last log line.
-SPARE = 2
 # What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
 APP_START = 20
 # --max-memory takes two looks in a row, of 2 s each; and so many MiB/s an app may leak until it is gone.
 LOOKS, LEAK = 4, 1
 # So many seconds after its first start a command that listens nowhere is taken for a worker, and for ready.
 WORKER = 45
-# The contract's defaults.
-DEFAULTS = {"DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s"}
-
-
-class Refused(Exception):
-    """A file breaks a rule; the text says which."""
-
-
-def rule(holds, text):
-    if not holds:
-        raise Refused(text)
-
-
-@dataclass
-class Probe:
-    """One question of the orchestrator's, by a program or over HTTP, and how long it takes to have consequences."""
-
-    kind: str
-    command: list = None
-    path: str = None
-    port: int = None
-    interval: float = 0
-    failures: int = 0
-
-
-@dataclass
-class Deployment:
-    """One container, as its orchestrator will run it. Times are seconds, sizes bytes."""
-
-    name: str
-    settings: dict
-    stop_limit: float
-    memory_limit: float
-    probes: list = field(default_factory=list)
-    published: set = field(default_factory=set)
-    # Does a container that stays unhealthy get replaced, or merely shown?
-    health_replaces: bool = True
-
-    def seconds(self, setting):
-        return seconds(self.settings.get("RESTARTINIT_" + setting, DEFAULTS[setting]))
-
-
-def seconds(text):
-    """The durations of all the engines and of restartinit: 30, 500ms, 10s, 1m30s."""
-    text = str(text)
-    if re.fullmatch(r"\d+", text):
-        return float(text)
-    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-    parts = re.findall(r"(\d+)(ms|s|m|h)", text)
-    rule(parts and "".join(number + unit for number, unit in parts) == text, f"{text!r} is no duration")
-    return sum(float(number) * units[unit] for number, unit in parts)
-
-
-def size(text):
-    number, unit = re.fullmatch(r"(\d+)([kKmMgG]?)i?[bB]?", str(text)).groups()
-    return int(number) * 1024 ** " kmg".index(unit.lower() or " ")
-
-
-def run(command, **more):
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **more)
 
 
 # Each engine: its own rules first, then what it will do, as Deployments.
-
-
-def kubernetes(path):
-    for manifest in yaml.safe_load_all(path.read_text()):
-        for version in KUBERNETES:
-            try:
-                kubernetes_validate.validate(manifest, version, strict=True)
-            except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-                raise Refused(f"Kubernetes {version}: {error}") from error
-        if manifest["kind"] not in ("Pod", "Deployment"):
-            continue
-        pod = manifest["spec"]["template"]["spec"] if manifest["kind"] == "Deployment" else manifest["spec"]
-        restricted(pod)
-        if manifest["kind"] == "Deployment":
-            progress = manifest["spec"]["progressDeadlineSeconds"]
-            ready = manifest["spec"]["minReadySeconds"]
-        for container in pod["containers"]:
-            rule("command" not in container, "command: replaces restartinit; the app's command belongs in args:")
-            rule(container["terminationMessagePath"] == "/dev/termination-log", "restartinit looks for /dev/termination-log")
-            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-            deployment = Deployment(
-                name=f"{path.name}: {manifest['kind']} {container['name']}",
-                settings={entry["name"]: entry["value"] for entry in container["env"]},
-                stop_limit=pod["terminationGracePeriodSeconds"],
-                memory_limit=size(container["resources"]["limits"]["memory"]),
-                published=set(ports.values()),
-            )
-            for kind in ("startup", "readiness", "liveness"):
-                probe = container[kind + "Probe"]
-                http = probe.get("httpGet", {})
-                deployment.probes.append(Probe(
-                    kind=kind,
-                    command=probe.get("exec", {}).get("command"),
-                    path=http.get("path"),
-                    port=ports.get(http.get("port"), http.get("port")),
-                    interval=probe["periodSeconds"],
-                    failures=probe["failureThreshold"],
-                ))
-            if manifest["kind"] == "Deployment":
-                window = deployment.seconds("RESTART_WINDOW")
-                rule(ready > window, f"minReadySeconds: a crash loop may be Ready without a break for the restart window, {window:g} s")
-                startup = deployment.probes[0]
-                rule(progress > startup.interval * startup.failures + ready, "progressDeadlineSeconds is shorter than one pod's start")
-            yield deployment
-
-
-def restricted(pod):
-    """What Kubernetes' Pod Security Standard `restricted` asks, and a read-only root."""
-    rule(pod["securityContext"].get("runAsNonRoot") is True, "restricted: runAsNonRoot is not true")
-    rule(pod["securityContext"].get("seccompProfile", {}).get("type") == "RuntimeDefault", "restricted: no seccomp profile")
-    for container in pod["containers"]:
-        context = container["securityContext"]
-        rule(context.get("allowPrivilegeEscalation") is False, "restricted: allowPrivilegeEscalation is not false")
-        rule(context.get("capabilities", {}).get("drop") == ["ALL"], "restricted: not all capabilities are dropped")
-        rule(context.get("readOnlyRootFilesystem") is True, "the root is not read-only")
 
 
 def ecs(path):
@@ -234,8 +115,12 @@ def services(path):
 def check_deployment(it):
     drain, grace, leftovers = it.seconds("DRAIN_DELAY"), it.seconds("GRACE_PERIOD"), it.seconds("LEFTOVER_TIMEOUT")
     rule(grace > 0, "without a grace period the orchestrator does the killing, and nothing says why")
-    needed = drain + grace + leftovers + SPARE
-    rule(it.stop_limit >= needed, f"it may take {drain} + {grace} + {leftovers} + {SPARE} s to stop, and is killed after {it.stop_limit} s")
+    rule(not it.sidecar or drain == 0, f"a sidecar is asked to stop once the app has gone: nobody is served in its drain delay of {drain:g} s")
+    beside = f", beside {it.others:g} s of others," if it.others else ""
+    rule(
+        it.stop_limit >= it.needed() + it.others,
+        f"it may take {drain} + {grace} + {leftovers} + {SPARE} s to stop{beside or ','} and is killed after {it.stop_limit} s",
+    )
 
     share = it.settings.get("RESTARTINIT_MAX_MEMORY", "")
     rule(not share.endswith("%") or it.memory_limit > 0, f"--max-memory {share} of no limit")
@@ -250,7 +135,7 @@ def check_deployment(it):
     for probe in it.probes:
         check_probe(it, probe, door, drain)
     check_settings(it.settings)
-    shown = f"{drain:g} + {grace:g} + {leftovers:g} = {drain + grace + leftovers:g} s of {it.stop_limit:g}"
+    shown = f"{drain:g} + {grace:g} + {leftovers:g} = {drain + grace + leftovers:g} s of {it.stop_limit - it.others:g}"
     return f"{it.name}: {shown}, {it.memory_limit >> 20} MiB, {', '.join(f'{probe.kind} {probe.interval * probe.failures:g} s' for probe in it.probes)}"
 
 
@@ -262,9 +147,9 @@ def check_probe(it, probe, door, drain):
         rule(probe.path == asked[1], f"the {probe.kind} probe asks {probe.path}")
         rule(probe.port == door, f"the {probe.kind} probe asks port {probe.port}, where RESTARTINIT_HTTP is {door}")
     time = probe.interval * probe.failures
-    if probe.kind == "readiness":
+    if probe.kind == "readiness" and not it.sidecar:
         rule(time < drain, f"readiness takes {time} s to notice, longer than the drain delay of {drain} s")
-    elif probe.kind == "startup":
+    if probe.kind == "startup":
         rule(time > WORKER, f"the startup probe gives up after {time:g} s: a worker is taken for one after {WORKER} s")
     if probe.kind == "startup" or it.health_replaces and probe.kind == "health":
         least = it.seconds("BACKOFF_MAX") + APP_START
@@ -280,7 +165,15 @@ def check_settings(settings):
         rule(f"({name})" in said.stdout, f"restartinit does not take {name} into account:\n{said.stdout}")
 
 
-FILES = {"pod.yaml": kubernetes, "deployment.yaml": kubernetes, "ecs-task-definition.json": ecs, "compose.yml": compose, "stack.yml": swarm}
+FILES = {
+    "pod.yaml": kubernetes,
+    "deployment.yaml": kubernetes,
+    "pod-sidecar.yaml": kubernetes,
+    "pod-restart-rules.yaml": kubernetes,
+    "ecs-task-definition.json": ecs,
+    "compose.yml": compose,
+    "stack.yml": swarm,
+}
 
 
 def check_file(path):
@@ -289,50 +182,6 @@ def check_file(path):
         return [check_deployment(deployment) for deployment in FILES[path.name](path)]
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"something that the examples must say is not there: {error!r}") from error
-
-
-# What must be refused: file, a text in it, what takes its place (everywhere), a part of the reason.
-SPOILED = [
-    ("pod.yaml", "readinessProbe:", "readynessProbe:", "Kubernetes"),
-    ("pod.yaml", "periodSeconds: 10", "periodSeconds: ten", "Kubernetes"),
-    ("pod.yaml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 28", "killed after 28"),
-    ("pod.yaml", "DRAIN_DELAY, value: 5s", "DRAIN_DELAY, value: 9s", "9.0 + 20.0 + 2.0 + 2 s"),
-    ("pod.yaml", "GRACE_PERIOD, value: 20s", "GRACE_PERIOD, value: '0'", "without a grace period"),
-    ("pod.yaml", "GRACE_PERIOD, value: 20s", "GRACE_PERIODS, value: 20s", "without a grace period"),
-    ("pod.yaml", "NO_RESTART_ON, value: \"78\"", "NO_RESTART_ON, value: \"780\"", "RESTARTINIT_NO_RESTART_ON"),
-    ("pod.yaml", "RESTARTINIT_NO_RESTART_ON", "RESTARTINIT_NO_RESTARTS_ON", "RESTARTINIT_NO_RESTARTS_ON"),
-    ("pod.yaml", "failureThreshold: 2", "failureThreshold: 5", "readiness takes 10"),
-    ("pod.yaml", "failureThreshold: 30", "failureThreshold: 12", "startup probe gives up after 24"),
-    ("pod.yaml", "[\"/restartinit\", \"status\"]", "[\"/restartinit\", \"health\"]", "the liveness probe runs"),
-    ("pod.yaml", "args: [\"node\"", "command: [\"node\"", "replaces restartinit"),
-    ("pod.yaml", "drop: [\"ALL\"]", "drop: [\"KILL\"]", "restricted"),
-    ("pod.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "restricted"),
-    ("deployment.yaml", "path: /livez", "path: /readyz", "the liveness probe asks /readyz"),
-    ("deployment.yaml", "port: restartinit", "port: web", "asks port 3000"),
-    ("deployment.yaml", "containerPort: 9464", "containerPort: 9465", "a port that nobody can reach"),
-    ("deployment.yaml", "minReadySeconds: 65", "minReadySeconds: 10", "minReadySeconds"),
-    ("pod.yaml", "MAX_MEMORY, value: 80%", "MAX_MEMORY, value: 95%", "is less than 1 MiB/s"),
-    ("compose.yml", "start_period: 60s", "start_period: 30s", "start period"),
-    ("ecs-task-definition.json", "\"startPeriod\": 60", "\"startPeriod\": 45", "start period"),
-    ("deployment.yaml", "progressDeadlineSeconds: 180", "progressDeadlineSeconds: 60", "progressDeadlineSeconds"),
-    ("ecs-task-definition.json", "\"stopTimeout\": 30", "\"stopTimeout\": \"30\"", "ECS: "),
-    ("ecs-task-definition.json", "\"stopTimeout\"", "\"stopTimeOut\"", "ECS: "),
-    ("ecs-task-definition.json", "\"stopTimeout\": 30", "\"stopTimeout\": 20", "killed after 20"),
-    ("ecs-task-definition.json", "\"CMD\", \"/restartinit\"", "\"CMD-SHELL\", \"/restartinit\"", "needs a shell"),
-    ("ecs-task-definition.json", "\"memory\": 512", "\"memory\": 1024", "more memory than the task"),
-    ("ecs-task-definition.json", "\"retries\": 3", "\"retries\": 2", "gives up after 20"),
-    ("ecs-task-definition.json", "Enabled\": false", "Enabled\": true", "another init"),
-    ("compose.yml", "healthcheck:", "healthchecks:", "docker-compose: "),
-    ("compose.yml", "stop_grace_period: 25s", "stop_grace_period: 20s", "killed after 20"),
-    ("compose.yml", "mem_limit: 256m", "mem_limit: 0", "80% of no limit"),
-    ("stack.yml", "failure_action:", "failure_actions:", "docker-compose: "),
-    ("stack.yml", "stop_grace_period: 30s", "stop_grace_period: 10s", "killed after 10"),
-    ("stack.yml", "mode: host", "mode: ingress", "the mesh"),
-    ("stack.yml", "monitor: 60s", "monitor: 5s", "monitor is shorter"),
-    ("stack.yml", "retries: 6", "retries: 3", "gives up after 15"),
-]
-# Only `docker stack config` knows this one.
-SPOILED_STACK = [("stack.yml", "replicas: ${WEB_REPLICAS:-2}", "replicas: ${WEB_REPLICAS:-two}", "")]
 
 
 def check_the_checks():

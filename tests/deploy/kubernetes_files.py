@@ -1,0 +1,110 @@
+# Called by: tests/deploy/check.py.
+"""The Kubernetes examples: by the schemas of its API, by what no schema says, and as `Deployment`s."""
+
+import kubernetes_validate
+import yaml
+
+from deployment import Deployment, Probe, Refused, rule, size
+
+# The newest one known to the checker, and one that clusters of some age still run: the first with sidecars.
+NEWEST, OLDER = kubernetes_validate.latest_version(), "1.29"
+# The first one that has restart rules without being told so.
+RULES_SINCE = "1.35"
+
+
+def kubernetes(path):
+    for manifest in yaml.safe_load_all(path.read_text()):
+        if manifest["kind"] not in ("Pod", "Deployment"):
+            valid(manifest, OLDER)
+            continue
+        pod = manifest["spec"]["template"]["spec"] if manifest["kind"] == "Deployment" else manifest["spec"]
+        ruled = [container for container in pod["containers"] if "restartPolicyRules" in container]
+        valid(manifest, RULES_SINCE if ruled else OLDER)
+        restricted(pod)
+        for container in ruled:
+            restart_rules(container)
+        sidecars = pod.get("initContainers", [])
+        rule(all(sidecar.get("restartPolicy") == "Always" for sidecar in sidecars), "an init container that is no sidecar")
+        found = [deployment(path, manifest["kind"], pod, container) for container in sidecars + pod["containers"]]
+        one_after_the_other(found[: len(sidecars)], found[len(sidecars):])
+        if manifest["kind"] == "Deployment":
+            rollout(manifest["spec"], found)
+        yield from found
+
+
+def valid(manifest, oldest):
+    for version in (NEWEST, oldest):
+        try:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+            raise Refused(f"Kubernetes {version}: {error}") from error
+
+
+def deployment(path, kind, pod, container):
+    rule("command" not in container, "command: replaces restartinit; the app's command belongs in args:")
+    rule(container["terminationMessagePath"] == "/dev/termination-log", "restartinit looks for /dev/termination-log")
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    it = Deployment(
+        name=f"{path.name}: {kind} {container['name']}",
+        settings=settings(container),
+        stop_limit=pod["terminationGracePeriodSeconds"],
+        memory_limit=size(container["resources"]["limits"]["memory"]),
+        published=set(ports.values()),
+    )
+    for kind in ("startup", "readiness", "liveness"):
+        probe = container[kind + "Probe"]
+        http = probe.get("httpGet", {})
+        it.probes.append(Probe(
+            kind=kind,
+            command=probe.get("exec", {}).get("command"),
+            path=http.get("path"),
+            port=ports.get(http.get("port"), http.get("port")),
+            interval=probe["periodSeconds"],
+            failures=probe["failureThreshold"],
+        ))
+    return it
+
+
+def settings(container):
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def one_after_the_other(sidecars, apps):
+    """The kubelet asks a sidecar to stop once the apps have gone, the last one that started first. All of them share the pod's limit."""
+    for sidecar in sidecars:
+        sidecar.sidecar = True
+    for it in sidecars + apps:
+        others = [one.needed() for one in sidecars if one is not it]
+        if it.sidecar:
+            others.append(max(app.needed() for app in apps))
+        it.others = sum(others)
+
+
+def rollout(spec, found):
+    progress, ready = spec["progressDeadlineSeconds"], spec["minReadySeconds"]
+    for it in found:
+        window = it.seconds("RESTART_WINDOW")
+        rule(ready > window, f"minReadySeconds: a crash loop may be Ready without a break for the restart window, {window:g} s")
+        startup = it.probes[0]
+        rule(progress > startup.interval * startup.failures + ready, "progressDeadlineSeconds is shorter than one pod's start")
+
+
+def restart_rules(container):
+    """One code ends the pod, and it is the one at which restartinit does not restart; all else the kubelet starts again."""
+    rule(container.get("restartPolicy") == "Never", "restartPolicyRules: what no rule names must not be restarted, so restartPolicy is Never")
+    [only] = container["restartPolicyRules"]
+    rule(only["action"] == "Restart" and only["exitCodes"]["operator"] == "NotIn", "restartPolicyRules: all codes but one are to be restarted")
+    codes = [str(code) for code in only["exitCodes"]["values"]]
+    handed_over = settings(container).get("RESTARTINIT_NO_RESTART_ON", "").split(",")
+    rule(codes == handed_over, f"restartPolicyRules names {codes}, and restartinit does not restart {handed_over}")
+
+
+def restricted(pod):
+    """What Kubernetes' Pod Security Standard `restricted` asks, and a read-only root."""
+    rule(pod["securityContext"].get("runAsNonRoot") is True, "restricted: runAsNonRoot is not true")
+    rule(pod["securityContext"].get("seccompProfile", {}).get("type") == "RuntimeDefault", "restricted: no seccomp profile")
+    for container in pod.get("initContainers", []) + pod["containers"]:
+        context = container["securityContext"]
+        rule(context.get("allowPrivilegeEscalation") is False, "restricted: allowPrivilegeEscalation is not false")
+        rule(context.get("capabilities", {}).get("drop") == ["ALL"], "restricted: not all capabilities are dropped")
+        rule(context.get("readOnlyRootFilesystem") is True, "the root is not read-only")
