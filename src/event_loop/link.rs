@@ -16,6 +16,7 @@ use crate::node::permission::Speaker;
 use crate::node::watchdog::Turn;
 use crate::observe::snapshot::EventLoop;
 use crate::procfs::main_thread::Had;
+use crate::procfs::verdict::Verdict;
 use crate::supervisor::event::ChannelEvent;
 use crate::supervisor::hang::Hang;
 use crate::sys::channel::{self, Received, Sent};
@@ -224,9 +225,9 @@ impl Link {
     }
 
     /// For how long it has owed an answer, and why.
-    fn hang(&mut self, now: Moment) -> Option<Hang> {
+    fn hang(&mut self, now: Moment, said: fn(&Verdict) -> String) -> Option<Hang> {
         let overdue = self.channel.watchdog()?.overdue()?;
-        let verdict = self.own_time.verdict(now, self.pid).brief();
+        let verdict = said(&self.own_time.verdict(now, self.pid));
         Some(Hang { own: overdue.own, wall: overdue.wall, verdict, stack: Vec::new() })
     }
 
@@ -235,8 +236,8 @@ impl Link {
         match turn {
             Turn::Wait | Turn::Ask => None,
             Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
-            Turn::Late => self.hang(now).map(ChannelEvent::Late),
-            Turn::Blocked => self.hang(now).map(ChannelEvent::Blocked),
+            Turn::Late => self.hang(now, Verdict::brief).map(ChannelEvent::Late),
+            Turn::Blocked => self.hang(now, Verdict::of_its_own).map(ChannelEvent::Blocked),
         }
     }
 
@@ -299,11 +300,13 @@ impl Link {
 
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
     pub(super) fn event_loop(&mut self, is_scrape: bool, now: Moment) -> Option<EventLoop> {
-        let late = self.hang(now).filter(|hang| !hang.wall.is_zero());
+        let late = self.hang(now, Verdict::brief).filter(|hang| !hang.wall.is_zero());
         let watchdog = self.channel.watchdog()?;
-        let last = watchdog.last()?;
+        // An answer that is still to come is as late as it is by now.
+        let (owed, last) = (late.as_ref().map(|hang| hang.wall), watchdog.last());
         let largest = if is_scrape { watchdog.take_largest() } else { watchdog.largest() };
-        Some(EventLoop { last, largest: largest.unwrap_or(last), late })
+        let (last, largest) = (last.max(owed)?, largest.or(last).max(owed)?);
+        Some(EventLoop { last, largest, late })
     }
 
     /// Messages that came to nothing.

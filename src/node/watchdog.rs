@@ -100,14 +100,14 @@ impl Watchdog {
             Had::AllBut(lost) => slice.saturating_sub(lost),
             Had::Unknown => slice / UNKNOWN_SHARE,
         };
-        // What is lost to noise is no news.
         self.starved = own < slice / 2;
         self.overdue.own = self.overdue.own.saturating_add(own);
         self.overdue.wall = self.overdue.wall.saturating_add(slice);
         if self.overdue.own >= self.limit {
             Turn::Blocked
-        } else if self.overdue.wall >= self.limit && !std::mem::replace(&mut self.late_told, true) {
-            Turn::Late
+        // What is lost to noise is no news.
+        } else if self.overdue.wall >= self.limit && self.overdue.own < self.overdue.wall / 4 * 3 {
+            if std::mem::replace(&mut self.late_told, true) { Turn::Wait } else { Turn::Late }
         } else {
             Turn::Wait
         }

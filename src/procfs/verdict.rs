@@ -91,6 +91,11 @@ impl Verdict {
         }
     }
 
+    /// The same of one that has had the time which it is to have, however long it waited for that: it ran.
+    pub fn of_its_own(&self) -> String {
+        if matches!(self, Verdict::Starved { .. }) { "running".to_owned() } else { self.brief() }
+    }
+
     fn of_sleeper(now: &Sample, place: &Place) -> Verdict {
         let is_uninterruptible = now.state == State::Uninterruptible;
         let asleep = |call: &str, of: &Option<String>| Verdict::Asleep { call: call.to_owned(), of: of.clone(), is_uninterruptible };
@@ -198,6 +203,16 @@ mod tests {
         assert_eq!(runs(None), "running");
         assert_eq!(runs(share(100, 100, 0)), "running (1 % of a processor)", "it has only just begun to");
         assert_eq!(runs(share(100, 101, 0)), "waiting for a processor (starved: ran 1 % of the time, waited 1 %)");
+    }
+
+    #[test]
+    fn few_words_are_enough_for_what_runs() {
+        let verdict =
+            |ran, waited| Verdict::of(share(ran, waited, 0), &Sample { state: State::Runnable, schedule: None, throttled: None }, &NOWHERE);
+        assert_eq!((verdict(9800, 100).brief(), verdict(7000, 2000).brief()), ("running".into(), "running (70 % of a processor)".into()));
+        let starved = verdict(2500, 7500);
+        assert_eq!((starved.of_its_own(), starved.brief()), ("running".into(), starved.to_string()));
+        assert_eq!(verdict(7000, 2000).of_its_own(), "running (70 % of a processor)");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A memory cgroup of a test's own, v1 or v2: its limit, and its end. It needs root, and a hierarchy that can be written to.
+//! Cgroups of a test's own, v1 or v2: one with a limit of memory, one with a share of a processor. They need root, and a hierarchy that can be
+//! written to.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,10 +71,48 @@ impl MemoryCgroup {
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
-        // Whoever was killed in it is in it until the kernel is done with that.
-        let until = Instant::now() + DEADLINE;
-        while std::fs::remove_dir(&self.folder).is_err() && self.folder.exists() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        remove(&self.folder);
+    }
+}
+
+/// Whoever was killed in it is in it until the kernel is done with that.
+fn remove(folder: &Path) {
+    let until = Instant::now() + DEADLINE;
+    while std::fs::remove_dir(folder).is_err() && folder.exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A cgroup whose processes get a share of one processor; it goes with the test.
+pub struct ProcessorCgroup {
+    folder: PathBuf,
+}
+
+impl ProcessorCgroup {
+    /// One that gets so many milliseconds in each 100.
+    pub fn throttled(milliseconds: u32) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("restartinit-test-cpu-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let micros = milliseconds * 1000;
+        let (v1, v2) = (micros.to_string(), format!("{micros} 100000"));
+        let ways = [("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", &v1), ("/sys/fs/cgroup", "cpu.max", &v2)];
+        let made = ways.into_iter().find_map(|(mount, file, quota)| {
+            let folder = Path::new(mount).join(&name);
+            std::fs::create_dir(&folder).ok()?;
+            let cgroup = Self { folder };
+            std::fs::write(cgroup.folder.join(file), quota).is_ok().then_some(cgroup)
+        });
+        made.expect("this needs root and a cpu cgroup: v1, or v2 with cpu in its cgroup.subtree_control")
+    }
+
+    /// Puts a process of this side into it.
+    pub fn put(&self, pid: i32) {
+        std::fs::write(self.folder.join("cgroup.procs"), pid.to_string()).expect("the process is moved");
+    }
+}
+
+impl Drop for ProcessorCgroup {
+    fn drop(&mut self) {
+        remove(&self.folder);
     }
 }

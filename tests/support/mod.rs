@@ -18,7 +18,7 @@ mod transcript;
 pub mod web;
 
 pub use bench::{Bench, FREELY, KINDS, Place, plain};
-pub use cgroup::MemoryCgroup;
+pub use cgroup::{MemoryCgroup, ProcessorCgroup};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
