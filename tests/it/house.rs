@@ -56,9 +56,9 @@ fn assert_free_of(folder: &str, skipped: &[&str], forbidden: &[&str]) {
 const ORDER: [&str; 16] = [
     "signal",
     "time",
-    "generation_number",
     "json",
     "json_scan",
+    "generation_number",
     "config",
     "procfs",
     "inspector",
