@@ -29,6 +29,8 @@ const TAKEN: Why =
 const IN_USE: Why = "a debugger is attached to its inspector: close that first";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
+const NO_PORTS: (u16, u16) = (1, 0);
+
 /// A socket that is listened on, by its inode.
 type Listening = (u64, SocketAddr);
 
@@ -36,8 +38,8 @@ type Listening = (u64, SocketAddr);
 pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
     let pid = target.pid();
     let before = tcp_listeners(pid);
-    let likely = likely(pid, &before);
-    if let Some(mut address) = held(pid, &likely) {
+    let likely = |ephemeral| likely(pid, &before, ephemeral);
+    if let Some(mut address) = held(pid, &likely(processes::ephemeral_ports().unwrap_or(NO_PORTS))) {
         if address.ip().is_unspecified() {
             // It listens everywhere, and here.
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -59,9 +61,10 @@ pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
         }
         let now = Instant::now();
         if now >= end {
-            return Err(if likely.is_empty() { SILENT } else { TAKEN });
+            // Any port would have done: nobody has taken that.
+            return Err(if likely(NO_PORTS).is_empty() { SILENT } else { TAKEN });
         }
-        wait(None, end.min(now + BETWEEN_LOOKS))?;
+        wait(None, end.min(now + BETWEEN_LOOKS), false)?;
     }
 }
 
@@ -89,8 +92,7 @@ fn held(pid: Pid, sockets: &[Listening]) -> Option<SocketAddr> {
 }
 
 /// Those that have the address of this Node's inspector, whoever listens there.
-fn likely(pid: Pid, listeners: &[Listening]) -> Vec<Listening> {
+fn likely(pid: Pid, listeners: &[Listening], ephemeral: (u16, u16)) -> Vec<Listening> {
     let (command_line, environment) = (processes::command_line(pid), processes::environ(pid).unwrap_or_default());
-    let ephemeral = processes::ephemeral_ports().unwrap_or((1, 0));
     listeners.iter().filter(|(_, address)| is_inspector(address, &command_line, &environment, ephemeral)).copied().collect()
 }

@@ -128,5 +128,9 @@ pub(super) fn may_ask(pid: Pid) -> Result<(), Why> {
         return Err("it does not run Node, by its executable: no signal was sent");
     }
     let takes_it = processes::signal_status(pid).is_some_and(|status| status.catches(Signal::USR1));
-    if takes_it { Ok(()) } else { Err("it does not take SIGUSR1: no signal was sent; run Node without --disable-sigusr1") }
+    if takes_it {
+        Ok(())
+    } else {
+        Err("it does not take SIGUSR1: no signal was sent; it has only just started, or runs with --disable-sigusr1")
+    }
 }
