@@ -102,12 +102,12 @@ fn sleeps(sample: &Sample, place: &Place) -> Sleeps {
 /// Where the loop is, as text or JSON.
 pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<String, String> {
     let (pid, end) = (target.pid(), Instant::now() + within);
-    let look = look(pid)?;
-    let (verdict, stack) = match look.verdict.clone() {
+    let mut look = look(pid)?;
+    let (verdict, stack) = match look.verdict.take() {
         Some(verdict) => (verdict, Stack::default()),
         // Half of the time: there must be some left to say why it did not open.
         None => match attach(target, Output::Nothing, Instant::now() + within / 2, end, within + ALONE) {
-            Ok(session) => ask(&look, pid, session)?,
+            Ok(session) => ask(look, pid, session)?,
             Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
                 verdict @ (Verdict::Starved { .. } | Verdict::WaitsForChild(_) | Verdict::Asleep { .. } | Verdict::WaitsForThread)
                     if why == SILENT =>
@@ -124,10 +124,10 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     Ok(if json { answer.json() } else { answer.text() })
 }
 
-fn ask(look: &Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
+fn ask(mut look: Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
     session.call("Debugger.enable", "{}")?;
     // As it was before anybody interrupted it: a thread that stands still for a debugger sleeps.
-    let before = look.asleep.clone().map_or_else(|| look.verdict_at(pid, &look.place), Ok)?;
+    let before = look.asleep.take().map_or_else(|| look.verdict_at(pid, &look.place), Ok)?;
     let paused = pause(&mut session);
     let after = main_thread::place(pid);
     let after = look.verdict_at(pid, &after);
