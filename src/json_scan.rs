@@ -132,12 +132,7 @@ impl Scanner {
         if self.state == State::Literal {
             self.end_scalar(sink);
         }
-        let (mut path, mut scalar, mut levels) =
-            (std::mem::take(&mut self.path), std::mem::take(&mut self.scalar), std::mem::take(&mut self.levels));
-        path.clear();
-        scalar.clear();
-        levels.clear();
-        *self = Scanner { path, scalar, levels, ..Scanner::default() };
+        *self = Scanner::default();
     }
 
     fn structure(&mut self, byte: u8, sink: &mut dyn Sink) {
@@ -237,9 +232,7 @@ impl Scanner {
     }
 
     fn letters(&mut self, bytes: &[u8], sink: &mut dyn Sink) {
-        if self.high.is_some() {
-            self.lone_surrogate(sink);
-        }
+        self.lone_surrogate(sink);
         self.text(bytes, sink);
     }
 
@@ -255,11 +248,9 @@ impl Scanner {
     }
 
     fn escape(&mut self, byte: u8, sink: &mut dyn Sink) {
+        self.state = State::String;
         let letter = match byte {
-            b'u' => {
-                self.state = State::Unicode(0, 0);
-                return;
-            }
+            b'u' => return self.state = State::Unicode(0, 0),
             b'n' => b'\n',
             b't' => b'\t',
             b'r' => b'\r',
@@ -267,7 +258,6 @@ impl Scanner {
             b'f' => 12,
             other => other,
         };
-        self.state = State::String;
         self.letters(&[letter], sink);
     }
 
@@ -279,15 +269,13 @@ impl Scanner {
         };
         let number = number << 4 | digit;
         if digits < 3 {
-            self.state = State::Unicode(digits + 1, number);
-            return;
+            return self.state = State::Unicode(digits + 1, number);
         }
         self.state = State::String;
         let letter = match (self.high, number) {
             (_, 0xd800..0xdc00) => {
                 self.lone_surrogate(sink);
-                self.high = Some(number);
-                return;
+                return self.high = Some(number);
             }
             (Some(high), 0xdc00..0xe000) => {
                 self.high = None;

@@ -7,6 +7,8 @@ use nix::unistd::Pid;
 use restartinit::node::permission::Credentials;
 use restartinit::procfs::cgroup::{Place, Version, limit, made_room, oom_kills};
 use restartinit::node::launcher::of_words;
+use restartinit::procfs::connections::Connection;
+use restartinit::procfs::{main_thread, shown};
 use restartinit::procfs::node_loop::{sleep, watched};
 use restartinit::procfs::process_tree::{descendants, generation_of, read_stat, started_by};
 use restartinit::procfs::status::{SignalStatus, resident};
@@ -33,6 +35,8 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         let _ = made_room(limit(one).unwrap_or(u64::MAX), unreclaimable.unwrap_or(u64::MAX), resident(other, 4096).unwrap_or(u64::MAX));
     }
     let _ = (sleep(one), watched(other).count());
+    let _ = (main_thread::state(one), main_thread::schedule(one), main_thread::throttled(other), main_thread::call(one), Connection::read(other));
+    assert!(shown(one, 200).len() <= 603 && !shown(one, 200).contains(char::is_control));
     let words: Vec<String> = one.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     let launcher = of_words(&words.iter().map(String::as_str).collect::<Vec<_>>());
     if let Some(launcher) = launcher {

@@ -168,12 +168,12 @@ pub fn call(syscall: &[u8]) -> Option<Call> {
     if first == b"running" {
         return Some(Call::None);
     }
-    match number(first)? {
+    match number::<i32>(first)? {
         // Asleep outside of a system call, as in a page fault.
         ..0 => Some(Call::None),
         number => {
             let argument = std::str::from_utf8(words.next()?).ok()?;
-            Some(Call::In { number, first: u64::from_str_radix(argument.strip_prefix("0x").unwrap_or(argument), 16).ok()? })
+            Some(Call::In { number: number.into(), first: u64::from_str_radix(argument.strip_prefix("0x").unwrap_or(argument), 16).ok()? })
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::procfs::{listeners, number, shown, words};
 /// What is shown of a path or a name.
 const LONGEST_NAME: usize = 200;
 /// Of the kernel's list: some ten thousand.
-const MOST_OF_CONNECTIONS: u64 = 2 << 20;
+const MOST_OF_CONNECTIONS: usize = 2 << 20;
 
 /// What the thread is now; `None`: it is gone, or cannot be seen.
 pub fn sample(pid: Pid) -> Option<Sample> {
@@ -92,9 +92,15 @@ fn read_own(pid: Pid, name: &str) -> Option<Vec<u8>> {
     read(&format!("/proc/{pid}/task/{pid}/{name}"), 4096)
 }
 
-fn read(path: &str, most: u64) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(most).read_to_end(&mut text).ok()?;
+fn read(path: &str, most: usize) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    while text.len() < most {
+        match file.read(&mut buffer).ok()? {
+            0 => break,
+            length => text.extend_from_slice(buffer.get(..length)?),
+        }
+    }
     Some(text)
 }
 

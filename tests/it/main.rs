@@ -18,6 +18,7 @@ mod hostile_clients;
 mod hostile_files;
 mod house;
 mod http;
+mod inspector;
 mod instances;
 mod job_control;
 mod late_ports;

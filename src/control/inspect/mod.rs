@@ -20,7 +20,6 @@ mod session;
 mod stack;
 mod target;
 
-use port::Port;
 use session::{INTERRUPTED, Session, Why};
 use target::Target;
 
@@ -104,15 +103,28 @@ fn heap(target: &Target, is_forced: bool) -> Result<String, Why> {
 fn connect(target: &Target, output: Output, limit: Duration) -> Result<Session, Why> {
     let end = Instant::now() + PATIENCE;
     match stack::look(target.pid())?.verdict {
-        None | Some(Verdict::Idle) => attach(port::open(target, end)?, output, end, limit),
+        None | Some(Verdict::Idle) => attach(target, output, end, end, limit),
         Some(_) => Err("its loop is blocked outside of JavaScript: restartinit stack tells where"),
     }
 }
 
-fn attach(port: Port, output: Output, end: Instant, limit: Duration) -> Result<Session, Why> {
-    let mut session = Session::open(port.address, output, end)?;
-    if !port.was_open {
-        session.make_safe(limit)?;
+/// Opens the inspector by a moment, and connects to it; all that is asked from then on is answered by another moment, or not at all.
+fn attach(target: &Target, output: Output, opens: Instant, end: Instant, limit: Duration) -> Result<Session, Why> {
+    /// One that was open may be about to close, and then it does not answer any more.
+    const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+    let mut is_second = false;
+    loop {
+        let port = port::open(target, opens)?;
+        let is_last = is_second || !port.was_open;
+        let until = if is_last { end } else { end.min(Instant::now() + ANSWERS_WITHIN) };
+        let session = Session::open(port.address, output, until).and_then(|mut session| {
+            session.make_safe(limit, port.was_open)?;
+            session.wait_until(end);
+            Ok(session)
+        });
+        if session.is_ok() || is_last {
+            return session;
+        }
+        is_second = true;
     }
-    Ok(session)
 }

@@ -29,6 +29,8 @@ const TAKEN: Why =
 const IN_USE: Why = "a debugger is attached to its inspector: close that first";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
+const NO_PORTS: (u16, u16) = (1, 0);
+
 /// A socket that is listened on, by its inode.
 type Listening = (u64, SocketAddr);
 
@@ -36,14 +38,14 @@ type Listening = (u64, SocketAddr);
 pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
     let pid = target.pid();
     let before = tcp_listeners(pid);
-    let likely = likely(pid, &before);
-    if let Some(mut address) = held(pid, &likely) {
+    let likely = |ephemeral| likely(pid, &before, ephemeral);
+    if let Some(mut address) = address_held(pid, &likely(processes::ephemeral_ports().unwrap_or(NO_PORTS))) {
         if address.ip().is_unspecified() {
             // It listens everywhere, and here.
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         let connected = main_thread::connections(pid).into_iter().filter(|connection| connection.local.port() == address.port());
-        let connected: Vec<Listening> = connected.map(|connection| (connection.inode, connection.local)).collect();
+        let connected: Vec<u64> = connected.map(|connection| connection.inode).collect();
         return if held(pid, &connected).is_some() { Err(IN_USE) } else { Ok(Port { address, was_open: true }) };
     }
     match processes::send(&target.process, Signal::USR1, Pid::from_raw(0)) {
@@ -54,14 +56,15 @@ pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
     loop {
         let mut new = tcp_listeners(pid);
         new.retain(|(inode, address)| address.ip().is_loopback() && !before.iter().any(|(known, _)| known == inode));
-        if let Some(address) = held(pid, &new) {
+        if let Some(address) = address_held(pid, &new) {
             return Ok(Port { address, was_open: false });
         }
         let now = Instant::now();
         if now >= end {
-            return Err(if likely.is_empty() { SILENT } else { TAKEN });
+            // Any port would have done: nobody has taken that.
+            return Err(if likely(NO_PORTS).is_empty() { SILENT } else { TAKEN });
         }
-        wait(None, end.min(now + BETWEEN_LOOKS))?;
+        wait(None, end.min(now + BETWEEN_LOOKS), false)?;
     }
 }
 
@@ -75,22 +78,26 @@ fn tcp_listeners(pid: Pid) -> Vec<Listening> {
     found
 }
 
-/// The first of these sockets that the process has a descriptor of.
-fn held(pid: Pid, sockets: &[Listening]) -> Option<SocketAddr> {
+/// Which of these sockets, by their inodes, the process has a descriptor of: the place of the first one in the list.
+pub(super) fn held(pid: Pid, inodes: &[u64]) -> Option<usize> {
     let mut found = None;
-    if !sockets.is_empty() {
+    if !inodes.is_empty() {
+        // What cannot be seen does not count.
         let _ = processes::sockets_of(pid, 0, |descriptor| {
-            let inode = descriptor.map(|descriptor| descriptor.inode);
-            found = sockets.iter().find(|(known, _)| Some(*known) == inode).map(|(_, address)| *address);
+            found = inodes.iter().position(|known| descriptor.is_some_and(|descriptor| descriptor.inode == *known));
             found.is_some()
         });
     }
     found
 }
 
+fn address_held(pid: Pid, sockets: &[Listening]) -> Option<SocketAddr> {
+    let inodes: Vec<u64> = sockets.iter().map(|(inode, _)| *inode).collect();
+    sockets.get(held(pid, &inodes)?).map(|(_, address)| *address)
+}
+
 /// Those that have the address of this Node's inspector, whoever listens there.
-fn likely(pid: Pid, listeners: &[Listening]) -> Vec<Listening> {
+fn likely(pid: Pid, listeners: &[Listening], ephemeral: (u16, u16)) -> Vec<Listening> {
     let (command_line, environment) = (processes::command_line(pid), processes::environ(pid).unwrap_or_default());
-    let ephemeral = processes::ephemeral_ports().unwrap_or((1, 0));
     listeners.iter().filter(|(_, address)| is_inspector(address, &command_line, &environment, ephemeral)).copied().collect()
 }

@@ -31,10 +31,11 @@ const BROKEN: Why = "what listens there does not answer as Node's inspector woul
 const REFUSED: Why = "Node refused to";
 const UNWRITTEN: Why = "standard output takes nothing more";
 
-/// Waits for a descriptor, or for none; false: the time is over. A signal that is to end this process ends the wait: the app is to be left as it was.
-pub(super) fn wait(what: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant) -> Result<bool, Why> {
+/// Waits for a descriptor, or for none; false: the time is over. A signal that is to end this process ends the wait, where it `minds`: not between
+/// the opening of an inspector and the timer that will close it.
+pub(super) fn wait(what: Option<(BorrowedFd<'_>, PollFlags)>, until: Instant, minds: bool) -> Result<bool, Why> {
     loop {
-        if signals::is_to_end() {
+        if minds && signals::is_to_end() {
             return Err(INTERRUPTED);
         }
         let left = until.saturating_duration_since(Instant::now()).min(BETWEEN_LOOKS);
@@ -58,6 +59,8 @@ pub(super) struct Session {
     until: Instant,
     /// Whatever comes gives it so much time again, up to a moment.
     patience: Option<(Duration, Instant)>,
+    /// A signal may end this.
+    minds: bool,
     safety: Option<Safety>,
 }
 
@@ -98,17 +101,27 @@ impl Session {
         let left = until.saturating_duration_since(Instant::now());
         let socket = sockets::connect_loopback(address, left).map_err(|_| BROKEN)?;
         let reader = Reader::new(output);
-        let session = Session { socket, reader, until, patience: None, safety: None };
+        let session = Session { socket, reader, until, patience: None, minds: false, safety: None };
         session.send(question.as_bytes())?;
         Ok(session)
     }
 
-    /// The first thing that is evaluated: a timer in the app closes the inspector, also if this process should be killed.
-    pub(super) fn make_safe(&mut self, limit: Duration) -> Result<(), Why> {
-        let object = self.call("Runtime.evaluate", &request::safety(limit))?.object.ok_or(BROKEN)?;
+    /// The first thing that is evaluated: a timer in the app closes the inspector, also if this process should be killed. There is none where it was
+    /// open before.
+    pub(super) fn make_safe(&mut self, limit: Duration, was_open: bool) -> Result<(), Why> {
+        let object = self.call("Runtime.evaluate", &request::safety(limit, was_open))?.object;
+        if object.is_none() && !was_open {
+            return Err(BROKEN);
+        }
+        self.minds = true;
         let every = limit / 3;
-        self.safety = Some(Safety { object, every, due: Instant::now() + every });
+        self.safety = object.map(|object| Safety { object, every, due: Instant::now() + every });
         Ok(())
+    }
+
+    /// When nobody waits any longer.
+    pub(super) fn wait_until(&mut self, until: Instant) {
+        self.until = until;
     }
 
     /// Has the inspector close soon, where it was opened for us, and hangs up.
@@ -180,7 +193,7 @@ impl Session {
 
     /// Waits, but no longer than until the app has to be told that somebody is still there.
     fn wait(&self, what: (BorrowedFd<'_>, PollFlags), until: Instant) -> Result<bool, Why> {
-        wait(Some(what), self.safety.as_ref().map_or(until, |safety| safety.due.min(until)))
+        wait(Some(what), self.safety.as_ref().map_or(until, |safety| safety.due.min(until)), self.minds)
     }
 
     /// The app is told that somebody is still there.
@@ -231,7 +244,7 @@ impl Session {
     fn receive(&self, bytes: &mut Vec<u8>) -> Result<(), Why> {
         let known = bytes.len();
         loop {
-            if !wait(Some((self.socket.as_fd(), PollFlags::POLLIN)), self.until)? {
+            if !wait(Some((self.socket.as_fd(), PollFlags::POLLIN)), self.until, self.minds)? {
                 return Err(LATE);
             }
             bytes.resize(known + AT_ONCE, 0);

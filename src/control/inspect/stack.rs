@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::attach;
-use super::port::{self, SILENT};
+use super::port::SILENT;
 use super::session::{Session, Why, wait};
 use super::target::Target;
 use crate::inspector::message::Output;
@@ -25,12 +25,16 @@ const PAUSES_WITHIN: Duration = Duration::from_millis(500);
 /// How much longer than this process the inspector may be open.
 const ALONE: Duration = Duration::from_secs(1);
 
+/// To evaluate that comes to nothing.
+const NOTHING: &str = "{\"expression\":\"0\"}";
 const ENDED: Why = "it has just ended";
 
 /// What `/proc` tells of a loop.
 pub(super) struct Look {
     /// `None`: it runs, or may: JavaScript tells where.
     pub(super) verdict: Option<Verdict>,
+    /// It sleeps all the same.
+    asleep: Option<Verdict>,
     first: Sample,
     at: Instant,
     place: Place,
@@ -50,14 +54,15 @@ enum Sleeps {
     InItsLoop,
     /// Where JavaScript cannot be interrupted.
     Elsewhere,
-    /// It runs, or may be interrupted.
+    /// Until another thread wakes it: `Atomics.wait` can be interrupted.
+    InALock,
     No,
 }
 
 /// Looks for as long as the thread sleeps in one place.
 pub(super) fn look(pid: Pid) -> Result<Look, Why> {
     let first = main_thread::sample(pid).ok_or(ENDED)?;
-    let mut look = Look { verdict: None, first, at: Instant::now(), place: main_thread::place(pid) };
+    let mut look = Look { verdict: None, asleep: None, first, at: Instant::now(), place: main_thread::place(pid) };
     let began = sleeps(&first, &look.place);
     loop {
         let now = main_thread::sample(pid).ok_or(ENDED)?;
@@ -68,10 +73,15 @@ pub(super) fn look(pid: Pid) -> Result<Look, Why> {
             return Ok(look);
         }
         if is_held || look.at.elapsed() >= LOOKED_AT {
-            look.verdict = Some(if began == Sleeps::InItsLoop && !is_held { Verdict::Idle } else { Verdict::of(share, &now, &look.place) });
+            let verdict = Verdict::of(share, &now, &look.place);
+            match began {
+                Sleeps::InItsLoop if !is_held => look.verdict = Some(Verdict::Idle),
+                Sleeps::InALock if !is_held => look.asleep = Some(verdict),
+                _ => look.verdict = Some(verdict),
+            }
             return Ok(look);
         }
-        wait(None, Instant::now() + BETWEEN_LOOKS)?;
+        wait(None, Instant::now() + BETWEEN_LOOKS, true)?;
         look.place = main_thread::place(pid);
     }
 }
@@ -83,8 +93,8 @@ fn sleeps(sample: &Sample, place: &Place) -> Sleeps {
     match place.call.and_then(name_of_call) {
         Some((_, Purpose::Events)) if place.is_in_own_loop => Sleeps::InItsLoop,
         Some((_, Purpose::Events)) if place.child.is_none() => Sleeps::No,
-        // `Atomics.wait` can be interrupted.
-        Some((_, Purpose::Lock)) | None => Sleeps::No,
+        Some((_, Purpose::Lock)) => Sleeps::InALock,
+        None => Sleeps::No,
         Some(_) => Sleeps::Elsewhere,
     }
 }
@@ -92,12 +102,12 @@ fn sleeps(sample: &Sample, place: &Place) -> Sleeps {
 /// Where the loop is, as text or JSON.
 pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<String, String> {
     let (pid, end) = (target.pid(), Instant::now() + within);
-    let look = look(pid)?;
-    let (verdict, stack) = match look.verdict.clone() {
+    let mut look = look(pid)?;
+    let (verdict, stack) = match look.verdict.take() {
         Some(verdict) => (verdict, Stack::default()),
         // Half of the time: there must be some left to say why it did not open.
-        None => match port::open(target, Instant::now() + within / 2) {
-            Ok(port) => ask(&look, pid, attach(port, Output::Nothing, end, within + ALONE)?)?,
+        None => match attach(target, Output::Nothing, Instant::now() + within / 2, end, within + ALONE) {
+            Ok(session) => ask(look, pid, session)?,
             Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
                 verdict @ (Verdict::Starved { .. } | Verdict::WaitsForChild(_) | Verdict::Asleep { .. } | Verdict::WaitsForThread)
                     if why == SILENT =>
@@ -114,16 +124,17 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     Ok(if json { answer.json() } else { answer.text() })
 }
 
-fn ask(look: &Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
+fn ask(mut look: Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
     session.call("Debugger.enable", "{}")?;
     // As it was before anybody interrupted it: a thread that stands still for a debugger sleeps.
-    let before = look.verdict_at(pid, &look.place)?;
+    let before = look.asleep.take().map_or_else(|| look.verdict_at(pid, &look.place), Ok)?;
     let paused = pause(&mut session);
     let after = main_thread::place(pid);
     let after = look.verdict_at(pid, &after);
-    // A pause that was not reached is withdrawn, one that was is over: Node may crash where its inspector is closed in the midst of one.
+    // A pause that was not reached is withdrawn, one that was is over. Node 18 crashes where a session ends in the midst of one, and its reply comes
+    // from there: the next one does not.
     signals::forget_end();
-    if session.call("Debugger.disable", "{}").is_ok() {
+    if session.call("Debugger.disable", "{}").and_then(|_| session.call("Runtime.evaluate", NOTHING)).is_ok() {
         session.close();
     }
     Ok(match paused? {
@@ -140,7 +151,7 @@ fn pause(session: &mut Session) -> Result<Option<Stack>, Why> {
         return Ok(Some(stack));
     }
     // A loop that has nothing to run stands still in this.
-    session.ask("Runtime.evaluate", "{\"expression\":\"0\"}")?;
+    session.ask("Runtime.evaluate", NOTHING)?;
     let mut stack = session.paused(PAUSES_WITHIN)?;
     if let Some(stack) = &mut stack
         && stack.frames.first().is_some_and(|frame| frame.function.is_empty() && frame.url.is_empty())

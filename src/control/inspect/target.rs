@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 
+use super::port::held;
 use super::session::Why;
 use crate::config::{Inspection, Verb};
 use crate::control::route;
@@ -116,8 +117,7 @@ fn node_of(command: Pid) -> Pid {
 /// Whether a process listens anywhere. What cannot be seen does not count.
 fn listens(pid: Pid) -> bool {
     let sockets = listening::sockets(pid).unwrap_or_default();
-    let is_one = |inode| sockets.iter().any(|socket| Some(socket.inode) == inode);
-    matches!(processes::sockets_of(pid, 0, |descriptor| is_one(descriptor.map(|descriptor| descriptor.inode))), Ok(Some(_)))
+    held(pid, &sockets.iter().map(|socket| socket.inode).collect::<Vec<_>>()).is_some()
 }
 
 /// Whether a process may be sent SIGUSR1 so that its inspector opens. From here on this process has no more rights than that one.
@@ -128,5 +128,9 @@ pub(super) fn may_ask(pid: Pid) -> Result<(), Why> {
         return Err("it does not run Node, by its executable: no signal was sent");
     }
     let takes_it = processes::signal_status(pid).is_some_and(|status| status.catches(Signal::USR1));
-    if takes_it { Ok(()) } else { Err("it does not take SIGUSR1: no signal was sent; run Node without --disable-sigusr1") }
+    if takes_it {
+        Ok(())
+    } else {
+        Err("it does not take SIGUSR1: no signal was sent; it has only just started, or runs with --disable-sigusr1")
+    }
 }

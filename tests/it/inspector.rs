@@ -1,0 +1,331 @@
+//! `stack`, `profile` and `heap` of real Node, 18 to 26: what they tell of a loop that is blocked in each way, and that the app is afterwards as it was.
+//! What an app can do to them is in inspector/hostile.rs.
+
+use crate::serving::{commands, get};
+use crate::support;
+
+mod hostile;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use support::{Bench, Inside, Running, Said, Scratch, children, descriptors, newest_node, nodes, on_every_node, sockets};
+
+/// Any free port: the tests share a network.
+const ANY_PORT: (&str, &str) = ("NODE_OPTIONS", "--inspect-port=0");
+
+fn bench() -> Bench {
+    Bench::new(&[]).variable(ANY_PORT.0, ANY_PORT.1)
+}
+
+/// An app of a line, whose loop is in the middle of this function once it has said `there`.
+fn blocked(node: &Path, body: &str) -> Running {
+    let init = bench().node(node, &format!("setTimeout(function handler() {{ say('there'); {body} }}, 1)"));
+    init.out("there");
+    init
+}
+
+fn pid_of(init: &mut Running) -> i32 {
+    *commands(init).first().expect("the command runs")
+}
+
+fn json(said: &Said) -> Value {
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+}
+
+/// What is told once the app has come to what it is to do, and its children to their names.
+fn told(init: &mut Running, verdict: &str) -> Value {
+    loop {
+        let answer = json(&init.verb(&["stack", "--json"]));
+        if answer["verdict"].as_str().is_some_and(|found| found.starts_with(verdict)) {
+            return answer;
+        }
+        assert!(!init.late(), "{answer}");
+    }
+}
+
+fn functions(answer: &Value) -> Vec<&str> {
+    answer["stack"].as_array().expect("a stack").iter().map(|frame| frame["function"].as_str().expect("a name")).collect()
+}
+
+/// It had a processor, or no other test left it one.
+fn computes(verdict: &str) -> bool {
+    verdict.starts_with("running") || verdict.starts_with("waiting for a processor (starved: ran ")
+}
+
+#[test]
+fn a_loop_that_spins_is_told_with_function_file_and_line() {
+    let scratch = Scratch::new();
+    let spins = "function burnTheCpu() {\n  for (let x = 0; ; ) x += Math.sqrt(x);\n}\nsetImmediate(function handler() {\n  \
+                 console.log('there');\n  burnTheCpu();\n});\n";
+    for name in ["my server.js", "my server.mjs"] {
+        std::fs::write(scratch.path(name), spins).expect("a script");
+    }
+    on_every_node(|node| {
+        for name in ["my server.js", "my server.mjs"] {
+            let script = scratch.path(name);
+            let mut init = bench().command([node.as_os_str(), script.as_ref(), "--secret".as_ref()]);
+            init.out("there");
+            for _ in 0..2 {
+                let said = init.verb(&["stack"]);
+                assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+                let lines: Vec<&str> = said.out.lines().collect();
+                let head = lines[0].strip_prefix("generation 1 (pid ").and_then(|rest| rest.split_once("), node ")).expect("a first line");
+                let verdict = head.1.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).expect("the script alone");
+                assert!(computes(verdict), "{said:?}");
+                assert!(lines[1].starts_with(&format!("  at burnTheCpu ({script}:2:")), "{said:?}");
+                assert!(lines[2].starts_with(&format!("  at handler ({script}:6:")), "{said:?}");
+                assert!(lines.len() <= 22, "{said:?}");
+            }
+            let answer = json(&init.verb(&["stack", "--json"]));
+            assert_eq!((&answer["generation"], &answer["pid"]), (&1.into(), &init.status()["pid"]));
+            assert!(computes(answer["verdict"].as_str().expect("a verdict")), "{answer}");
+            assert_eq!((&answer["stack"][0]["file"], &answer["stack"][0]["line"]), (&script.as_str().into(), &2.into()));
+        }
+    });
+}
+
+#[test]
+fn whatever_interrupts_javascript_is_told() {
+    on_every_node(|node| {
+        for body in [
+            "/^(a+)+$/.test('a'.repeat(60) + 'b')",
+            "(async () => { for (;;) await null; })()",
+            "for (;;) JSON.parse('[' + '1,'.repeat(1e5) + '1]')",
+        ] {
+            let mut init = blocked(node, body);
+            let answer = json(&init.verb(&["stack", "--json"]));
+            assert!(computes(answer["verdict"].as_str().expect("a verdict")), "{answer}");
+            assert!(
+                functions(&answer).iter().any(|name| ["handler", "<anonymous>", "processTicksAndRejections"].contains(name)),
+                "{answer}"
+            );
+        }
+        let mut init = blocked(node, "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)");
+        let answer = told(&mut init, "asleep until another thread wakes it (Atomics.wait, or a lock)");
+        assert_eq!(functions(&answer)[0], "handler");
+    });
+}
+
+/// Nobody can interrupt that: it is seen in /proc, and no signal is sent that would open the inspector later.
+#[test]
+fn a_loop_that_sleeps_elsewhere_is_told_by_what_it_waits_for() {
+    let scratch = Scratch::new();
+    let fifo = scratch.path("fifo");
+    nix::unistd::mkfifo(Path::new(&fifo), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    on_every_node(|node| {
+        for (body, expected) in [
+            (
+                format!("require('fs').readSync(require('fs').openSync('{fifo}', 'r+'), Buffer.alloc(1))"),
+                format!("asleep in read of {fifo}"),
+            ),
+            ("require('child_process').execSync('sleep 1000')".to_owned(), "waiting for its child \"sleep\" (pid ".to_owned()),
+            ("require('child_process').spawnSync('sleep', ['1000'])".to_owned(), "waiting for its child \"sleep\" (pid ".to_owned()),
+        ] {
+            let mut init = blocked(node, &body);
+            let answer = told(&mut init, &expected);
+            assert_eq!(functions(&answer), [] as [&str; 0]);
+            assert!(init.lines(support::Stream::Log).iter().all(|line| !line.contains("Debugger")), "no signal was sent");
+            for verb in ["profile", "heap"] {
+                assert!(init.verb(&[verb]).complaint(1).contains("blocked outside of JavaScript"));
+            }
+        }
+    });
+}
+
+#[test]
+fn an_idle_loop_is_told_without_disturbing_it() {
+    on_every_node(|node| {
+        let mut init = bench().node(node, "require('child_process').spawn('sleep', ['1000']); up(); stay()");
+        init.out("up 1");
+        let answer = told(&mut init, "the event loop is idle");
+        assert_eq!(functions(&answer), [] as [&str; 0]);
+        assert!(init.verb(&["stack"]).out.ends_with(": the event loop is idle\n"));
+    });
+}
+
+#[test]
+fn what_cannot_be_asked_is_told_and_lives_on() {
+    let mut init = bench().run(&["catch USR1", "up", "obey"]);
+    init.out("up 1");
+    let why = init.verb(&["stack"]).complaint(1).to_owned();
+    assert!(why.contains("generation 1 (pid ") && why.contains("does not run Node"), "{why}");
+    assert!(init.verb(&["stack", "--generation", "7"]).complaint(1).contains("does not run now"));
+    assert!(init.verb(&["stack", "--process", "7777"]).complaint(1).contains("no such process"));
+    init.tell("exit 0");
+    let end = init.end();
+    assert_eq!((end.code, end.signals()), (Some(0), vec![]), "no signal was sent");
+    on_every_node(|node| {
+        let mut init = bench().node(node, "caught('SIGUSR1'); setTimeout(() => { say('there'); hang(); }, 1)");
+        init.out("there");
+        let said = init.verb(&["stack", "--within", "2s"]);
+        // One that got no processor may open it yet.
+        let is_starved = said.code == Some(0) && said.out.contains("waiting for a processor");
+        assert!(is_starved || said.complaint(1).contains("a handler of its own"), "{said:?}");
+    });
+    for node in nodes().iter().filter(|node| !["v18", "v20", "v22"].contains(&&node.version[..3])) {
+        let mut init = Bench::new(&[]).variable("NODE_OPTIONS", "--disable-sigusr1").node(Path::new(&node.binary), "up(); stay()");
+        init.out("up 1");
+        assert!(init.verb(&["stack"]).complaint(1).contains("does not take SIGUSR1"));
+        assert_eq!(init.status()["generation"], 1);
+    }
+}
+
+/// A loop that turns, and is hardly ever idle.
+const BUSY: &str = "setInterval(function busy() { spin(30); }, 1); require('http').createServer((_, answer) => answer.end('well')).listen(0, \
+                    function () { say('port', this.address().port); });";
+
+#[test]
+fn nothing_is_left_behind() {
+    on_every_node(|node| {
+        let mut init = bench().node(node, BUSY);
+        let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        let pid = pid_of(&mut init);
+        let listening = sockets(pid);
+        // The first time brings Node's own descriptors for it.
+        json(&init.verb(&["stack", "--json"]));
+        init.until("the inspector is closed", || sockets(pid) == listening);
+        let before = descriptors(pid);
+        init.allow(std::time::Duration::from_secs(60));
+        for _ in 0..50 {
+            let answer = json(&init.verb(&["stack", "--json"]));
+            assert!(!answer["verdict"].as_str().unwrap_or_default().is_empty(), "{answer}");
+        }
+        init.until("its descriptors are those that it had", || (descriptors(pid), sockets(pid)) == (before, listening));
+        assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
+        assert_eq!(init.status()["generation"], 1);
+    });
+}
+
+/// The timer in the app is there for that.
+#[test]
+fn a_verb_that_is_killed_leaves_nothing_open() {
+    on_every_node(|node| {
+        let mut init = bench().node(node, BUSY);
+        init.out("port");
+        let pid = pid_of(&mut init);
+        let before = sockets(pid);
+        let verb = init.ask(&["profile", "1h"]);
+        let asking = until_profiled(&init, &verb, pid);
+        kill(asking, Signal::SIGKILL).expect("it runs");
+        verb.0.wait_with_output().expect("its end");
+        init.until("the inspector is closed", || sockets(pid) == before);
+        assert_eq!(init.status()["generation"], 1);
+    });
+}
+
+/// Waits until a verb's profile of a process has begun; gives back the verb's pid.
+fn until_profiled(init: &Running, verb: &Inside, pid: i32) -> Pid {
+    // V8 has a thread for it.
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+    let name = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
+    init.until("the profile has begun", || threads().map(name).any(|name| name.starts_with("v8:Prof")));
+    let mut last = i32::try_from(verb.0.id()).expect("a pid");
+    while let Some(child) = children(last).first() {
+        last = *child;
+    }
+    Pid::from_raw(last)
+}
+
+#[test]
+fn a_profile_has_the_functions_that_ran() {
+    on_every_node(|node| {
+        let mut init = bench().node(node, BUSY);
+        let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        let pid = pid_of(&mut init);
+        let before = sockets(pid);
+        let names = |profile: &Value| -> Vec<String> {
+            let nodes = profile["nodes"].as_array().expect("nodes").iter();
+            nodes.map(|node| node["callFrame"]["functionName"].as_str().expect("a name").to_owned()).collect()
+        };
+        let profile = json(&init.verb(&["profile", "500ms"]));
+        assert!(names(&profile).iter().any(|name| name == "busy"), "{profile}");
+        assert!(profile["samples"].as_array().is_some_and(|samples| !samples.is_empty()));
+        // Ctrl-C ends it early, and what there is by then is a profile.
+        init.until("the inspector is closed", || sockets(pid) == before);
+        let verb = init.ask(&["profile", "1h"]);
+        let asking = until_profiled(&init, &verb, pid);
+        get(Ipv4Addr::LOCALHOST, port, "/");
+        kill(asking, Signal::SIGINT).expect("it runs");
+        assert!(json(&verb.end())["nodes"].is_array());
+        init.until("the inspector is closed", || sockets(pid) == before);
+    });
+}
+
+#[test]
+fn a_heap_snapshot_is_whole() {
+    on_every_node(|node| {
+        let mut init = bench().node(node, &format!("class Marked {{}}; globalThis.kept = new Marked(); {BUSY}"));
+        let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        let said = init.verb(&["heap", "--force"]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(said.err.contains("the app stands still meanwhile, and may need "), "{}", said.err);
+        let snapshot: Value = serde_json::from_str(&said.out).expect("JSON");
+        assert!(snapshot["nodes"].as_array().is_some_and(|nodes| nodes.len() > 1000));
+        assert!(snapshot["strings"].as_array().is_some_and(|strings| strings.iter().any(|string| string == "Marked")));
+        assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
+    });
+}
+
+#[test]
+fn an_inspector_that_was_open_stays_so_and_is_not_shared() {
+    on_every_node(|node| {
+        let hangs = "const { url } = require('inspector'); setTimeout(() => { say('at', new URL(url()).port); hang(); }, 1)";
+        let mut init = Bench::new(&[]).variable("NODE_OPTIONS", "--inspect=127.0.0.1:0").node(node, hangs);
+        let port: u16 = init.out("at").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+        let pid = pid_of(&mut init);
+        let alone = sockets(pid);
+        for _ in 0..10 {
+            let answer = json(&init.verb(&["stack", "--json"]));
+            assert!(functions(&answer).contains(&"hang"), "{answer}");
+        }
+        init.until("the verb is gone", || sockets(pid) == alone);
+        let attached = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it is open");
+        init.until("it has accepted", || sockets(pid) > alone);
+        assert!(init.verb(&["stack"]).complaint(1).contains("a debugger is attached"));
+        drop(attached);
+        init.until("it is free again", || sockets(pid) == alone);
+        json(&init.verb(&["stack", "--json"]));
+    });
+}
+
+#[test]
+fn a_port_that_another_has_is_told() {
+    on_every_node(|node| {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = taken.local_addr().expect("its address").port();
+        let mut init = Bench::new(&[])
+            .variable("NODE_OPTIONS", format!("--inspect-port={port}"))
+            .node(node, "setTimeout(() => { say('there'); hang(); }, 1)");
+        init.out("there");
+        let why = init.verb(&["stack", "--within", "2s"]).complaint(1).to_owned();
+        assert!(why.contains("another process has its port") && why.contains("--inspect-port=0"), "{why}");
+        drop(taken);
+        json(&init.verb(&["stack", "--json"]));
+    });
+}
+
+/// Behind a launcher the Node that listens is asked, and no other.
+#[test]
+fn behind_a_launcher_the_app_is_asked() {
+    let scratch = Scratch::new();
+    let app =
+        "const server = require('net').createServer().listen(0, () => { console.log('there'); (function inTheApp() { for (;;); })(); });";
+    std::fs::write(scratch.path("app.js"), app).expect("a script");
+    std::fs::write(scratch.path("package.json"), "{\"scripts\":{\"start\":\"node app.js\"}}").expect("a package");
+    let node = newest_node();
+    let npm = Command::new("sh").args(["-c", "command -v npm"]).output().expect("a shell");
+    let npm = String::from_utf8(npm.stdout).expect("a path");
+    assert!(!npm.trim().is_empty(), "npm is needed (Debian: npm)");
+    let path = format!("{}:{}", node.parent().expect("its folder").display(), std::env::var("PATH").unwrap_or_default());
+    for command in [vec!["npm", "start"], vec!["sh", "-c", "node app.js; true"]] {
+        let mut init = bench().variable("PATH", &path).folder(scratch.path("")).command(command);
+        init.out("there");
+        let answer = json(&init.verb(&["stack", "--json"]));
+        assert!(functions(&answer).contains(&"inTheApp"), "{answer}");
+    }
+}
