@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use env_logger::Target;
 use log::Record;
-use log::kv::{Error, Key, Source, Value as KvValue, VisitSource, VisitValue};
+use log::kv::{Error, Key, Source, Value as KvValue, VisitSource};
 
 use crate::config::Config;
 use crate::config::values::LogFormat;
-use crate::json::{self, Value};
-use crate::supervisor::report::{Fields, Report, at_most};
+use crate::json;
+use crate::supervisor::report::{Report, at_most};
 use crate::sys::stderr::Stderr;
 
 /// The key under which an event's name travels; lines without one are a "log".
@@ -60,55 +60,40 @@ fn record<'a>(report: &Report, message: fmt::Arguments<'a>, event: &'a EventFiel
     Record::builder().level(report.level()).target(module_path!()).key_values(event).args(message).build()
 }
 
-/// Its fields are made only when they are asked for: a line of text has none.
+/// Its fields are made only when they are asked for: a line of text has none. Each is JSON already, the event's name first.
 struct EventFields<'a> {
     report: &'a Report,
-    fields: OnceCell<Fields>,
+    fields: OnceCell<Vec<(&'static str, String)>>,
 }
 
 impl Source for EventFields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), Error> {
-        visitor.visit_pair(Key::from(EVENT), KvValue::from(self.report.event()))?;
-        for (key, value) in self.fields.get_or_init(|| self.report.fields()) {
-            visitor.visit_pair(Key::from(*key), logged(value))?;
+        let fields = self.fields.get_or_init(|| {
+            let named = [(EVENT, self.report.event().into())];
+            named.into_iter().chain(self.report.fields()).map(|(key, value)| (key, value.to_string())).collect()
+        });
+        for (key, json) in fields {
+            visitor.visit_pair(Key::from(*key), KvValue::from(json.as_str()))?;
         }
         Ok(())
-    }
-}
-
-/// The value as `log` carries it: a text, or JSON as it is written.
-fn logged(value: &Value) -> KvValue<'_> {
-    match value {
-        Value::Text(text) => KvValue::from(text.as_str()),
-        _ => KvValue::from_display(value),
     }
 }
 
 /// Writes a record's pairs into a JSON object that is open.
 struct JsonPairs<'a> {
     line: &'a mut String,
+    /// Its name came first: what follows is JSON.
     is_event: bool,
 }
 
 impl<'kvs> VisitSource<'kvs> for JsonPairs<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: KvValue<'kvs>) -> Result<(), Error> {
         self.is_event |= key.as_str() == EVENT;
-        let _ = write!(self.line, ",{}:", json::text(key.as_str()));
-        value.visit(JsonValue(self.line))
-    }
-}
-
-struct JsonValue<'a>(&'a mut String);
-
-impl<'v> VisitValue<'v> for JsonValue<'_> {
-    fn visit_any(&mut self, value: KvValue<'_>) -> Result<(), Error> {
-        let text = value.to_string();
-        self.0.push_str(&if json::is_json(&text) { text } else { json::text(&text) });
-        Ok(())
-    }
-
-    fn visit_str(&mut self, value: &str) -> Result<(), Error> {
-        self.0.push_str(&json::text(value));
+        // Numbers and the like are written by nobody but events, as texts: to have `log` write any brings in 7 KiB for fractions.
+        if let Some(value) = value.to_borrowed_str() {
+            let value = if self.is_event { value } else { &json::text(value) };
+            let _ = write!(self.line, ",{}:{value}", json::text(key.as_str()));
+        }
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! Which restartinit a verb asks: one of its own container, never another's.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -47,7 +46,9 @@ pub(super) fn find(named: Option<Pid>) -> Result<Instance, String> {
     let trusted = first.as_ref().is_some_and(|(_, peer)| peer.may_answer(sockets::own_user()));
     let names: Vec<Owner> = listed(container);
     let further = names.iter().filter_map(|owner| if let Owner::Further(pid) = owner { Some(*pid) } else { None });
-    let pids: BTreeSet<Pid> = first.as_ref().filter(|_| trusted).map(|(_, peer)| peer.pid).into_iter().chain(further).collect();
+    let mut pids: Vec<Pid> = first.as_ref().filter(|_| trusted).map(|(_, peer)| peer.pid).into_iter().chain(further).collect();
+    pids.sort_unstable();
+    pids.dedup();
     let pid = match (named, pids.first()) {
         (Some(named), _) if pids.contains(&named) => named,
         (Some(named), None) => return Err(format!("no restartinit with pid {named} in this container, nor any other")),
@@ -69,7 +70,7 @@ pub(super) fn find(named: Option<Pid>) -> Result<Instance, String> {
     if peer.may_answer(sockets::own_user()) { Ok(Instance { socket, pid, others }) } else { Err(untrusted(peer)) }
 }
 
-fn listing(pids: &BTreeSet<Pid>) -> String {
+fn listing(pids: &[Pid]) -> String {
     pids.iter().map(Pid::to_string).collect::<Vec<_>>().join(", ")
 }
 

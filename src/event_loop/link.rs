@@ -13,18 +13,14 @@ use crate::generation_number::GenerationNumber;
 use crate::logger::warn_once;
 use crate::node::channel::{Channel, NodeEvent, Options};
 use crate::node::permission::Speaker;
-use crate::node::watchdog::Turn;
-use crate::observe::snapshot::EventLoop;
-use crate::procfs::main_thread::Had;
-use crate::procfs::verdict::Verdict;
 use crate::supervisor::event::ChannelEvent;
-use crate::supervisor::hang::Hang;
 use crate::sys::channel::{self, Received, Sent};
 use crate::time::Moment;
 
 mod own_time;
 mod requests;
 mod speaker;
+mod watching;
 
 use own_time::OwnTime;
 
@@ -224,36 +220,10 @@ impl Link {
         }
     }
 
-    /// For how long it has owed an answer, and why.
-    fn hang(&mut self, now: Moment, said: fn(&Verdict) -> String) -> Option<Hang> {
-        let overdue = self.channel.watchdog()?.overdue()?;
-        let verdict = said(&self.own_time.verdict(now, self.pid));
-        Some(Hang { own: overdue.own, wall: overdue.wall, verdict, stack: Vec::new() })
-    }
-
-    /// What the supervisor is to be told of its event loop.
-    fn told(&mut self, turn: Turn, now: Moment) -> Option<ChannelEvent> {
-        match turn {
-            Turn::Wait | Turn::Ask => None,
-            Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
-            Turn::Late => self.hang(now, Verdict::brief).map(ChannelEvent::Late),
-            Turn::Blocked => self.hang(now, Verdict::of_its_own).map(ChannelEvent::Blocked),
-        }
-    }
-
     fn tick(&mut self, now: Moment) {
         let is_due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
         if is_due(self.channel.deadline()) {
-            let is_overdue = self.channel.watchdog().is_some_and(|watchdog| watchdog.overdue().is_some());
-            let had = self.own_time.look(now, self.pid, is_overdue);
-            if had == Had::Unknown && is_overdue {
-                warn_once!(
-                    "the kernel does not tell how much of a processor the command had (/proc/PID/schedstat): a third of the time counts for --watchdog"
-                );
-            }
-            let turn = self.channel.tick(now, had);
-            let told = self.told(turn, now);
-            self.events.extend(told);
+            self.watch_loop(now);
         }
         if is_due(self.silent_at) {
             self.silent_at = None;
@@ -296,17 +266,6 @@ impl Link {
             self.events.push(ChannelEvent::NotSent);
         }
         self.events.push(ChannelEvent::Gone);
-    }
-
-    /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
-    pub(super) fn event_loop(&mut self, is_scrape: bool, now: Moment) -> Option<EventLoop> {
-        let late = self.hang(now, Verdict::brief).filter(|hang| !hang.wall.is_zero());
-        let watchdog = self.channel.watchdog()?;
-        // An answer that is still to come is as late as it is by now.
-        let (owed, last) = (late.as_ref().map(|hang| hang.wall), watchdog.last());
-        let largest = if is_scrape { watchdog.take_largest() } else { watchdog.largest() };
-        let (last, largest) = (last.max(owed)?, largest.or(last).max(owed)?);
-        Some(EventLoop { last, largest, late })
     }
 
     /// Messages that came to nothing.

@@ -1,7 +1,6 @@
 //! Where the generations listen, as the kernel shows it: its list of listeners beside the descriptors of a generation's processes. A look costs
 //! as much as there are listeners: descriptors are searched only for a listener that was not there before.
 
-use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -218,7 +217,7 @@ impl Search<'_> {
     }
 
     /// All that descends from a command; and orphans whose environment says that they are of its generation, where that is needed to tell.
-    fn family(generation: GenerationNumber, own_pid: Pid, command: Pid, others: &[Pid]) -> io::Result<BTreeSet<Pid>> {
+    fn family(generation: GenerationNumber, own_pid: Pid, command: Pid, others: &[Pid]) -> io::Result<Vec<Pid>> {
         let mut all = processes::list()?;
         let mut family = descendants(&mut all, command, &[]);
         let spared: Vec<Pid> = others.iter().copied().chain([command]).collect();
@@ -228,7 +227,10 @@ impl Search<'_> {
             None => others.is_empty(),
         };
         family.extend(orphans.into_iter().filter(|orphan| is_ours(orphan.pid)));
-        Ok(family.into_iter().filter(|process| !process.ended).map(|process| process.pid).collect())
+        let mut pids: Vec<Pid> = family.into_iter().filter(|process| !process.ended).map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
     }
 
     fn process(&mut self, pid: Pid, first: i32) -> Searched {

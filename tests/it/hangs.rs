@@ -64,10 +64,13 @@ impl Scene {
     }
 }
 
+/// What it is called, the verdict, and the call that is told with its line.
+type Way = (&'static str, &'static str, Option<(&'static str, u32)>);
+
 #[test]
 fn the_line_says_what_the_loop_did_and_where_it_was() {
     // The verdict, and a call of the app with its line, the innermost but for Node's own; none: no JavaScript can be interrupted there.
-    let ways: [(&str, &str, Option<(&str, u32)>); 8] = [
+    let ways: [Way; 8] = [
         ("spin", "running", Some(("burnTheCpu", 2))),
         ("regex", "running", Some(("regex", 5))),
         ("child", "waiting for its child \"sleep\"", None),
