@@ -229,7 +229,6 @@ impl Search<'_> {
         family.extend(orphans.into_iter().filter(|orphan| is_ours(orphan.pid)));
         let mut pids: Vec<Pid> = family.into_iter().filter(|process| !process.ended).map(|process| process.pid).collect();
         pids.sort_unstable();
-        pids.dedup();
         Ok(pids)
     }
 
