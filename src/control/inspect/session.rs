@@ -26,7 +26,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 pub(super) type Why = &'static str;
 
 pub(super) const INTERRUPTED: Why = "interrupted";
-const LATE: Why = "no answer in time";
+pub(super) const LATE: Why = "no answer in time";
 const BROKEN: Why = "what listens there does not answer as Node's inspector would";
 const REFUSED: Why = "Node refused to";
 const UNWRITTEN: Why = "standard output takes nothing more";

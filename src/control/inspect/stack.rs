@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use super::attach;
 use super::port::SILENT;
-use super::session::{Session, Why, wait};
+use super::session::{LATE, Session, Why, wait};
 use super::target::Target;
 use crate::inspector::message::Output;
 use crate::inspector::stack::{Answer, Stack};
@@ -106,13 +106,16 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     let (verdict, stack) = match look.verdict.take() {
         Some(verdict) => (verdict, Stack::default()),
         // Half of the time: there must be some left to say why it did not open.
-        None => match attach(target, Output::Nothing, Instant::now() + within / 2, end, within + ALONE) {
-            Ok(session) => ask(look, pid, session)?,
+        None => match attach(target, Output::Nothing, Instant::now() + within / 2, end, within + ALONE)
+            .and_then(|session| ask(&mut look, pid, session))
+        {
+            Ok(told) => told,
             Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
                 verdict @ (Verdict::Starved { .. } | Verdict::WaitsForChild(_) | Verdict::Asleep { .. } | Verdict::WaitsForThread)
-                    if why == SILENT =>
+                    if [SILENT, LATE].contains(&why) =>
                 {
-                    // That is an answer, and the reason as well.
+                    // That is an answer, and the reason as well. It may have come to that since; what it was asked by then, the timer among it, it
+                    // does once it goes on.
                     (verdict, Stack::default())
                 }
                 verdict => return Err(format!("{why}; it is {verdict}")),
@@ -124,7 +127,7 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     Ok(if json { answer.json() } else { answer.text() })
 }
 
-fn ask(mut look: Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
+fn ask(look: &mut Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
     session.call("Debugger.enable", "{}")?;
     // As it was before anybody interrupted it: a thread that stands still for a debugger sleeps.
     let before = look.asleep.take().map_or_else(|| look.verdict_at(pid, &look.place), Ok)?;
