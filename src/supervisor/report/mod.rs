@@ -1,5 +1,6 @@
 //! What restartinit tells people and programs: one vocabulary for text (`text`), JSON and the termination log (`fields`). Pure.
 
+mod ending;
 mod fields;
 mod text;
 
@@ -9,49 +10,16 @@ use std::time::Duration;
 use log::Level;
 use nix::unistd::Pid;
 
-use super::exit::{Outcome, Reason, Run};
+use super::exit::{Reason, Run};
 use super::generation::{Duty, Knowledge};
 use super::hang::Hang;
 use super::spawn_failure::SpawnFailure;
 use super::sweep::Refused;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
+pub use ending::{Cause, Ending};
 pub use fields::{Fields, json_object, run_fields, seconds};
 pub use text::{Told, at_most};
-
-/// The end of it all: why, with which code, and what came last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ending {
-    pub outcome: Outcome,
-    /// restartinit's own exit code.
-    pub code: u8,
-    pub cause: Cause,
-}
-
-impl Ending {
-    /// The command's last run, if that is what it came of.
-    pub fn run(&self) -> Option<&Run> {
-        match &self.cause {
-            Cause::Run(run) | Cause::Exhausted { run, .. } => Some(run),
-            Cause::NeverSpawned { .. } | Cause::Spawn(_) | Cause::OutOfReach { .. } => None,
-        }
-    }
-}
-
-/// What an [`Ending`] came of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cause {
-    /// The command's last run.
-    Run(Run),
-    /// The same, with the restart budget all used.
-    Exhausted { run: Run, used: u32, window: Duration },
-    /// A stop while no run had ended yet: the command was never spawned.
-    NeverSpawned { signal: Signal },
-    /// The command cannot be executed.
-    Spawn(SpawnFailure),
-    /// A command that may not be signalled is due to be killed; without a reason, for its grace period.
-    OutOfReach { generation: GenerationNumber, pid: Pid, reason: Option<Reason> },
-}
 
 /// One event that is told.
 #[derive(Clone, PartialEq, Eq, Debug)]

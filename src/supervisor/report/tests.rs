@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::*;
 use crate::inspector::stack::Frame;
 use crate::supervisor::bench;
-use crate::supervisor::exit::{Awaited, Exit, LastExit};
+use crate::supervisor::exit::{Awaited, Exit, LastExit, Outcome};
 use crate::supervisor::spawn_failure::{Problem, SpawnStep};
 use crate::time::Moment;
 
