@@ -1,7 +1,8 @@
 //! `stack`, `profile` and `heap` of real Node, 18 to 26: what they tell of a loop that is blocked in each way, and that the app is afterwards as it was.
 //! What an app can do to them is in inspector/hostile.rs.
 
-use crate::serving::{commands, get};
+use crate::serving::load::{Load, Protocol, Tally};
+use crate::serving::{commands, free_port, get};
 use crate::support;
 
 mod hostile;
@@ -12,7 +13,10 @@ use serde_json::Value;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use support::{Bench, Inside, Running, Said, Scratch, children, descriptors, newest_node, nodes, on_every_node, sockets};
+use std::time::{Duration, Instant};
+use support::{
+    Bench, Inside, Running, Said, Scratch, children, descriptors, kilobytes, lines_of, newest_node, nodes, on_every_node, sockets,
+};
 
 /// Any free port: the tests share a network.
 const ANY_PORT: (&str, &str) = ("NODE_OPTIONS", "--inspect-port=0");
@@ -193,7 +197,7 @@ fn nothing_is_left_behind() {
         json(&init.verb(&["stack", "--json"]));
         init.until("the inspector is closed", || sockets(pid) == listening);
         let before = descriptors(pid);
-        init.allow(std::time::Duration::from_secs(60));
+        init.allow(Duration::from_secs(60));
         for _ in 0..50 {
             let answer = json(&init.verb(&["stack", "--json"]));
             assert!(!answer["verdict"].as_str().unwrap_or_default().is_empty(), "{answer}");
@@ -202,6 +206,47 @@ fn nothing_is_left_behind() {
         assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
         assert_eq!(init.status()["generation"], 1);
     });
+}
+
+/// A few here, a thousand with `RESTARTINIT_LONG=1`; `--nocapture` shows what each took.
+#[test]
+fn under_load_nobody_notices() {
+    let is_long = std::env::var_os("RESTARTINIT_LONG").is_some();
+    let port = free_port();
+    let app = format!(
+        "require('http').createServer((_, answer) => {{ spin(2); answer.setHeader('Content-Length', 4); answer.end('ok 1'); }})\
+         .listen({port}, () => say('serving'));"
+    );
+    let mut init = bench().node(newest_node(), &app);
+    init.out("serving");
+    init.allow(Duration::from_secs(if is_long { 1800 } else { 60 }));
+    let pid = pid_of(&mut init);
+    let load = Load::start(Protocol::Http, port, "node");
+    assert!(load.goes_on(200, Instant::now() + Duration::from_secs(30)), "the load stands still");
+    json(&init.verb(&["stack", "--json"]));
+    let before = kilobytes(pid, "VmRSS");
+    let mut took: Vec<Duration> = (0..if is_long { 1000 } else { 30 })
+        .map(|_| {
+            let began = Instant::now();
+            let answer = json(&init.verb(&["stack", "--json"]));
+            assert!(!answer["verdict"].as_str().unwrap_or_default().is_empty(), "{answer}");
+            began.elapsed()
+        })
+        .collect();
+    took.sort();
+    let tally = load.end();
+    let after = kilobytes(pid, "VmRSS");
+    println!(
+        "{} stacks: median {:?}, longest {:?}; {tally}; resident {} KiB before, {after} after",
+        took.len(),
+        took[took.len() / 2],
+        took[took.len() - 1],
+        before
+    );
+    assert_eq!(Tally { answered: 0, again: 0, ..tally }, Tally::default(), "{tally}");
+    // What a heap takes between two collections comes and goes.
+    assert!(after < before * 2 + 32 * 1024, "{} KiB before, {after} after", before);
+    assert_eq!(init.status()["generation"], 1);
 }
 
 /// The timer in the app is there for that.
@@ -234,6 +279,20 @@ fn until_profiled(init: &Running, verb: &Inside, pid: i32) -> Pid {
     Pid::from_raw(last)
 }
 
+/// What Chrome's DevTools open, by the rules of their format.
+fn is_for_devtools(kind: &str, content: &Value) {
+    let scratch = Scratch::new();
+    let file = scratch.path(kind);
+    std::fs::write(&file, content.to_string()).expect("the file");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/format.js");
+    let told = Command::new(newest_node())
+        .args([script, kind, &file])
+        .env("NODE_PATH", lines_of("tests/node-apps").trim())
+        .output()
+        .expect("Node");
+    assert!(told.status.success(), "{kind}: {}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+}
+
 #[test]
 fn a_profile_has_the_functions_that_ran() {
     on_every_node(|node| {
@@ -248,6 +307,7 @@ fn a_profile_has_the_functions_that_ran() {
         let profile = json(&init.verb(&["profile", "500ms"]));
         assert!(names(&profile).iter().any(|name| name == "busy"), "{profile}");
         assert!(profile["samples"].as_array().is_some_and(|samples| !samples.is_empty()));
+        is_for_devtools("profile", &profile);
         // Ctrl-C ends it early, and what there is by then is a profile.
         init.until("the inspector is closed", || sockets(pid) == before);
         let verb = init.ask(&["profile", "1h"]);
@@ -270,6 +330,7 @@ fn a_heap_snapshot_is_whole() {
         let snapshot: Value = serde_json::from_str(&said.out).expect("JSON");
         assert!(snapshot["nodes"].as_array().is_some_and(|nodes| nodes.len() > 1000));
         assert!(snapshot["strings"].as_array().is_some_and(|strings| strings.iter().any(|string| string == "Marked")));
+        is_for_devtools("heap", &snapshot);
         assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
     });
 }
