@@ -78,7 +78,8 @@ fn idle_it_never_wakes() {
         init.out("up 2");
         // The control socket is always there. Whoever has asked, there or over HTTP, leaves no deadline behind.
         init.await_door();
-        assert_eq!(init.verb(&["health"]).code, Some(0));
+        let said = init.verb(&["health"]);
+        assert_eq!(said.code, Some(0), "{options:?}: {said:?}");
         if options.contains(&"--http") {
             assert_eq!(get(&address, "/metrics").status, 200);
         }
