@@ -3,8 +3,6 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use serde_core::de::IgnoredAny;
-
 /// A value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Value {
@@ -59,12 +57,20 @@ impl fmt::Display for Value {
 
 /// A text as JSON.
 pub fn text(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
-}
-
-/// Whether a text is JSON.
-pub fn is_json(text: &str) -> bool {
-    serde_json::from_slice::<IgnoredAny>(text.as_bytes()).is_ok()
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..' ' => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 impl From<bool> for Value {
@@ -133,6 +139,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_reads_back(written in any::<String>()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&text(&written)).unwrap(), written);
+        }
+
         #[test]
         fn what_is_written_is_json(written in ".{0,40}", number in any::<i64>(), micros in any::<u32>()) {
             let value = Value::Object(vec![("t", written.as_str().into()), ("n", number.into()), ("s", Value::Seconds(Duration::from_micros(micros.into())))]);

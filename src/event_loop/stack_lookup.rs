@@ -87,7 +87,7 @@ impl Means {
             signals::unblock_all();
         };
         let setup = ChildSetup { own_group: true, die_with_us: !is_init, prepare: Box::new(prepare) };
-        let command = ["/proc/self/exe", "stack", "--json"].map(OsString::from).to_vec();
+        let command = ["/proc/self/exe", "stack", "--json", "--within", "2s"].map(OsString::from).to_vec();
         Ok(Means { spawner: Spawner::new(command, &[], &[], setup)?, answer })
     }
 

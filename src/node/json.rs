@@ -2,10 +2,11 @@
 //! is not for us. Knows JSON, not what a field means. Pure.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, str};
 
-use serde_core::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+mod cursor;
+
+use cursor::Cursor;
 
 /// A value, as far as it can matter.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -71,148 +72,56 @@ impl fmt::Display for Field<'_> {
     }
 }
 
-/// Reads a line that holds an object; `None`: it holds none, or is not JSON.
+/// Reads a line that holds an object; `None`: it is not JSON.
 pub fn read(line: &[u8]) -> Option<Object<'_>> {
-    let is_object = line.trim_ascii_start().first() == Some(&b'{');
-    is_object.then(|| serde_json::from_slice(line).ok()).flatten()
+    let mut cursor = Cursor { bytes: line, at: 0 };
+    let mut object = Object::default();
+    cursor.expect(b'{')?;
+    if cursor.peek()? == b'}' {
+        cursor.at += 1;
+        return cursor.is_at_end().then_some(object);
+    }
+    loop {
+        cursor.expect(b'"')?;
+        let name = cursor.text()?;
+        cursor.expect(b':')?;
+        let field = match name.as_ref() {
+            "cmd" => Some(&mut object.cmd),
+            "act" => Some(&mut object.act),
+            "type" => Some(&mut object.kind),
+            "key" => Some(&mut object.key),
+            "seq" => Some(&mut object.seq),
+            "address" => Some(&mut object.address),
+            "port" => Some(&mut object.port),
+            "addressType" => Some(&mut object.address_type),
+            "fd" => Some(&mut object.fd),
+            "flags" => Some(&mut object.flags),
+            "index" => Some(&mut object.index),
+            _ => None,
+        };
+        match field {
+            Some(field) => *field = cursor.field()?,
+            None => {
+                cursor.peek()?;
+                let begin = cursor.at;
+                cursor.skip()?;
+                if name == "data" {
+                    object.data = Some(str::from_utf8(line.get(begin..cursor.at)?).ok()?);
+                }
+            }
+        }
+        match cursor.next()? {
+            b',' => {}
+            b'}' => return cursor.is_at_end().then_some(object),
+            _ => return None,
+        }
+    }
 }
 
 /// Whether a line is JSON at all.
 pub fn is_json(line: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(line).is_ok()
-}
-
-struct ObjectVisitor;
-struct FieldVisitor;
-
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An object is asked for by nobody else. To say of a number that it is none would bring in 6 KiB of writing fractions.
-        deserializer.deserialize_any(ObjectVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Object<'de>, E> {
-        Ok(Object::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Object<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Object::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut object = Object::default();
-        while let Some(name) = map.next_key::<Field<'de>>()? {
-            let field = match name.text().unwrap_or_default() {
-                "cmd" => &mut object.cmd,
-                "act" => &mut object.act,
-                "type" => &mut object.kind,
-                "key" => &mut object.key,
-                "seq" => &mut object.seq,
-                "address" => &mut object.address,
-                "port" => &mut object.port,
-                "addressType" => &mut object.address_type,
-                "fd" => &mut object.fd,
-                "flags" => &mut object.flags,
-                "index" => &mut object.index,
-                "data" => {
-                    object.data = Some(map.next_value::<&RawValue>()?.get());
-                    continue;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = map.next_value()?;
-        }
-        Ok(object)
-    }
-}
-
-impl<'de> Deserialize<'de> for Field<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Field<'de>, E> {
-        Ok(Field::Null)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Field<'de>, E> {
-        Ok(Field::Number(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Field<'de>, E> {
-        Ok(i64::try_from(number).map_or(Field::Other, Field::Number))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Field<'de>, E> {
-        // JavaScript knows no integers: 3e3 is as good a port as 3000. All that can matter is far below 2^53.
-        #[expect(clippy::cast_possible_truncation, reason = "what is cut off is not equal")]
-        let whole = number as i64;
-        #[expect(clippy::cast_precision_loss, reason = "below 2^53 there is none")]
-        let is_whole = whole as f64 == number && whole.unsigned_abs() < 1 << 53;
-        Ok(if is_whole { Field::Number(whole) } else { Field::Other })
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Field::Other)
-    }
+    let mut cursor = Cursor { bytes: line, at: 0 };
+    cursor.skip().is_some() && cursor.is_at_end()
 }
 
 #[cfg(test)]
@@ -258,10 +167,77 @@ mod tests {
         assert!(!is_json(&b"[".repeat(60_000)));
     }
 
+    /// What serde_json makes of it, which somebody else has written.
+    fn by_another(line: &[u8], name: &str) -> Option<Field<'static>> {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
+        Some(match object.get(name) {
+            None => Field::Missing,
+            Some(serde_json::Value::Null) => Field::Null,
+            Some(serde_json::Value::String(text)) => Field::Text(text.clone().into()),
+            Some(serde_json::Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => Field::Number(number),
+                (None, Some(number)) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => Field::Number(number as i64),
+                _ => Field::Other,
+            },
+            Some(_) => Field::Other,
+        })
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let scalar = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            (-1_000_000..1_000_000, 1..1000).prop_map(|(number, by)| (f64::from(number) / f64::from(by)).into()),
+            any::<String>().prop_map(Into::into),
+        ];
+        scalar.prop_recursive(4, 30, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::vec((".{0,4}", inner), 0..4).prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = (read(&bytes), is_json(&bytes));
+        }
+
+        /// Valid, and with a byte or two that are wrong.
+        #[test]
+        fn another_reader_makes_the_same_of_it(
+            port in any_json(), key in any_json(), data in any_json(), spoiled in proptest::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(b'"'), Just(b'\\'), Just(b'0'), Just(b'}')]), 0..3),
+        ) {
+            let mut line = format!(" {{\"po\\u0072t\" : {port} ,\"key\":{key},\"x\":{data},\"data\":\t{data} }} ").into_bytes();
+            for (at, byte) in spoiled {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            // Lines are text: what comes from Node is, and the other reader does not look at all of it.
+            prop_assume!(str::from_utf8(&line).is_ok());
+            let object = read(&line);
+            prop_assert_eq!(is_json(&line), serde_json::from_slice::<serde_core::de::IgnoredAny>(&line).is_ok());
+            match (by_another(&line, "port"), &object) {
+                (Some(port), Some(object)) => {
+                    prop_assert_eq!(&object.port, &port);
+                    prop_assert_eq!(Some(object.key.clone()), by_another(&line, "key"));
+                    if let Some(data) = object.data {
+                        prop_assert!(is_json(data.as_bytes()));
+                    }
+                }
+                // The other one looks closely at what does not matter as well: half a pair, a number beyond all.
+                (None, Some(_)) => prop_assert!(line.windows(2).any(|two| two == b"\\u" || two.eq_ignore_ascii_case(b"e9") || two[0] == b'e' || two[0] == b'E')),
+                (Some(_), None) => prop_assert!(false, "refused"),
+                (None, None) => {}
+            }
+        }
+
+        #[test]
+        fn numbers_are_those_of_javascript(digits in "-?(0|[1-9][0-9]{0,8})(\\.[0-9]{1,6})?([eE][+-]?[0-9]{1,2})?") {
+            let line = format!("{{\"port\":{digits}}}");
+            prop_assert_eq!(Some(read(line.as_bytes()).unwrap().port), by_another(line.as_bytes(), "port"), "{}", digits);
         }
     }
 }

@@ -397,8 +397,8 @@ fn a_process_that_is_stopped_is_told() {
     kill(pid, Signal::SIGSTOP).expect("it runs");
     assert_eq!(functions(&told(&mut init, "stopped by a signal")), [] as [&str; 0]);
     kill(pid, Signal::SIGCONT).expect("it runs");
-    told(&mut init, "running");
-    assert!(init.lines(support::Stream::Log).iter().any(|line| line.contains("Debugger listening")), "asked only once it runs");
+    let answer = json(&init.verb(&["stack", "--json"]));
+    assert!(functions(&answer).contains(&"hang"), "{answer}");
 }
 
 /// Behind a launcher the Node that listens is asked, and no other.

@@ -111,11 +111,11 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
         {
             Ok(told) => told,
             Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
-                verdict @ (Verdict::Starved { .. } | Verdict::WaitsForChild(_) | Verdict::Asleep { .. } | Verdict::WaitsForThread)
-                    if [SILENT, LATE].contains(&why) =>
+                // That is an answer, and the reason as well. It may have come to that since; what it was asked by then, the timer among it, it
+                // does once it goes on.
+                verdict
+                    if [SILENT, LATE].contains(&why) && !matches!(verdict, Verdict::Running { .. } | Verdict::Ended | Verdict::Unknown) =>
                 {
-                    // That is an answer, and the reason as well. It may have come to that since; what it was asked by then, the timer among it, it
-                    // does once it goes on.
                     (verdict, Stack::default())
                 }
                 verdict => return Err(format!("{why}; it is {verdict}")),
