@@ -13,6 +13,11 @@ const LONGEST_SCRIPT: u64 = 256 * 1024;
 
 /// Turns off what would do nothing, or harm.
 pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
+    if !config.listen.is_empty() && script::takes_sockets_in_part(command) {
+        log::warn!(
+            "bun's HTTP servers bind a socket of their own in place of one of --listen: only node:net takes it (listen({{ fd: 3 }}))"
+        );
+    }
     if !config.has_channel() {
         return;
     }
@@ -25,7 +30,13 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     without_held_ports(config, &mut off);
     match &unfit {
         Unfit::HasLauncher(_) => without_channel(config, &mut off),
-        Unfit::OtherRuntime { answers_pings: false, .. } => without_watchdog(config, &mut off),
+        Unfit::OtherRuntime { answers_pings: false, .. } => {
+            without_watchdog(config, &mut off);
+            // Whoever neither answers nor says that it is ready is not known to read anything.
+            if *config.ready_when() != ReadyWhen::Message {
+                without_message(config, &mut off);
+            }
+        }
         Unfit::ForksACluster { .. } | Unfit::HasNoFile | Unfit::OtherRuntime { .. } => {}
     }
     if !off.is_empty() {
@@ -68,6 +79,13 @@ fn without_watchdog(config: &mut Config, off: &mut Vec<&'static str>) {
     }
 }
 
+fn without_message(config: &mut Config, off: &mut Vec<&'static str>) {
+    if config.stop_by == StopBy::Message {
+        config.stop_by = StopBy::Signal;
+        off.push("--stop-by message");
+    }
+}
+
 /// Nobody at the other end speaks for the app.
 fn without_channel(config: &mut Config, off: &mut Vec<&'static str>) {
     let rule = config.ready_when().clone();
@@ -78,10 +96,7 @@ fn without_channel(config: &mut Config, off: &mut Vec<&'static str>) {
         config.ready_when = Some(rule);
     }
     without_watchdog(config, off);
-    if config.stop_by == StopBy::Message {
-        config.stop_by = StopBy::Signal;
-        off.push("--stop-by message");
-    }
+    without_message(config, off);
     off.extend(std::mem::take(&mut config.ipc).then_some("--ipc"));
 }
 
@@ -133,6 +148,9 @@ mod tests {
         assert!(!bun.holds_ports() && bun.watchdog.is_some() && bun.stop_by == StopBy::Message && bun.wait_ready.is_some());
         let deno = adapted(&["deno", "run", "server.ts"], all());
         assert!(!deno.holds_ports() && deno.watchdog.is_none() && *deno.ready_when() == ReadyWhen::Message);
+        assert_eq!(deno.stop_by, StopBy::Message, "it says that it is ready");
+        let silent = adapted(&["deno", "run", "server.ts"], Config { stop_by: StopBy::Message, ..Config::default() });
+        assert_eq!(silent.stop_by, StopBy::Signal);
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub fn unfit(command: &[OsString], script: Option<&str>, package: Option<&str>) 
     is_of_it.then_some(Unfit::ForksACluster { library: Some(library) })
 }
 
+/// A runtime whose HTTP servers ignore a socket that they are given: Bun's bind one of their own, and only `node:net` takes it.
+pub fn takes_sockets_in_part(command: &[OsString]) -> bool {
+    command.first().is_some_and(|file| Path::new(file).file_name().is_some_and(|name| name == "bun"))
+}
+
 /// Whether a script loads Node's cluster and forks workers.
 fn forks_a_cluster(script: &str) -> bool {
     let loads = ["'cluster'", "\"cluster\"", "'node:cluster'", "\"node:cluster\""].iter().any(|name| script.contains(name));
@@ -129,6 +134,12 @@ mod tests {
         ] {
             assert_eq!(unfit(&words(&["node", "app.js"]), Some(script), Some(package)).is_some(), forks, "{script}");
         }
+    }
+
+    #[test]
+    fn buns_http_servers_take_no_socket() {
+        assert!(takes_sockets_in_part(&words(&["/usr/local/bin/bun", "server.ts"])));
+        assert!(!takes_sockets_in_part(&words(&["deno", "run", "server.ts"])) && !takes_sockets_in_part(&[]));
     }
 
     #[test]

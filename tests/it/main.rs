@@ -44,6 +44,7 @@ mod restart_timing;
 mod restarting;
 mod rewriting;
 mod rights;
+mod runtimes;
 mod serving;
 mod shop_front;
 mod shut_doors;

@@ -9,6 +9,7 @@ mod names;
 mod nodes;
 mod paths;
 mod procfs;
+pub mod programs;
 mod running;
 pub mod settings;
 pub mod storm;
