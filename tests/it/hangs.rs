@@ -5,8 +5,10 @@ use crate::serving;
 use crate::support;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use serving::{commands, connect, free_port, hang_up, send_request};
+use serving::load::{Load, Protocol};
+use serving::{commands, connect, frameworks, free_port, hang_up, send_request};
 use support::{Bench, ProcessorCgroup, Running, Scratch, newest_node, on_every_node};
 
 /// Blocks as its path says. The numbers of the lines are in what is expected below.
@@ -23,10 +25,18 @@ const ways = {
   json() { const text = '[' + '[1,2],'.repeat(1e5) + '0]'; for (;;) JSON.parse(text); },
   work() { const from = process.cpuUsage(); while (process.cpuUsage(from).user < 100_000); },
 };
-require('http').createServer(function handler(request, response) {
-  ways[request.url.slice(1)]();
-  response.end('done');
-}).listen(+process.env.PORT, () => console.log('listening', process.env.RESTARTINIT_GENERATION));";
+function handler(path, done) {
+  const way = ways[path.slice(1)];
+  if (way) way();
+  done(way ? 'done' : 'ok 1');
+}
+const port = +process.env.PORT, listening = () => console.log('listening', process.env.RESTARTINIT_GENERATION);
+const servers = {
+  http: () => require('http').createServer((request, response) => handler(request.url, (text) => response.end(text))).listen(port, listening),
+  express: () => require('express')().get(/.*/, (request, response) => handler(request.url, (text) => response.send(text))).listen(port, listening),
+  fastify: () => require('fastify')().get('/*', (request, reply) => handler(request.url, (text) => reply.send(text))).listen({ port, host: '0.0.0.0' }).then(listening),
+};
+servers[process.env.SERVER]();";
 
 struct Scene {
     init: Running,
@@ -36,13 +46,17 @@ struct Scene {
 }
 
 fn start(node: &Path, options: &[&str]) -> Scene {
+    start_server("http", node, options)
+}
+
+fn start_server(server: &str, node: &Path, options: &[&str]) -> Scene {
     let scratch = Scratch::new();
     let (script, port) = (PathBuf::from(scratch.path("app.js")), free_port());
     std::fs::write(&script, APP).expect("the app");
     let fifo = scratch.path("fifo");
     nix::unistd::mkfifo(Path::new(&fifo), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-    let bench =
-        Bench::new(&[&["-v", "--ready-when", "listening"], options].concat()).variable("PORT", port.to_string()).variable("FIFO", &fifo);
+    let bench = Bench::new(&[&["-v", "--ready-when", "listening"], options].concat()).variable("PORT", port.to_string());
+    let bench = bench.variable("FIFO", &fifo).variable("SERVER", server).variable("NODE_PATH", frameworks());
     // Others of this network namespace have the usual port.
     let init = bench.command([node.as_os_str(), "--inspect-port=0".as_ref(), script.as_os_str()]);
     init.out("listening 1");
@@ -96,6 +110,25 @@ fn the_line_says_what_the_loop_did_and_where_it_was() {
                 Some((function, number)) => assert!(line.contains(&scene.at(function, number)), "{way}: {line}"),
                 None => assert!(!line.contains(", in "), "{way}: {line}"),
             }
+        }
+    });
+}
+
+/// Beside clients that ask all the time, it is one request that is told.
+#[test]
+fn the_handler_of_a_framework_is_told_under_load() {
+    on_every_node(|node| {
+        for server in ["express", "fastify"] {
+            let scene = start_server(server, node, &["--watchdog", "500ms", "--hold-port"]);
+            let load = Load::start(Protocol::Http, scene.port, &node.display().to_string());
+            assert!(load.goes_on(50, Instant::now() + Duration::from_secs(30)), "the load stands still");
+            let _stream = scene.ask("spin");
+            let line = scene.init.log("(event loop blocked for 500 ms");
+            let (inner, outer) = (scene.at("burnTheCpu", 2), scene.at("spin", 4));
+            assert!(line.contains(": running") && line.contains(&inner) && line.contains(&outer), "{server}: {line}");
+            scene.init.out("listening 2");
+            assert!(load.goes_on(50, Instant::now() + Duration::from_secs(30)), "the next generation serves");
+            assert_eq!(load.end().refused, 0, "{server}");
         }
     });
 }
