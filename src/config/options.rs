@@ -53,6 +53,17 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
     option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
     OptionSpec {
+        name: "exhausted-code",
+        value: Some("N"),
+        repeatable: false,
+        help: "the exit code when the restarts are used up",
+        set: |config, text| {
+            config.exhausted_code = Some(values::own_code(text)?);
+            Ok(())
+        },
+        get: |config| config.exhausted_code.map_or_else(String::new, shown),
+    },
+    OptionSpec {
         name: "max-memory",
         value: Some("SIZE|PERCENT"),
         repeatable: false,
@@ -185,8 +196,7 @@ pub fn help() -> String {
     }
     text.push_str(
         "  --print-config             show all settings and where they came from\n\
-         \x20 -v, -vv, -q                more or less on stderr [warn]; also RESTARTINIT_LOG\n\
-         \x20 -h, --help; -V, --version\n\n\
+         \x20 -v, -vv, -q                more or less on stderr [warn], RESTARTINIT_LOG; also --help, --version\n\n\
          Each option has an environment twin: RESTARTINIT_MAX_RESTARTS=3. Durations: 500ms, 10s, 2m, 1h.\n\
          Exit codes of its own: 125 usage, 126 cannot execute, 127 not found; else the command's.\n",
     );

@@ -18,6 +18,8 @@ pub struct Config {
     pub backoff_max: Duration,
     pub stable_after: Duration,
     pub no_restart_on: CodeSet,
+    /// What restartinit exits with when the restarts are used up; `None`: the command's code.
+    pub exhausted_code: Option<u8>,
     /// `None`: no limit of restartinit's own.
     pub max_memory: Option<Size>,
     pub stop_signals: SignalSet,
@@ -61,6 +63,7 @@ impl Default for Config {
             backoff_max: Duration::from_secs(5),
             stable_after: Duration::from_secs(10),
             no_restart_on: CodeSet::default(),
+            exhausted_code: None,
             max_memory: None,
             stop_signals: [Signal::TERM, Signal::INT, Signal::QUIT].into_iter().collect(),
             rewrite: Rewrites::default(),

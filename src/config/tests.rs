@@ -19,6 +19,7 @@ fn good_value(name: &str) -> &'static str {
         "restart" => "always",
         "max-restarts" => "7",
         "watchdog-stack" => "off",
+        "exhausted-code" => "75",
         "ipc" | "hold-port" | "standby" => "on",
         "stop-by" => "drain",
         "ready-when" => "listening:3000,9090",

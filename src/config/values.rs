@@ -167,6 +167,15 @@ pub fn number(text: &str) -> Result<u32, Accepted> {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CodeSet([u128; 2]);
 
+/// An exit code that restartinit may end with in place of the command's: none that says something else already.
+///
+/// # Errors
+/// What is accepted.
+pub fn own_code(text: &str) -> Result<u8, Accepted> {
+    let code = text.trim().parse().ok().filter(|code| !matches!(code, 0 | 125..=127));
+    code.ok_or("an exit code from 1 to 255, but not 125, 126 or 127, which have a meaning already")
+}
+
 impl CodeSet {
     /// `78,100-110`.
     ///

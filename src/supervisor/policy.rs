@@ -24,7 +24,7 @@ pub fn is_success(config: &Config, exit: Exit) -> bool {
 pub fn exit_code(config: &Config, outcome: Outcome, exit: Exit) -> u8 {
     let code = if is_success(config, exit) { 0 } else { exit.code() };
     // The orchestrator must see that something is wrong, even when `always` restarted a command that keeps ending well.
-    if outcome == Outcome::RestartsExhausted { code.max(1) } else { code }
+    if outcome == Outcome::RestartsExhausted { config.exhausted_code.unwrap_or(code.max(1)) } else { code }
 }
 
 /// How many restarts there were, by what led to them.

@@ -130,6 +130,27 @@ fn restarts_exhausted_is_never_success() {
     story.check(&story.run(&["exit 3"]).end(), "restarts-exhausted", 1);
 }
 
+/// For orchestrators whose rules read the code: it says that restartinit gave up, whatever the command ended with.
+#[test]
+fn restarts_exhausted_with_a_code_of_its_own() {
+    for (options, statement) in [(&["--exhausted-code", "75"][..], "exit 5"), (&["--exhausted-code=75"], "die KILL")] {
+        let story = Story::new(&[options, &["--max-restarts", "1"]].concat());
+        let reason = story.check(&story.run(&[statement]).end(), "restarts-exhausted", 75);
+        assert_eq!(reason["exit_code"], 75, "{reason}");
+    }
+    let story = Story::new(&["--exhausted-code", "75", "--max-restarts", "1", "--restart", "always"]);
+    story.check(&story.run(&["exit 0"]).end(), "restarts-exhausted", 75);
+    // Nothing was used up where there was nothing to use, or where something else ended it.
+    for (options, code, outcome) in [
+        (["--restart", "never"], 5, "completed"),
+        (["--max-restarts", "0"], 5, "completed"),
+        (["--no-restart-on", "5"], 5, "no-restart-code"),
+    ] {
+        let story = Story::new(&[&["--exhausted-code", "75"], &options[..]].concat());
+        story.check(&story.run(&["exit 5"]).end(), outcome, code);
+    }
+}
+
 #[test]
 fn no_restart_code() {
     let story = Story::new(&["--no-restart-on", "78"]);
