@@ -196,7 +196,7 @@ pub fn help() -> String {
     }
     text.push_str(
         "  --print-config             show all settings and where they came from\n\
-         \x20 -v, -vv, -q                more or less on stderr [warn], RESTARTINIT_LOG; -h, --help; -V, --version\n\n\
+         \x20 -v, -vv, -q                more or less on stderr [warn], RESTARTINIT_LOG; -h, -V: help, version\n\n\
          Each option has an environment twin: RESTARTINIT_MAX_RESTARTS=3. Durations: 500ms, 10s, 2m, 1h.\n\
          Exit codes of its own: 125 usage, 126 cannot execute, 127 not found; else the command's.\n",
     );
