@@ -18,6 +18,7 @@ mod house;
 mod http;
 mod instances;
 mod job_control;
+mod launcher_matrix;
 mod launchers;
 mod left_alone;
 mod leftovers;
