@@ -147,10 +147,8 @@ impl Link {
                     self.channel.receive(now, buffer.get(..count).unwrap_or_default(), &mut heard);
                     for event in heard.drain(..) {
                         let event = self.hear(event, now, sockets);
-                        // What a launcher listens on is its own.
-                        self.events.extend(
-                            event.filter(|event| !self.has_launcher || matches!(event, ChannelEvent::Ready | ChannelEvent::Unready)),
-                        );
+                        self.events
+                            .extend(event.and_then(|event| if self.has_launcher { speaker::of_launcher(event) } else { Some(event) }));
                     }
                     if self.has_launcher {
                         self.promote(now, sockets);

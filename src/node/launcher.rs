@@ -155,6 +155,12 @@ fn runs(program: &str, arguments: &[&str]) -> Runs {
 }
 
 impl Launcher {
+    /// Whether it sends or relays anything. One that does not is held by the channel of a worker after the app has ended, if it waits for its
+    /// own event loop to be empty, as yarn does.
+    pub fn uses_its_channel(&self) -> bool {
+        !["npm", "npx", "yarn"].contains(&self.name.as_str())
+    }
+
     /// What to write instead, given the package.json of the working directory where there is one.
     pub fn instead(&self, package: Option<&str>) -> String {
         let of_script = |name: &str| {
@@ -219,6 +225,8 @@ mod tests {
         ] {
             assert_eq!(told(line), Some((name.to_owned(), instead.to_owned())), "{line}");
         }
+        let uses_its_channel = |line| of_words(&[line]).is_some_and(|launcher| launcher.uses_its_channel());
+        assert!(uses_its_channel("tsx server.ts") && uses_its_channel("nodemon server.js") && !uses_its_channel("yarn start"));
         let title = of_words(&["npm start"]).unwrap();
         assert_eq!((title.name.as_str(), title.runs), ("npm", Runs::Script("start".to_owned())), "its title, as /proc shows it");
     }

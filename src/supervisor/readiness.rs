@@ -50,11 +50,18 @@ impl Supervisor {
         matches!(self.config.ready_when(), ReadyWhen::Listening(_)) || generation.has_launcher
     }
 
+    /// Whether the message that makes it ready has come. What a launcher has passed on holds for the app behind it, which may be gone while the
+    /// launcher waits for a changed file.
+    fn said_it(&self, generation: &Generation) -> bool {
+        let is_left_alone = generation.has_launcher && self.kind.has_listened && !generation.listening.is_anywhere();
+        *self.config.ready_when() == ReadyWhen::Message && generation.said == Said::Ready && !is_left_alone
+    }
+
     /// What a generation has not done yet of what makes it ready.
     fn awaited(&self, generation: &Generation) -> Option<Awaited> {
         match self.config.ready_when() {
             _ if generation.said == Said::Unready => Some(Awaited::Unready),
-            ReadyWhen::Message if generation.said == Said::Ready => None,
+            ReadyWhen::Message if self.said_it(generation) => None,
             // Nobody can say it.
             ReadyWhen::Message if generation.has_launcher => (!generation.listening.is_anywhere()).then_some(Awaited::Listener),
             ReadyWhen::Message => Some(Awaited::Message),
@@ -74,7 +81,7 @@ impl Supervisor {
         }
         let listens = generation.listening.is_anywhere();
         let is_whole = (listens || generation.port == Port::Listening) && self.expected.missing(&generation.listening).next().is_none();
-        let by_listening = self.goes_by_listening(generation) && !self.counts_from_its_start(generation);
+        let by_listening = self.goes_by_listening(generation) && !self.counts_from_its_start(generation) && !self.said_it(generation);
         let is_whole = generation.readiness.is_whole || is_whole;
         let is_ready = self.awaited(generation).is_none() && (is_whole || !by_listening);
         let (stable_after, from_start) = (self.config.stable_after, self.counts_from_its_start(generation));

@@ -22,6 +22,7 @@ mod inspector;
 mod instances;
 mod job_control;
 mod late_ports;
+mod launcher_matrix;
 mod launchers;
 mod left_alone;
 mod leftovers;

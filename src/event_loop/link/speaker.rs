@@ -5,6 +5,7 @@ use crate::event_loop::held_sockets::HeldSockets;
 use crate::logger::warn_once;
 use crate::node::launcher;
 use crate::node::permission::{Heard, Sender};
+use crate::procfs::listeners::ListenAddress;
 use crate::procfs::node_loop::Left;
 use crate::supervisor::event::ChannelEvent;
 use crate::sys::processes;
@@ -43,6 +44,9 @@ impl Link {
         self.has_launcher = launcher.is_some();
         if let Some(launcher) = launcher {
             self.channel.stop_asking();
+            if !launcher.uses_its_channel() {
+                self.channel.disconnect();
+            }
             self.events.push(ChannelEvent::LauncherSpeaks);
             warn_once!(
                 "generation {} is spoken for by {} (pid {pid}), which passes nothing on to the app: the options for Node do nothing behind it ({})",
@@ -57,5 +61,36 @@ impl Link {
     pub(in crate::event_loop) fn left_to_do(&self) -> Option<Left> {
         let app = self.speaker.sender().map_or(self.pid, |sender| sender.pid);
         processes::left_to_do(app, self.number).ok()
+    }
+}
+
+/// What counts of what a launcher tells.
+pub(super) fn of_launcher(event: ChannelEvent) -> Option<ChannelEvent> {
+    match event {
+        ChannelEvent::Ready | ChannelEvent::Unready => Some(event),
+        // A unix socket is its own. A port is the app's, which ts-node runs in its own process.
+        ChannelEvent::Listening(mut held) => {
+            held.retain(|listener| matches!(listener.address, ListenAddress::Tcp(_)));
+            (!held.is_empty()).then_some(ChannelEvent::Listening(held))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::procfs::listeners::Listener;
+
+    #[test]
+    fn a_launchers_own_pipe_does_not_count() {
+        let listener = |address| Listener { address, is_fixed: true };
+        let port = listener(ListenAddress::Tcp(([127, 0, 0, 1], 3000).into()));
+        let pipe = listener(ListenAddress::Unix("/tmp/tsx-0/7.pipe".to_owned()));
+        assert_eq!(of_launcher(ChannelEvent::Listening(vec![pipe.clone()])), None);
+        let both = ChannelEvent::Listening(vec![pipe, port.clone()]);
+        assert_eq!(of_launcher(both), Some(ChannelEvent::Listening(vec![port])));
+        assert_eq!(of_launcher(ChannelEvent::Ready), Some(ChannelEvent::Ready));
+        assert_eq!(of_launcher(ChannelEvent::Answered), None);
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::config::values::ReadyWhen;
 use crate::procfs::listeners::Listeners;
-use crate::supervisor::bench::{Bench, TERM, at, killed_by, listeners, listens_at, ms, signal};
+use crate::supervisor::bench::{Bench, TERM, at, killed_by, listeners, listens_at, ms, pid, signal};
 use crate::supervisor::event::{ChannelEvent, Event};
 use crate::supervisor::exit::Exit;
 
@@ -45,6 +45,17 @@ impl Bench {
 
 fn none() -> Config {
     Config { restart_window: Duration::from_secs(60), ..Config::default() }
+}
+
+/// `node --watch` passes the app's message on, and waits for a changed file when the app has crashed.
+#[test]
+fn a_launcher_that_is_left_alone_is_not_ready() {
+    let mut bench = Bench::booting(Config { ready_when: Some(ReadyWhen::Message), ..none() });
+    let says = |event| Event::Channel { pid: pid(101), event };
+    bench.tell(says(ChannelEvent::LauncherSpeaks)).tell(says(ChannelEvent::Ready));
+    assert_eq!(bench.listens_on(&[]).asked(), None, "it may be a worker, which says so");
+    assert_eq!(bench.listens_on(&[3000]).asked(), None);
+    assert_eq!(bench.listens_on(&[]).asked().as_deref(), Some("generation 1 (pid 101) listens no more"));
 }
 
 #[test]
