@@ -9,6 +9,7 @@ mod config;
 mod denied;
 mod endurance;
 mod exit_codes;
+mod frameworks;
 mod held_ports;
 mod held_signals;
 mod hostile_apps;
