@@ -1,7 +1,8 @@
 //! Frameworks as they are deployed, built for production, under load: a crash, a planned restart and a stop of each, and the tables of
-//! docs/frameworks.md. The four that most people have; all with `RESTARTINIT_LONG=1`, where `--nocapture` shows times and memory.
+//! docs/frameworks.md. `--nocapture` shows times and memory. What clients that keep connections do to it: `connections`.
 
 mod apps;
+mod connections;
 
 use crate::serving;
 use crate::support;
@@ -20,11 +21,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const DEFAULT: &[&str] = &[];
 const HEADLINE: &[&str] = &["--hold-port", "--watchdog", "10s", "--max-memory", "80%"];
 const STANDBY: &[&str] = &["--standby"];
+const MESSAGE: &[&str] = &["--ready-when", "message"];
+const PAGE: &str = include_str!("../../docs/frameworks.md");
 const DRAIN: &[&str] = &["--stop-by", "drain"];
-
-fn is_long() -> bool {
-    std::env::var_os("RESTARTINIT_LONG").is_some()
-}
 
 struct Scene<'a> {
     framework: &'a Framework,
@@ -156,9 +155,11 @@ fn try_out(framework: &Framework) {
     framework.built();
     std::thread::scope(|threads| {
         for node in majors() {
-            threads.spawn(|| on_one(framework, node));
+            std::thread::Builder::new().name(node.version.clone()).spawn_scoped(threads, || on_one(framework, node)).expect("a thread");
         }
     });
+    let row = framework.row();
+    assert!(PAGE.contains(&row), "docs/frameworks.md has not this row:\n{row}");
 }
 
 fn on_one(framework: &Framework, node: &Node) {
@@ -167,44 +168,38 @@ fn on_one(framework: &Framework, node: &Node) {
     scene.restart();
     assert_eq!(scene.stop(), (framework.drains, Some(framework.code)), "{}", framework.name);
 
+    let drain: &[&str] = if framework.drains { &[] } else { DRAIN };
+    let ready: &[&str] = if framework.says_ready { MESSAGE } else { &[] };
     for options in [HEADLINE, STANDBY] {
-        let drain: &[&str] = if framework.drains { &[] } else { DRAIN };
-        let mut scene = Scene::open(framework, node, &[options, drain]);
-        let tally = scene.crash();
+        let mut scene = Scene::open(framework, node, &[options, drain, ready]);
+        let crash = scene.crash();
         // What a dying process had accepted dies with it: one request of each client at most.
-        assert!(tally.refused == 0 && tally.reset + tally.lost <= FRESH + KEPT, "{}: {tally}", scene.what);
-        let tally = scene.restart();
-        assert_eq!(tally.refused, 0);
+        assert!(crash.reset + crash.lost <= FRESH + KEPT, "{}: {crash}", scene.what);
+        let Tally { refused, reset, lost, .. } = scene.restart();
+        // Node 26's own `server.close()` ends connections whose request it has not read yet: docs/restarts.md.
+        let cut_off = if node.version.starts_with("v26.") { "those that Node cuts off".to_owned() } else { format!("{reset}, {lost}") };
+        let major = node.version.split('.').next().unwrap_or_default().replace('v', "Node ");
+        let row = format!("| `{}`, {major} | {} | {refused} | {cut_off} |", options.join(" "), crash.refused);
+        assert!(PAGE.contains(&row), "{}: docs/frameworks.md has not this row:\n{row}", scene.what);
+        assert!(reset + lost <= FRESH + KEPT, "{}: more than one request of each client", scene.what);
         let code = if framework.drains { framework.code } else { 0 };
         assert_eq!(scene.stop(), (true, Some(code)), "{}", framework.name);
     }
 }
 
-#[test]
-fn next() {
-    try_out(&NEXT);
+macro_rules! frameworks {
+    ($($name:ident: $($framework:expr),+;)*) => {
+        $(#[test] fn $name() { $(try_out(&$framework);)+ })*
+    };
 }
 
-#[test]
-fn nest() {
-    try_out(&NEST);
-    try_out(&NEST_WITH_HOOKS);
-}
-
-#[test]
-fn fastify() {
-    try_out(&FASTIFY);
-}
-
-#[test]
-fn socket_io() {
-    try_out(&SOCKET_IO);
-    try_out(&SOCKET_IO_WITH_HANDLER);
-}
-
-#[test]
-fn others() {
-    for framework in [&SVELTEKIT, &YOGA, &ADONIS, &TSX] {
-        try_out(framework);
-    }
+frameworks! {
+    next: NEXT;
+    nest: NEST, NEST_WITH_HOOKS;
+    fastify: FASTIFY;
+    socket_io: SOCKET_IO, SOCKET_IO_WITH_HANDLER;
+    sveltekit: SVELTEKIT;
+    yoga: YOGA;
+    adonis: ADONIS;
+    tsx: TSX;
 }

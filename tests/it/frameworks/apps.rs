@@ -100,6 +100,13 @@ pub const TSX: Framework =
     Framework { name: "Express 5 in TypeScript, tsx", folder: "tsx", command: &["--import", "tsx", "src/index.ts"], ..PLAIN };
 
 impl Framework {
+    /// What the page says of it. No figure that depends on the machine.
+    pub fn row(&self) -> String {
+        let Self { name, command, ready, code, .. } = self;
+        let (in_flight, option) = if self.drains { ("answered", "no") } else { ("lost", "yes") };
+        format!("| {name} | `node {}` | {ready} | {in_flight}, {code} | {option} |", command.join(" "))
+    }
+
     /// Its folder, in which it is built by now.
     pub fn built(&self) -> PathBuf {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node-frameworks");
