@@ -66,12 +66,12 @@ impl<'a> Scene<'a> {
 
     /// Whoever was asked to go has gone, and whoever waits waits.
     fn settled(&mut self) {
-        let processes = self.processes;
-        let generations = |status: &Value| status["generations"].as_array().map_or(0, Vec::len) == processes;
-        self.init.status_with("all have gone that were asked to", generations);
         if self.processes > 1 {
             self.init.log("waits as standby");
         }
+        let processes = self.processes;
+        let generations = |status: &Value| status["generations"].as_array().map_or(0, Vec::len) == processes;
+        self.init.status_with("all have gone that were asked to", generations);
     }
 
     fn answers(&self) -> bool {

@@ -50,33 +50,18 @@ pub const NEXT: Framework = Framework {
 
 pub const NEST: Framework = Framework { name: "NestJS 12", folder: "nest", command: &["dist/main.js"], ..PLAIN };
 
-pub const NEST_WITH_HOOKS: Framework = Framework {
-    name: "NestJS 12, `enableShutdownHooks()`",
-    variables: &[("SHUTDOWN_HOOKS", "1")],
-    drains: true,
-    ..NEST
-};
+pub const NEST_WITH_HOOKS: Framework =
+    Framework { name: "NestJS 12, `enableShutdownHooks()`", variables: &[("SHUTDOWN_HOOKS", "1")], drains: true, ..NEST };
 
 pub const FASTIFY: Framework = Framework { name: "Fastify 5", folder: "fastify", ..PLAIN };
 
 pub const SOCKET_IO: Framework = Framework { name: "socket.io 4", folder: "socketio", ..PLAIN };
 
-pub const SOCKET_IO_WITH_HANDLER: Framework = Framework {
-    name: "socket.io 4, `io.close()` on TERM",
-    variables: &[("SHUTDOWN_HOOKS", "1")],
-    drains: true,
-    code: 0,
-    ..SOCKET_IO
-};
+pub const SOCKET_IO_WITH_HANDLER: Framework =
+    Framework { name: "socket.io 4, `io.close()` on TERM", variables: &[("SHUTDOWN_HOOKS", "1")], drains: true, code: 0, ..SOCKET_IO };
 
-pub const SVELTEKIT: Framework = Framework {
-    name: "SvelteKit 3, adapter-node",
-    folder: "sveltekit",
-    command: &["build/index.js"],
-    drains: true,
-    code: 0,
-    ..PLAIN
-};
+pub const SVELTEKIT: Framework =
+    Framework { name: "SvelteKit 3, adapter-node", folder: "sveltekit", command: &["build/index.js"], drains: true, code: 0, ..PLAIN };
 
 pub const YOGA: Framework = Framework {
     name: "GraphQL Yoga 5",
