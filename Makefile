@@ -12,7 +12,7 @@ FLAGS := -C force-unwind-tables=no
 REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes
+.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
 
 all: static
 
@@ -67,6 +67,10 @@ torture: packages static ## every fault, every race, the long run, about 15 minu
 lint:
 	cargo fmt --check
 	cargo clippy --all-targets --all-features --locked -- -D warnings
+
+frameworks: ## Next.js, NestJS and others, built for production, under load: the figures of docs/frameworks.md
+	cargo build --examples
+	cargo test --test it frameworks:: -- --nocapture --test-threads=1
 
 deny: ## what restartinit is built of: licences, sources, one version of each crate (deny.toml); seconds
 	tests/deny

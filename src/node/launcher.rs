@@ -64,7 +64,8 @@ const OTHERS: [&str; 13] = [
     "dotenv",
 ];
 /// Options of Node that take the next word.
-const TAKES_A_WORD: [&str; 8] = ["-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--env-file"];
+pub const TAKES_A_WORD: [&str; 8] =
+    ["-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--env-file"];
 
 /// The launcher that this command line starts; `None`: it is the app, as far as its words tell.
 pub fn of_words(words: &[&str]) -> Option<Launcher> {

@@ -28,7 +28,11 @@ pub enum Unfit {
 pub fn of_command(command: &[OsString]) -> Option<&Path> {
     let is_script =
         |path: &&Path| path.extension().is_some_and(|kind| ["js", "cjs", "mjs", "ts", "cts", "mts"].iter().any(|known| kind == *known));
-    command.iter().skip(1).map(Path::new).find(is_script)
+    let words = command.iter().skip(1);
+    // What an option loads is not the script: `--import ./setup.mjs server.js`.
+    let is_loaded = |(before, _): &(&OsString, &OsString)| launcher::TAKES_A_WORD.iter().any(|option| *before == option);
+    let candidates = command.iter().zip(words).filter(|pair| !is_loaded(pair));
+    candidates.map(|(_, word)| Path::new(word)).find(is_script)
 }
 
 /// Whether the options for Node work for an app, given the text of its script and of the package.json that is nearest to it, where there are such.
@@ -86,6 +90,8 @@ mod tests {
             of_command(&command).map(|path| path.display().to_string())
         };
         assert_eq!(script(&["node", "--inspect", "-r", "dotenv/config", "dist/main.js", "other.js"]).as_deref(), Some("dist/main.js"));
+        assert_eq!(script(&["node", "--import", "./setup.mjs", "server.js"]).as_deref(), Some("server.js"));
+        assert_eq!(script(&["node", "-r", "./setup.js"]), None);
         assert_eq!(script(&["node", "server.mjs"]).as_deref(), Some("server.mjs"));
         assert_eq!(script(&["node", "--env-file", "settings.env", "server.ts"]).as_deref(), Some("server.ts"));
         assert_eq!(script(&["server.js"]), None);

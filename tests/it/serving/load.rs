@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Clients with a new connection for each request, and clients that keep one.
 pub const FRESH: u64 = 4;
 pub const KEPT: u64 = 2;
+/// Where nobody listens there are thousands, all alike.
+const FAULTS_TOLD: usize = 20;
 /// Between two requests of one client.
 const PAUSE: Duration = Duration::from_millis(3);
 
@@ -25,6 +27,13 @@ pub enum Protocol {
     WebSocket,
     /// HTTP over TLS, by a client in Node.
     Https,
+}
+
+/// What clients of plain HTTP ask for, and what is in the body of each right answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub path: &'static str,
+    pub says: &'static str,
 }
 
 /// What became of the requests.
@@ -108,6 +117,15 @@ pub struct Load {
 
 impl Load {
     pub fn start(protocol: Protocol, port: u16, node: &str) -> Self {
+        Self::of(protocol, Page { path: "/", says: "ok " }, port, node)
+    }
+
+    /// Clients of an app whose page is another one.
+    pub fn of_page(page: Page, port: u16) -> Self {
+        Self::of(Protocol::Http, page, port, "")
+    }
+
+    fn of(protocol: Protocol, page: Page, port: u16, node: &str) -> Self {
         let shared = Arc::new(Shared {
             answered: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -122,7 +140,7 @@ impl Load {
                 let keeps = number >= FRESH;
                 let client: Box<dyn Client> = match protocol {
                     Protocol::WebSocket => Box::new(websocket::Talker::new(port, keeps)),
-                    _ => Box::new(http::Asker::new(port, keeps)),
+                    _ => Box::new(http::Asker::new(port, page, keeps)),
                 };
                 let shared = Arc::clone(&shared);
                 clients.push(std::thread::spawn(move || shared.run(client)));
@@ -188,8 +206,9 @@ impl Shared {
                         Fault::Wrong(_) => tally.wrong += 1,
                         Fault::Stale => {}
                     }
-                    if !matches!(fault, Fault::Reset | Fault::Lost) {
-                        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{fault:?}"));
+                    let mut told = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+                    if !matches!(fault, Fault::Reset | Fault::Lost) && told.len() < FAULTS_TOLD {
+                        told.push(format!("{fault:?}"));
                     }
                 }
             }

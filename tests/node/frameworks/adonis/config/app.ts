@@ -1,0 +1,5 @@
+import { defineConfig } from '@adonisjs/core/http';
+
+export const appKey = process.env.APP_KEY;
+
+export const http = defineConfig({});
