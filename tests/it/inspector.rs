@@ -14,12 +14,15 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{
-    Bench, Inside, Running, Said, Scratch, children, descriptors, kilobytes, lines_of, newest_node, nodes, on_every_node, sockets,
-};
+use support::{Bench, Inside, Running, Said, Scratch, children, descriptors, kilobytes, lines_of, newest_node, nodes, sockets};
 
 /// Any free port: the tests share a network.
 const ANY_PORT: (&str, &str) = ("NODE_OPTIONS", "--inspect-port=0");
+
+/// On one after the other: a Node whose loop spins takes a processor, and what is asked of it needs one.
+fn on_each_node(scene: impl Fn(&Path)) {
+    nodes().iter().for_each(|node| scene(Path::new(&node.binary)));
+}
 
 fn bench() -> Bench {
     Bench::new(&[]).variable(ANY_PORT.0, ANY_PORT.1)
@@ -69,7 +72,7 @@ fn a_loop_that_spins_is_told_with_function_file_and_line() {
     for name in ["my server.js", "my server.mjs"] {
         std::fs::write(scratch.path(name), spins).expect("a script");
     }
-    on_every_node(|node| {
+    on_each_node(|node| {
         for name in ["my server.js", "my server.mjs"] {
             let script = scratch.path(name);
             let mut init = bench().command([node.as_os_str(), script.as_ref(), "--secret".as_ref()]);
@@ -95,7 +98,7 @@ fn a_loop_that_spins_is_told_with_function_file_and_line() {
 
 #[test]
 fn whatever_interrupts_javascript_is_told() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         for body in [
             "/^(a+)+$/.test('a'.repeat(60) + 'b')",
             "(async () => { for (;;) await null; })()",
@@ -121,7 +124,7 @@ fn a_loop_that_sleeps_elsewhere_is_told_by_what_it_waits_for() {
     let scratch = Scratch::new();
     let fifo = scratch.path("fifo");
     nix::unistd::mkfifo(Path::new(&fifo), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
-    on_every_node(|node| {
+    on_each_node(|node| {
         for (body, expected) in [
             (
                 format!("require('fs').readSync(require('fs').openSync('{fifo}', 'r+'), Buffer.alloc(1))"),
@@ -146,7 +149,7 @@ fn a_loop_that_sleeps_elsewhere_is_told_by_what_it_waits_for() {
 
 #[test]
 fn an_idle_loop_is_told_without_disturbing_it() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, "require('child_process').spawn('sleep', ['1000']); up(); stay()");
         init.out("up 1");
         let answer = told(&mut init, "the event loop is idle");
@@ -166,7 +169,7 @@ fn what_cannot_be_asked_is_told_and_lives_on() {
     init.tell("exit 0");
     let end = init.end();
     assert_eq!((end.code, end.signals()), (Some(0), vec![]), "no signal was sent");
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, "caught('SIGUSR1'); setTimeout(() => { say('there'); hang(); }, 1)");
         init.out("there");
         let said = init.verb(&["stack", "--within", "2s"]);
@@ -188,7 +191,7 @@ const BUSY: &str = "setInterval(function busy() { spin(30); }, 1); require('http
 
 #[test]
 fn nothing_is_left_behind() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, BUSY);
         let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
         let pid = pid_of(&mut init);
@@ -252,7 +255,7 @@ fn under_load_nobody_notices() {
 /// The timer in the app is there for that.
 #[test]
 fn a_verb_that_is_killed_leaves_nothing_open() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, BUSY);
         init.out("port");
         let pid = pid_of(&mut init);
@@ -295,7 +298,7 @@ fn is_for_devtools(kind: &str, content: &Value) {
 
 #[test]
 fn a_profile_has_the_functions_that_ran() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, BUSY);
         let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
         let pid = pid_of(&mut init);
@@ -321,7 +324,7 @@ fn a_profile_has_the_functions_that_ran() {
 
 #[test]
 fn a_heap_snapshot_is_whole() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let mut init = bench().node(node, &format!("class Marked {{}}; globalThis.kept = new Marked(); {BUSY}"));
         let port = init.out("port").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
         let said = init.verb(&["heap", "--force"]);
@@ -337,7 +340,7 @@ fn a_heap_snapshot_is_whole() {
 
 #[test]
 fn an_inspector_that_was_open_stays_so_and_is_not_shared() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let hangs = "const { url } = require('inspector'); setTimeout(() => { say('at', new URL(url()).port); hang(); }, 1)";
         let mut init = Bench::new(&[]).variable("NODE_OPTIONS", "--inspect=127.0.0.1:0").node(node, hangs);
         let port: u16 = init.out("at").rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
@@ -359,7 +362,7 @@ fn an_inspector_that_was_open_stays_so_and_is_not_shared() {
 
 #[test]
 fn a_port_that_another_has_is_told() {
-    on_every_node(|node| {
+    on_each_node(|node| {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = taken.local_addr().expect("its address").port();
         let mut init = Bench::new(&[])
