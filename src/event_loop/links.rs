@@ -7,6 +7,7 @@ use nix::poll::PollFlags;
 use nix::unistd::Pid;
 
 use super::held_sockets::HeldSockets;
+use super::lingering::Lingering;
 use super::link::{ChannelEnd, Link};
 use crate::generation_number::GenerationNumber;
 use crate::node::channel::Options;
@@ -20,6 +21,9 @@ use crate::time::Moment;
 pub(super) struct Links {
     watchdog: Option<Duration>,
     links: Vec<Link>,
+    lingering: Lingering,
+    /// When those that linger were looked at last.
+    looked: Moment,
     pub sockets: HeldSockets,
     /// What the supervisor is to be told.
     events: Vec<Event>,
@@ -41,10 +45,14 @@ impl Links {
     }
 
     /// The command was reaped: its link goes, the sockets stay.
-    pub(super) fn exited(&mut self, pid: Pid) {
+    pub(super) fn exited(&mut self, pid: Pid, now: Moment) {
         for link in self.links.extract_if(.., |link| link.pid == pid) {
             self.dropped = self.dropped.saturating_add(link.dropped());
             self.sockets.died(link.generation);
+            if let Some(outliving) = link.outliving() {
+                self.lingering.keep(outliving);
+                self.looked = now;
+            }
         }
         if self.links.is_empty() {
             // Gives the memory back.
@@ -59,13 +67,17 @@ impl Links {
 
     /// When [`Links::turn`] is due though nothing is ready.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.links.iter().filter_map(Link::deadline).chain(self.sockets.deadline()).min()
+        self.links.iter().filter_map(Link::deadline).chain(self.sockets.deadline()).chain(self.lingering.deadline(self.looked)).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
     pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Vec<Event> {
         for link in &mut self.links {
             self.events.extend(link.turn(ready, now, &mut self.sockets).map(|(pid, event)| Event::Channel { pid, event }));
+        }
+        if self.lingering.deadline(self.looked).is_some_and(|due| due <= now) {
+            self.lingering.look();
+            self.looked = now;
         }
         let released = self.sockets.release_due(now);
         self.events.extend((!released.is_empty()).then_some(Event::SocketsReleased(released)));

@@ -4,6 +4,7 @@
 mod descendants;
 mod fitness;
 mod held_sockets;
+mod lingering;
 mod link;
 mod links;
 mod listeners;
@@ -181,7 +182,7 @@ impl EventLoop {
                     self.listeners.exited(pid);
                     self.stack_lookup.give_up(Some(pid));
                     if self.spawn_options.has_channel {
-                        self.links.exited(pid);
+                        self.links.exited(pid, self.now());
                     }
                     if !self.retries.is_empty() {
                         self.retries.forget(pid);

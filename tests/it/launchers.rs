@@ -1,12 +1,13 @@
 //! A shell or npm in front of the app dies of the stop that the app has never heard of: the app gets the same signal, and the time that
 //! a command has. Whatever ends otherwise leaves leftovers, as ever (leftovers.rs).
 
+use crate::serving::{connect, hang_up, send_request};
 use crate::support;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use support::web::free_port;
-use support::{Bench, End, Place, Running, Scratch, Stream, fixture};
+use support::{Bench, End, Place, Running, Scratch, Stream, fixture, on_every_node};
 
 /// Lines of a shell around a command. Without something to do after it, a shell becomes the command.
 const SHELL: &str = r#""$0" "$@"; true"#;
@@ -267,4 +268,34 @@ fn npm_start_drains_as_node_does() {
     let end = init.end();
     assert!(end.said("finished"), "{end:?}");
     assert_eq!((end.code, end.signals()), (Some(143), vec!["SIGTERM"]), "{end:?}");
+}
+
+/// A worker of Node's cluster ends at once when its channel closes: it stays open until the app has finished.
+#[test]
+fn a_worker_behind_a_shell_finishes_too() {
+    const APP: &str = "const server = require('http').createServer((request, response) => {
+  console.log('asked');
+  setTimeout(() => response.end('answered'), 1000);
+}).listen(+process.env.PORT, () => console.log('listening'));
+process.on('SIGTERM', () => { console.log('told'); server.close(() => console.log('closed')); });";
+    on_every_node(|node| {
+        for option in ["--hold-port", "--standby"] {
+            let (scratch, port) = (Scratch::new(), free_port());
+            let script = scratch.path("app.js");
+            std::fs::write(&script, APP).expect("the app");
+            let bench = Bench::new(&[option]).variable("PORT", port.to_string());
+            let shell = ["/bin/sh".as_ref(), "-c".as_ref(), SHELL.as_ref(), node.as_os_str(), script.as_ref()];
+            let mut init = bench.command(shell);
+            init.out("listening");
+            let mut stream = connect((std::net::Ipv4Addr::LOCALHOST, port)).expect("a connection");
+            send_request(&mut stream, "/").expect("it is sent");
+            init.out("asked");
+            init.signal(libc::SIGTERM);
+            assert_eq!(hang_up(stream).expect("an answer"), "answered", "{option}");
+            let end = init.end();
+            // It has nothing more to do then, and is told so: nobody has to kill it.
+            assert!(end.code == Some(143) && end.said("closed"), "{option}: {end:?}");
+            assert!(end.logged("SIGKILL").is_empty(), "{option}: {end:?}");
+        }
+    });
 }

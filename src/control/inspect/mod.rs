@@ -20,7 +20,7 @@ mod session;
 mod stack;
 mod target;
 
-use session::{INTERRUPTED, Session, Why};
+use session::{INTERRUPTED, Session, Why, wait};
 use target::Target;
 
 /// How long the inspector has to open and to answer.
@@ -110,12 +110,13 @@ fn connect(target: &Target, output: Output, limit: Duration) -> Result<Session, 
 
 /// Opens the inspector by a moment, and connects to it; all that is asked from then on is answered by another moment, or not at all.
 fn attach(target: &Target, output: Output, opens: Instant, end: Instant, limit: Duration) -> Result<Session, Why> {
-    /// One that was open may be about to close, and then it does not answer any more.
+    /// One that was open may be about to close, as of a verb just before, and then it does not answer any more.
     const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-    let mut is_second = false;
+    /// A busy loop takes its time to close it.
+    const BETWEEN: Duration = Duration::from_millis(20);
     loop {
         let port = port::open(target, opens)?;
-        let is_last = is_second || !port.was_open;
+        let is_last = !port.was_open || Instant::now() >= opens;
         let until = if is_last { end } else { end.min(Instant::now() + ANSWERS_WITHIN) };
         let session = Session::open(port.address, output, until).and_then(|mut session| {
             session.make_safe(limit, port.was_open)?;
@@ -125,6 +126,6 @@ fn attach(target: &Target, output: Output, opens: Instant, end: Instant, limit: 
         if session.is_ok() || is_last {
             return session;
         }
-        is_second = true;
+        wait(None, Instant::now() + BETWEEN, false)?;
     }
 }

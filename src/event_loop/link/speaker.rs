@@ -2,6 +2,7 @@
 
 use super::Link;
 use crate::event_loop::held_sockets::HeldSockets;
+use crate::event_loop::lingering::Outliving;
 use crate::logger::warn_once;
 use crate::node::launcher;
 use crate::node::permission::{Heard, Sender};
@@ -55,6 +56,13 @@ impl Link {
                 launcher.instead(None)
             );
         }
+    }
+
+    /// What is left of it where its command has ended and the app has not: a shell was the command.
+    pub(in crate::event_loop) fn outliving(mut self) -> Option<Outliving> {
+        let app = self.speaker.sender().map(|sender| sender.pid).filter(|app| *app != self.pid && !self.has_launcher)?;
+        let lives = processes::one(app).is_some_and(|process| !process.ended);
+        Some(Outliving { app, number: self.number, end: self.end.take().filter(|_| lives)? })
     }
 
     /// How much the app has left to do beside its channel; `None`: that cannot be told.
