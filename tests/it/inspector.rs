@@ -197,8 +197,8 @@ fn answered(init: &mut Running) -> Value {
     }
 }
 
-/// A loop that turns, and is hardly ever idle.
-const BUSY: &str = "setInterval(function busy() { spin(30); }, 1); require('http').createServer((_, answer) => answer.end('well')).listen(0, \
+/// A loop that turns, and computes for a third of the time.
+const BUSY: &str = "setInterval(function busy() { spin(20); }, 40); require('http').createServer((_, answer) => answer.end('well')).listen(0, \
                     function () { say('port', this.address().port); });";
 
 #[test]

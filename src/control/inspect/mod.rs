@@ -108,16 +108,17 @@ fn connect(target: &Target, output: Output, limit: Duration) -> Result<Session, 
     }
 }
 
+/// A busy loop takes its time to close an inspector.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+
 /// Opens the inspector by a moment, and connects to it; all that is asked from then on is answered by another moment, or not at all.
 fn attach(target: &Target, output: Output, opens: Instant, end: Instant, limit: Duration) -> Result<Session, Why> {
     /// One that was open may be about to close, as of a verb just before, and then it does not answer any more.
     const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-    /// A busy loop takes its time to close it.
-    const BETWEEN: Duration = Duration::from_millis(20);
     loop {
         let port = port::open(target, opens)?;
-        let is_last = !port.was_open || Instant::now() >= opens;
-        let until = if is_last { end } else { end.min(Instant::now() + ANSWERS_WITHIN) };
+        let is_last = Instant::now() >= opens;
+        let until = if is_last || !port.was_open { end } else { end.min(Instant::now() + ANSWERS_WITHIN) };
         let session = Session::open(port.address, output, until).and_then(|mut session| {
             session.make_safe(limit, port.was_open)?;
             session.wait_until(end);
@@ -126,6 +127,6 @@ fn attach(target: &Target, output: Output, opens: Instant, end: Instant, limit: 
         if session.is_ok() || is_last {
             return session;
         }
-        wait(None, Instant::now() + BETWEEN, false)?;
+        wait(None, Instant::now() + BETWEEN_ATTEMPTS, false)?;
     }
 }

@@ -27,7 +27,7 @@ pub(super) type Why = &'static str;
 
 pub(super) const INTERRUPTED: Why = "interrupted";
 pub(super) const LATE: Why = "no answer in time";
-const BROKEN: Why = "what listens there does not answer as Node's inspector would";
+pub(super) const BROKEN: Why = "what listens there does not answer as Node's inspector would";
 const REFUSED: Why = "Node refused to";
 const UNWRITTEN: Why = "standard output takes nothing more";
 

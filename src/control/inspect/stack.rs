@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::attach;
 use super::port::SILENT;
-use super::session::{LATE, Session, Why, wait};
+use super::session::{BROKEN, LATE, Session, Why, wait};
 use super::target::Target;
+use super::{BETWEEN_ATTEMPTS, attach};
 use crate::inspector::message::Output;
 use crate::inspector::stack::{Answer, Stack};
 use crate::procfs::main_thread::{Purpose, Sample, State, name_of_call};
@@ -106,9 +106,7 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     let (verdict, stack) = match look.verdict.take() {
         Some(verdict) => (verdict, Stack::default()),
         // Half of the time: there must be some left to say why it did not open.
-        None => match attach(target, Output::Nothing, Instant::now() + within / 2, end, within + ALONE)
-            .and_then(|session| ask(&mut look, pid, session))
-        {
+        None => match attach_and_ask(target, &mut look, within, end) {
             Ok(told) => told,
             Err(why) => match look.verdict_at(pid, &main_thread::place(pid))? {
                 // That is an answer, and the reason as well. It may have come to that since; what it was asked by then, the timer among it, it
@@ -125,6 +123,18 @@ pub(super) fn take(target: &Target, within: Duration, json: bool) -> Result<Stri
     let answer =
         Answer { generation: target.generation, pid: pid.as_raw(), command: target.command(), verdict: verdict.to_string(), stack };
     Ok(if json { answer.json() } else { answer.text() })
+}
+
+/// Again, where the inspector is closed meanwhile: that of a verb just before may have been about to be.
+fn attach_and_ask(target: &Target, look: &mut Look, within: Duration, end: Instant) -> Result<(Verdict, Stack), Why> {
+    let opens = Instant::now() + within / 2;
+    loop {
+        let told = attach(target, Output::Nothing, opens, end, within + ALONE).and_then(|session| ask(look, target.pid(), session));
+        if told.as_ref().err() != Some(&BROKEN) || Instant::now() >= opens {
+            return told;
+        }
+        wait(None, Instant::now() + BETWEEN_ATTEMPTS, false)?;
+    }
 }
 
 fn ask(look: &mut Look, pid: Pid, mut session: Session) -> Result<(Verdict, Stack), Why> {
