@@ -16,11 +16,9 @@ pub enum Value {
     Object(Vec<(&'static str, Value)>),
 }
 
-impl Value {
-    /// To the millisecond: what a reader can use.
-    pub fn seconds(duration: Duration) -> Value {
-        Value::Seconds(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-    }
+/// A duration as a number of seconds, to the millisecond: what a reader can use.
+pub fn seconds(duration: Duration) -> Value {
+    Value::Seconds(Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
 }
 
 impl fmt::Display for Value {
@@ -123,7 +121,7 @@ mod tests {
 
     #[test]
     fn values_are_written_in_one_line() {
-        let seconds = |micros| Value::Seconds(Duration::from_micros(micros));
+        let exactly = |micros| Value::Seconds(Duration::from_micros(micros));
         let members = vec![
             ("b", Value::Null),
             ("a", true.into()),
@@ -132,9 +130,9 @@ mod tests {
             ("o", Value::Object(vec![])),
         ];
         assert_eq!(Value::Object(members).to_string(), r#"{"b":null,"a":true,"n":-7,"l":["x\"\n",""],"o":{}}"#);
-        let written: Vec<String> = [0, 3_200_000, 41_000, 231, 1_700_000_000_000_000].map(|micros| seconds(micros).to_string()).into();
+        let written: Vec<String> = [0, 3_200_000, 41_000, 231, 1_700_000_000_000_000].map(|micros| exactly(micros).to_string()).into();
         assert_eq!(written, ["0.0", "3.2", "0.041", "0.000231", "1700000000.0"]);
-        assert_eq!(Value::seconds(Duration::from_micros(3_200_999)).to_string(), "3.2");
+        assert_eq!(seconds(Duration::from_micros(3_200_999)).to_string(), "3.2");
         assert_eq!((Value::from(u64::MAX), Value::from(None::<bool>)), (Value::Number(i64::MAX), Value::Null));
     }
 

@@ -23,6 +23,8 @@ const MOST: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
     channels: Vec<Outliving>,
+    /// When they are looked at next.
+    look_at: Moment,
 }
 
 /// The channel of an app whose command has ended.
@@ -36,19 +38,23 @@ pub(super) struct Outliving {
 
 impl Lingering {
     /// Keeps a channel open.
-    pub(super) fn keep(&mut self, outliving: Outliving) {
+    pub(super) fn keep(&mut self, now: Moment, outliving: Outliving) {
         self.channels.truncate(MOST - 1);
         self.channels.push(outliving);
+        self.look_at = now + PAUSE;
     }
 
-    /// When to look next, given that the last look was then.
-    pub(super) fn deadline(&self, last: Moment) -> Option<Moment> {
-        (!self.channels.is_empty()).then(|| last + PAUSE)
+    /// When [`Lingering::tick`] is due.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        (!self.channels.is_empty()).then_some(self.look_at)
     }
 
-    /// Closes those that nobody needs any more.
-    pub(super) fn look(&mut self) {
-        self.channels.retain(|outliving| outliving.is_needed());
+    /// Closes those that nobody needs any more, if that is due.
+    pub(super) fn tick(&mut self, now: Moment) {
+        if self.deadline().is_some_and(|due| due <= now) {
+            self.channels.retain(|outliving| outliving.is_needed());
+            self.look_at = now + PAUSE;
+        }
     }
 }
 
@@ -62,8 +68,7 @@ impl Outliving {
                 Received::Closed => return false,
             }
         }
-        let lives = processes::one(self.app).is_some_and(|process| !process.ended);
         // What cannot be told is left to the app and to whoever ends leftovers.
-        lives && !matches!(processes::left_to_do(self.app, self.number), Ok(Left::Nothing | Left::LongTimer))
+        processes::lives(self.app) && !matches!(processes::left_to_do(self.app, self.number), Ok(Left::Nothing | Left::LongTimer))
     }
 }

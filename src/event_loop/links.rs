@@ -22,8 +22,6 @@ pub(super) struct Links {
     watchdog: Option<Duration>,
     links: Vec<Link>,
     lingering: Lingering,
-    /// When those that linger were looked at last.
-    looked: Moment,
     pub sockets: HeldSockets,
     /// What the supervisor is to be told.
     events: Vec<Event>,
@@ -50,8 +48,7 @@ impl Links {
             self.dropped = self.dropped.saturating_add(link.dropped());
             self.sockets.died(link.generation);
             if let Some(outliving) = link.outliving() {
-                self.lingering.keep(outliving);
-                self.looked = now;
+                self.lingering.keep(now, outliving);
             }
         }
         if self.links.is_empty() {
@@ -67,7 +64,7 @@ impl Links {
 
     /// When [`Links::turn`] is due though nothing is ready.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.links.iter().filter_map(Link::deadline).chain(self.sockets.deadline()).chain(self.lingering.deadline(self.looked)).min()
+        self.links.iter().filter_map(Link::deadline).chain(self.sockets.deadline()).chain(self.lingering.deadline()).min()
     }
 
     /// One turn. `ready` tells what poll said of a descriptor. Gives back what the supervisor is to be told.
@@ -75,10 +72,7 @@ impl Links {
         for link in &mut self.links {
             self.events.extend(link.turn(ready, now, &mut self.sockets).map(|(pid, event)| Event::Channel { pid, event }));
         }
-        if self.lingering.deadline(self.looked).is_some_and(|due| due <= now) {
-            self.lingering.look();
-            self.looked = now;
-        }
+        self.lingering.tick(now);
         let released = self.sockets.release_due(now);
         self.events.extend((!released.is_empty()).then_some(Event::SocketsReleased(released)));
         std::mem::take(&mut self.events)

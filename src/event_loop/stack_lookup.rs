@@ -52,7 +52,9 @@ impl StackLookup {
             Some(means) => means,
             none => none.insert(Means::new(is_init)?),
         };
+        // Of one that was given up something may be there.
         means.answer.set_len(0)?;
+        means.answer.rewind()?;
         let params = SpawnParams { generation, role: None, last_exit: None, channel: None, worker: false };
         let by = means.spawner.spawn(params).map_err(|failure| io::Error::from(failure.errno))?;
         self.asked = Some(Asked { by, generation, of });
@@ -95,8 +97,6 @@ impl Means {
         let mut text = Vec::new();
         self.answer.rewind()?;
         (&self.answer).take(LONGEST_ANSWER).read_to_end(&mut text)?;
-        self.answer.set_len(0)?;
-        self.answer.rewind()?;
         Ok(text)
     }
 }

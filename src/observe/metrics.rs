@@ -1,7 +1,7 @@
 //! The metrics page, in Prometheus' text format 0.0.4: HELP and TYPE for each name, base units, and no series for what is not known. Pure.
 
 use super::snapshot::Snapshot;
-use crate::json::Value;
+use crate::json::{Value, seconds};
 use crate::time::Moment;
 
 /// All metrics.
@@ -15,7 +15,7 @@ pub fn page(snapshot: &Snapshot) -> String {
     page.gauge(
         "restartinit_start_time_seconds",
         "When restartinit started, in seconds since 1970.",
-        Value::seconds(snapshot.unix_time(Moment::START)),
+        seconds(snapshot.unix_time(Moment::START)),
     );
 
     page.family("restartinit_restarts_total", "counter", "Restarts of the command by the reason of each.");
@@ -38,7 +38,7 @@ pub fn page(snapshot: &Snapshot) -> String {
 
     page.gauge("restartinit_child_up", "Whether the command runs.", u8::from(active.is_some()));
     page.gauge("restartinit_child_ready", "Whether the command is ready for traffic, as /readyz tells it.", u8::from(snapshot.view.ready));
-    if let Some(started) = active.map(|generation| Value::seconds(snapshot.unix_time(generation.started))) {
+    if let Some(started) = active.map(|generation| seconds(snapshot.unix_time(generation.started))) {
         page.gauge("restartinit_child_start_time_seconds", "When this generation started, in seconds since 1970.", started);
     }
     page.bytes("restartinit_child_resident_memory_bytes", "Resident memory of the command's process.", memory.resident);

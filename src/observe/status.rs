@@ -5,9 +5,9 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::snapshot::{EventLoop, Snapshot};
-use crate::json::Value;
+use crate::json::{Value, seconds};
 use crate::supervisor::exit::LastExit;
-use crate::supervisor::report::{Told, json_object, run_fields, seconds};
+use crate::supervisor::report::{Told, run_fields};
 use crate::supervisor::view::{GenerationView, View};
 use crate::time::{Moment, human};
 
@@ -141,7 +141,7 @@ pub fn json(snapshot: &Snapshot) -> String {
             ]),
         ),
     ];
-    json_object(&fields)
+    object(fields).to_string()
 }
 
 fn restarts_json(snapshot: &Snapshot) -> Value {
@@ -183,9 +183,7 @@ fn memory_json(snapshot: &Snapshot) -> Value {
 }
 
 fn event_loop_json(event_loop: &EventLoop) -> Value {
-    let late = event_loop.late.as_ref().map(|hang| {
-        object([("late_seconds", seconds(hang.wall)), ("own_seconds", seconds(hang.own)), ("verdict", hang.verdict.as_str().into())])
-    });
+    let late = event_loop.late.as_ref().map(|hang| object(hang.late_fields()));
     object([("lag_seconds", seconds(event_loop.last)), ("lag_max_seconds", seconds(event_loop.largest)), ("late", late.into())])
 }
 

@@ -29,6 +29,12 @@ pub struct Schedule {
     pub waited: Duration,
 }
 
+impl Schedule {
+    fn since(&self, earlier: &Schedule) -> Schedule {
+        Schedule { ran: self.ran.saturating_sub(earlier.ran), waited: self.waited.saturating_sub(earlier.waited) }
+    }
+}
+
 /// The main thread at one moment: of two of them comes the share that it had in between.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sample {
@@ -53,8 +59,7 @@ impl Sample {
     pub fn since(&self, earlier: &Sample, of: Duration) -> Option<Share> {
         let (now, before) = (self.schedule?, earlier.schedule?);
         let throttled = self.throttled.zip(earlier.throttled).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
-        let schedule = Schedule { ran: now.ran.saturating_sub(before.ran), waited: now.waited.saturating_sub(before.waited) };
-        (!of.is_zero()).then_some(Share { schedule, throttled: throttled.min(of), of })
+        (!of.is_zero()).then_some(Share { schedule: now.since(&before), throttled: throttled.min(of), of })
     }
 }
 
@@ -94,8 +99,8 @@ impl Glance {
             return Had::Nothing;
         }
         let Some((now, before)) = self.schedule.zip(earlier.schedule) else { return Had::Unknown };
-        let waited = now.waited.saturating_sub(before.waited);
-        let rest = of.saturating_sub(now.ran.saturating_sub(before.ran)).saturating_sub(waited);
+        let Schedule { ran, waited } = now.since(&before);
+        let rest = of.saturating_sub(ran).saturating_sub(waited);
         let excused = match self.state {
             // The kernel counts a wait when it is over.
             State::Runnable => rest,
@@ -107,9 +112,8 @@ impl Glance {
 
     /// Whether it slept for most of the time since an earlier glance: what the others did is worth a look.
     pub fn slept(&self, earlier: &Glance, of: Duration) -> bool {
-        let busy = |glance: &Glance| glance.schedule.map(|schedule| schedule.ran.saturating_add(schedule.waited));
-        let busy = busy(self).zip(busy(earlier)).map(|(now, before)| now.saturating_sub(before));
-        self.state != State::Runnable && busy.is_some_and(|busy| busy < of / 2)
+        let had = self.schedule.zip(earlier.schedule).map(|(now, before)| now.since(&before));
+        self.state != State::Runnable && had.is_some_and(|had| had.ran.saturating_add(had.waited) < of / 2)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::json::Value;
+use crate::json::{Value, seconds};
 
 use crate::inspector::stack::Frame;
 use crate::time::human;
@@ -37,6 +37,11 @@ impl Hang {
     pub fn late(&self) -> String {
         let starved = if self.own < self.wall / 2 { ", starved" } else { "" };
         format!("late{starved}: no answer for {}, of which {} were its own: {}", human(self.wall), human(self.own), self.verdict)
+    }
+
+    /// The same for programs.
+    pub fn late_fields(&self) -> [(&'static str, Value); 3] {
+        [("late_seconds", seconds(self.wall)), ("own_seconds", seconds(self.own)), ("verdict", self.verdict.as_str().into())]
     }
 
     /// The same with so many of the calls at most.

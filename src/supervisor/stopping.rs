@@ -230,7 +230,7 @@ impl Supervisor {
     pub(super) fn end(&mut self, ending: Ending, healthy: bool, actions: &mut Actions) {
         self.phase = Phase::Ended;
         let command = self.command.clone();
-        let hang = ending.run().and_then(|run| self.last_exits.iter().find(|last| last.run.generation == run.generation)?.hang.clone());
+        let hang = ending.hang(self.last_exits()).cloned();
         self.plan_failed("restartinit is about to end", actions);
         actions.push_back(Action::Report(Report::Ended { ending, hang, command, healthy }));
         actions.push_back(Action::Finish(ending));

@@ -24,7 +24,7 @@ const MOST_DATAGRAMS: u32 = 400;
 /// That of `/proc/PID/net`, where netlink does not tell either.
 pub fn sockets(pid: Pid) -> io::Result<Vec<ListeningSocket>> {
     let mut found = Vec::new();
-    let netlink = if shares_our_network(pid) { open().ok() } else { None };
+    let netlink = netlink_of(pid);
     for family in FAMILIES {
         // A kernel may have the one module and not the other.
         let told = netlink.as_ref().map(|socket| ask(socket, family, &mut found));
@@ -39,6 +39,11 @@ fn shares_our_network(pid: Pid) -> bool {
     let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     // Where it cannot be told, as of another user's process, it is the common case.
     namespace(&pid.to_string()).is_none_or(|its| namespace("self").is_none_or(|ours| its == ours))
+}
+
+/// What tells of the network namespace of a process; `None`: it is not ours, or netlink cannot be had.
+fn netlink_of(pid: Pid) -> Option<OwnedFd> {
+    if shares_our_network(pid) { open().ok() } else { None }
 }
 
 fn open() -> nix::Result<OwnedFd> {
@@ -77,9 +82,9 @@ fn dump(socket: &OwnedFd, request: &[u8], mut read: impl FnMut(&[u8]) -> (Then, 
 /// its whole table for it, which takes milliseconds; where there are very many connections, not all are looked at.
 ///
 /// # Errors
-/// The process is in another network namespace, or that of netlink.
+/// The process is in another network namespace, netlink cannot be had, or its own error.
 pub fn open_requests(pid: Pid, connections: &[u64], listeners: &[ListeningSocket]) -> io::Result<usize> {
-    let netlink = if shares_our_network(pid) { open()? } else { return Err(io::ErrorKind::Unsupported.into()) };
+    let netlink = netlink_of(pid).ok_or(io::ErrorKind::Unsupported)?;
     let mut count = 0;
     for family in [Family::Inet, Family::Inet6] {
         let tcp = listeners.iter().filter_map(|socket| if let ListenAddress::Tcp(tcp) = &socket.address { Some(tcp) } else { None });

@@ -21,8 +21,7 @@ const MOST_OF_CONNECTIONS: usize = 2 << 20;
 
 /// What the thread is now; `None`: it is gone, or cannot be seen.
 pub fn sample(pid: Pid) -> Option<Sample> {
-    let state = state(&read_own(pid, "stat")?);
-    let schedule = read_own(pid, "schedstat").and_then(|text| schedule(&text));
+    let Glance { state, schedule, .. } = glance(pid)?;
     Some(Sample { state, schedule, throttled: throttled_for(pid) })
 }
 

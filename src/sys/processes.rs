@@ -196,9 +196,9 @@ pub fn one(pid: Pid) -> Option<Process> {
     look(pid).ok().flatten()
 }
 
-/// Whether a process is stopped by a signal or held by a debugger.
-pub fn is_stopped(pid: Pid) -> bool {
-    one(pid).is_some_and(|process| process.stopped)
+/// Whether a process is there, and has not ended.
+pub fn lives(pid: Pid) -> bool {
+    one(pid).is_some_and(|process| !process.ended)
 }
 
 /// What became of a signal to a process.

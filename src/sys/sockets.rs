@@ -101,10 +101,16 @@ fn listen_at(socket: &OwnedFd, address: &dyn SockaddrLike) -> io::Result<()> {
 /// # Errors
 /// That of connect(2); `ConnectionRefused`: nobody listens. `WouldBlock`: somebody does, but does not accept.
 pub fn connect_control(name: &str, patience: Duration) -> io::Result<OwnedFd> {
-    let socket = stream_socket(AddressFamily::Unix, SockFlag::empty())?;
-    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
-    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    let socket = patient_socket(AddressFamily::Unix, patience)?;
     connect(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    Ok(socket)
+}
+
+/// One whose connect(2) and send(2) wait so long; at least a millisecond, as none would be for ever.
+fn patient_socket(family: AddressFamily, patience: Duration) -> io::Result<OwnedFd> {
+    let socket = stream_socket(family, SockFlag::empty())?;
+    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1));
+    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
     Ok(socket)
 }
 
@@ -114,9 +120,7 @@ pub fn connect_control(name: &str, patience: Duration) -> io::Result<OwnedFd> {
 /// That of connect(2).
 pub fn connect_loopback(address: SocketAddr, patience: Duration) -> io::Result<OwnedFd> {
     let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
-    let socket = stream_socket(family, SockFlag::empty())?;
-    let patience = TimeVal::milliseconds(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1));
-    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    let socket = patient_socket(family, patience)?;
     connect(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(socket)
 }

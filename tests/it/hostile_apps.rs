@@ -8,14 +8,14 @@ use serving::{free_port, get, is_refused};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use support::{Bench, Running, Scratch, descriptors, fixture, kilobytes};
+use support::{Bench, Running, Scratch, descriptors, fixture, is_long, kilobytes};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const OPTIONS: [&str; 5] = ["--hold-port", "--max-restarts", "1000", "--backoff", "0"];
 
 /// A million with `RESTARTINIT_LONG=1`: the table of ports is full long before either.
 fn many() -> u32 {
-    if std::env::var_os("RESTARTINIT_LONG").is_some() { 1_000_000 } else { 20_000 }
+    if is_long() { 1_000_000 } else { 20_000 }
 }
 
 fn start(statements: &[&str]) -> Running {

@@ -7,15 +7,11 @@ use crate::support;
 use serving::load::{Load, Protocol, Tally};
 use serving::{app, free_port, kill};
 use std::time::{Duration, Instant};
-use support::{Bench, Running, children, newest_node};
+use support::{Bench, Running, children, is_long, newest_node};
 
 const OPTIONS: [&str; 7] = ["--hold-port", "--max-restarts", "100000", "--restart-window", "0", "--backoff", "0"];
 /// Beyond any wait of a test.
 const LIMIT: Duration = Duration::from_secs(30);
-
-fn is_long() -> bool {
-    std::env::var_os("RESTARTINIT_LONG").is_some()
-}
 
 struct Scene {
     init: Running,
@@ -107,6 +103,5 @@ fn planned_restarts() {
         scene.restart();
     }
     let tally = scene.close(&format!("{count} planned restarts"));
-    let faults = Tally { answered: 0, again: 0, ..tally };
-    assert_eq!(faults, Tally::default(), "{tally}");
+    assert_eq!(tally.faults(), Tally::default(), "{tally}");
 }

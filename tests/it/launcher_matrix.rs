@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use crate::support::programs::{bun, native_pnpm, programs, version};
-use crate::support::{Bench, Scratch, newest_node, nodes};
+use crate::support::{Bench, Scratch, is_long, newest_node, nodes};
 use app::{Cell, Form, Seen};
 
 /// What stands in front of the app.
@@ -86,7 +86,7 @@ impl Launcher {
     /// The pairs that are tried, those of the launcher at that place in the table.
     fn cells(&self, place: usize) -> Vec<Cell> {
         let option = |distance: usize| OPTIONS[(place + distance) % OPTIONS.len()];
-        let pairs = if std::env::var_os("RESTARTINIT_LONG").is_some() {
+        let pairs = if is_long() {
             let all = OPTIONS.iter().chain([&HEADLINE]);
             all.flat_map(|options| [(Form::Command, *options), (Form::Script, *options)]).collect()
         } else {

@@ -167,7 +167,7 @@ fn who_listens_is_the_app_wherever_it_fled_to() {
 #[test]
 fn an_app_that_does_not_end_is_killed_after_the_grace_period() {
     for (options, line) in [(&["--leftover-timeout", "50ms"], SHELL), (&["--leftover-timeout", "1h"], NESTED)] {
-        let options = [&options[..], &["--grace-period", "600ms"]].concat();
+        let options = [&options[..], &["--grace-period", "1500ms"]].concat();
         let statements = ["catch TERM", "up", "wait TERM", "sleep 300", "say still here", "pause"];
         let mut init = behind(line, Bench::new(&options).place(Place::Hosted), &statements);
         init.out("up 1");
@@ -175,7 +175,7 @@ fn an_app_that_does_not_end_is_killed_after_the_grace_period() {
         init.signal(libc::SIGTERM);
         init.out("still here");
         assert_eq!(init.out("left behind:"), "left behind: none");
-        assert!(sent.elapsed() >= Duration::from_millis(600), "{:?}", sent.elapsed());
+        assert!(sent.elapsed() >= Duration::from_millis(1500), "{:?}", sent.elapsed());
         assert_eq!(init.exit_code(), 143);
     }
 }
@@ -209,7 +209,7 @@ fn a_planned_restart_waits_for_the_app_too() {
 
 #[test]
 fn a_planned_restart_kills_an_app_that_does_not_end() {
-    let options = ["--leftover-timeout", "50ms", "--grace-period", "600ms"];
+    let options = ["--leftover-timeout", "50ms", "--grace-period", "1500ms"];
     let listen = format!("listen {}", free_port());
     let statements = [listen.as_str(), "catch TERM", "up", "wait TERM", "sleep 300", "say still here", "pause"];
     let mut init = behind(SHELL, Bench::new(&options), &statements);

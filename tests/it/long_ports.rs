@@ -6,7 +6,7 @@ use crate::support;
 
 use serving::{free_port, is_refused};
 use std::time::Duration;
-use support::{Bench, Running, children, descriptors, kilobytes};
+use support::{Bench, Running, children, descriptors, is_long, kilobytes};
 
 const OPTIONS: [&str; 7] = ["-v", "--max-restarts", "100000", "--restart-window", "0", "--backoff", "0"];
 
@@ -14,13 +14,13 @@ const OPTIONS: [&str; 7] = ["-v", "--max-restarts", "100000", "--restart-window"
 const STEP: u64 = 136;
 
 fn count() -> u32 {
-    if std::env::var_os("RESTARTINIT_LONG").is_some() { 1000 } else { 100 }
+    if is_long() { 1000 } else { 100 }
 }
 
 fn start(option: &str, port: u16) -> Running {
     let options: Vec<&str> = OPTIONS.iter().copied().chain([option]).collect();
     let mut init = Bench::new(&options).run(&["on TERM exit 0", "up", &format!("wire listen {port}"), "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
+    init.allow(Duration::from_secs(if is_long() { 600 } else { 1 }));
     init
 }
 
@@ -112,7 +112,7 @@ fn planned_restarts_that_fail() {
     let port = free_port();
     let options: Vec<&str> = OPTIONS.iter().copied().chain(["--hold-port"]).collect();
     let mut init = Bench::new(&options).run(&["on TERM exit 0", "from 2 exit 1", "up", &format!("wire listen {port}"), "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 1 }));
+    init.allow(Duration::from_secs(if is_long() { 600 } else { 1 }));
     init.out("listening");
     nothing_is_gained("planned restarts that fail", init, port, |init, _| {
         assert_eq!(init.verb(&["restart"]).code, Some(1));
@@ -124,7 +124,7 @@ fn planned_restarts_that_fail() {
 fn ports_that_change() {
     let port = free_port();
     let mut init = Bench::new(&OPTIONS.iter().copied().chain(["--hold-port"]).collect::<Vec<_>>()).run(&["on TERM exit 0", "up", "obey"]);
-    init.allow(Duration::from_secs(if std::env::var_os("RESTARTINIT_LONG").is_some() { 600 } else { 100 }));
+    init.allow(Duration::from_secs(if is_long() { 600 } else { 100 }));
     init.out("up 1");
     let mut other = port;
     // More than are held at a time.

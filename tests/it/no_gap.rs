@@ -10,15 +10,11 @@ use std::io::Read;
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Bench, Running, Scratch, children};
+use support::{Bench, Running, Scratch, children, is_long};
 
 const OPTIONS: [&str; 8] = ["--hold-port", "--max-restarts", "100000", "--restart-window", "0", "--backoff", "0", "-v"];
 /// Beyond any wait of a test.
 const LIMIT: Duration = Duration::from_secs(30);
-
-fn is_long() -> bool {
-    std::env::var_os("RESTARTINIT_LONG").is_some()
-}
 
 struct Scene<'a> {
     framework: &'a str,
@@ -107,8 +103,7 @@ impl<'a> Scene<'a> {
 
 /// Nothing went wrong, with anybody.
 fn spotless(tally: Tally) {
-    let faults = Tally { answered: 0, again: 0, ..tally };
-    assert_eq!(faults, Tally::default());
+    assert_eq!(tally.faults(), Tally::default());
 }
 
 fn crashes(framework: &str) {

@@ -1,13 +1,12 @@
 //! Real apps, unchanged: written for pm2's `wait_ready` and `shutdown_with_message`, and Express and Fastify servers under load, whose
 //! loop hangs, or is only heavy. `bench/watchdog` is the long run of the last.
 
+use crate::serving::node_apps;
 use crate::support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use support::web::{free_port, get, loopback};
@@ -21,20 +20,9 @@ fn app(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/apps").join(name)
 }
 
-/// Where Express and Fastify are.
-fn modules() -> &'static str {
-    static MODULES: OnceLock<String> = OnceLock::new();
-    MODULES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node-apps");
-        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("tests/node-apps");
-        assert!(output.status.success(), "tests/node-apps failed: it says why on stderr");
-        String::from_utf8(output.stdout).expect("a path").trim_end().to_owned()
-    })
-}
-
 /// Starts an app as a command line would.
 fn start(node: &Path, name: &str, port: u16, options: &[&str]) -> Running {
-    let bench = Bench::new(options).variable("PORT", port.to_string()).variable("NODE_PATH", modules());
+    let bench = Bench::new(options).variable("PORT", port.to_string()).variable("NODE_PATH", node_apps());
     bench.command([node, app(name).as_path()])
 }
 
@@ -201,7 +189,7 @@ fn under_npm_start_the_channel_does_no_harm() {
     let folder = app("..").display().to_string();
     let mut init = Bench::new(&["--ipc", "--watchdog", "20s", "--grace-period", "20s"])
         .variable("PORT", port.to_string())
-        .variable("NODE_PATH", modules())
+        .variable("NODE_PATH", node_apps())
         .command(["npm", "--prefix", &folder, "start"]);
     init.out("Listening on port");
     assert_eq!(ask(port, "/").as_deref(), Some("hello"));

@@ -208,7 +208,7 @@ fn the_drain_delay_comes_first() {
 
 #[test]
 fn a_command_that_ignores_it_is_killed_after_the_grace_period() {
-    let mut init = Bench::new(&["--grace-period", "100ms", "--max-restarts", "1"]).run(&["catch TERM", "up", "obey"]);
+    let mut init = Bench::new(&["--grace-period", "500ms", "--max-restarts", "1"]).run(&["catch TERM", "up", "obey"]);
     init.out("up 1");
     for generation in 2..=4 {
         restart(&mut init);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::nodes;
 use support::web::{connect, free_port, get, loopback};
-use support::{Bench, Running, Scratch};
+use support::{Bench, Running, Scratch, is_long};
 
 /// An app that boots for 5 s, as the table in docs/readiness.md has it.
 const SLOW: &str =
@@ -203,7 +203,7 @@ fn crash_often(row: &Row, crashes: u32) {
 /// Nobody is refused whom a probe has sent.
 #[test]
 fn who_comes_when_it_is_ready_is_not_refused() {
-    let crashes = if std::env::var_os("RESTARTINIT_LONG").is_some() { 100 } else { 10 };
+    let crashes = if is_long() { 100 } else { 10 };
     std::thread::scope(|threads| {
         for row in ROWS.iter().filter(|row| !row.options.contains(&"started")) {
             threads.spawn(move || crash_often(row, crashes));

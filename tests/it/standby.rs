@@ -389,7 +389,7 @@ fn a_drain_at_a_planned_restart_answers_what_is_in_flight() {
 fn a_drain_has_a_grace_period() {
     let node = &nodes()[0];
     let port = free_port();
-    let mut init = start(&["--stop-by", "drain", "--grace-period", "300ms"], node, &["careless", &port.to_string()]);
+    let mut init = start(&["--stop-by", "drain", "--grace-period", "1500ms"], node, &["careless", &port.to_string()]);
     init.out("serving 1");
     let _stream = in_flight(&init, port);
     init.signal(libc::SIGTERM);

@@ -252,7 +252,7 @@ fn a_storm_from_an_exec_session_withholds_nothing() {
         init.tell("exit 3");
         assert_eq!(init.exit_code(), 3, "{storm}");
         session.0.wait().expect("its end");
-        let (mut init, mut session) = storm.by_exec_session(Bench::new(&["--grace-period", "20ms"]), &["catch TERM", "up", "pause"]);
+        let (mut init, mut session) = storm.by_exec_session(Bench::new(&["--grace-period", "500ms"]), &["catch TERM", "up", "pause"]);
         init.signal(libc::SIGTERM);
         init.out("got SIGTERM 1");
         assert_eq!(init.exit_code(), 137, "{storm}");

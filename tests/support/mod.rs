@@ -27,3 +27,8 @@ pub use paths::{Scratch, counting, fixture, init, is_restartinit};
 pub use procfs::{children, descriptors, kilobytes, sockets, status_field};
 pub use running::{End, Running};
 pub use transcript::Stream;
+
+/// Whether what takes long is done in full: `RESTARTINIT_LONG=1`.
+pub fn is_long() -> bool {
+    std::env::var_os("RESTARTINIT_LONG").is_some()
+}

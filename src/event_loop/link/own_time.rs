@@ -23,12 +23,10 @@ impl OwnTime {
     /// What it had since the last look. `is_overdue`: an answer is awaited.
     pub(super) fn look(&mut self, now: Moment, pid: Pid, is_overdue: bool) -> Had {
         let Some(glance) = main_thread::glance(pid) else { return Had::Unknown };
-        let earlier = self.last.replace((now, glance));
+        let earlier = self.last.replace((now, glance)).filter(|_| is_overdue);
         if !is_overdue {
             (self.others, self.missed) = (None, None);
-            return glance.had(&glance, Duration::ZERO, Duration::ZERO);
-        }
-        if self.missed.is_none() {
+        } else if self.missed.is_none() {
             self.missed = main_thread::sample(pid).map(|sample| (now, sample));
         }
         let Some((at, earlier)) = earlier else { return glance.had(&glance, Duration::ZERO, Duration::ZERO) };

@@ -16,7 +16,7 @@ impl Link {
     /// Sees who speaks.
     pub(super) fn identify(&mut self, sender: Option<Sender>, now: Moment, sockets: &mut HeldSockets) {
         let generation = self.generation;
-        match self.speaker.heard(sender, |pid| processes::one(pid).is_none_or(|process| process.ended)) {
+        match self.speaker.heard(sender, |pid| !processes::lives(pid)) {
             Heard::Known => {}
             Heard::First => self.see_who_speaks(sender),
             Heard::Another => {
@@ -61,8 +61,7 @@ impl Link {
     /// What is left of it where its command has ended and the app has not: a shell was the command.
     pub(in crate::event_loop) fn outliving(mut self) -> Option<Outliving> {
         let app = self.speaker.sender().map(|sender| sender.pid).filter(|app| *app != self.pid && !self.has_launcher)?;
-        let lives = processes::one(app).is_some_and(|process| !process.ended);
-        Some(Outliving { app, number: self.number, end: self.end.take().filter(|_| lives)? })
+        Some(Outliving { app, number: self.number, end: self.end.take().filter(|_| processes::lives(app))? })
     }
 
     /// How much the app has left to do beside its channel; `None`: that cannot be told.

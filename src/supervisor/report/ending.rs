@@ -1,12 +1,14 @@
 //! How it all ends, and what came of what. Pure data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
-use crate::supervisor::exit::{Outcome, Reason, Run};
+use crate::supervisor::exit::{LastExit, Outcome, Reason, Run};
+use crate::supervisor::hang::Hang;
 use crate::supervisor::spawn_failure::SpawnFailure;
 
 /// The end of it all: why, with which code, and what came last.
@@ -25,6 +27,12 @@ impl Ending {
             Cause::Run(run) | Cause::Exhausted { run, .. } => Some(run),
             Cause::NeverSpawned { .. } | Cause::Spawn(_) | Cause::OutOfReach { .. } => None,
         }
+    }
+
+    /// Where the event loop of that run was, if that is why it was killed.
+    pub fn hang<'a>(&self, mut last_exits: impl Iterator<Item = &'a LastExit>) -> Option<&'a Arc<Hang>> {
+        let run = self.run()?;
+        last_exits.find(|last| last.run.generation == run.generation)?.hang.as_ref()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The same for programs: an event's fields, in the order in which they are written, and the termination log. Pure.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use nix::unistd::Pid;
 
 use super::{Cause, Ending, Report, Run, at_most};
 use crate::generation_number::GenerationNumber;
-use crate::json::Value;
+use crate::json::{Value, seconds};
 use crate::supervisor::exit::{Exit, LastExit, Reason};
 use crate::supervisor::generation::Duty;
 use crate::supervisor::hang::Hang;
@@ -63,11 +63,7 @@ impl Report {
             Report::CutOff { generation, pid, signal, requests } => {
                 with(who(*generation, *pid), [("signal", signal.to_string().into()), ("requests", (*requests).into())])
             }
-            Report::LoopLate { generation, pid, hang } => {
-                let told =
-                    [("late_seconds", seconds(hang.wall)), ("own_seconds", seconds(hang.own)), ("verdict", hang.verdict.as_str().into())];
-                with(who(*generation, *pid), told)
-            }
+            Report::LoopLate { generation, pid, hang } => with(who(*generation, *pid), hang.late_fields()),
             Report::Retired { run } => run_fields(run, None),
             Report::StandbyEnded { run, wait } => with(run_fields(run, None), [("wait_seconds", seconds(*wait))]),
             Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {
@@ -113,28 +109,23 @@ impl Ending {
     pub fn termination_log<'a>(&self, command: &str, last_exits: impl Iterator<Item = &'a LastExit>) -> String {
         const MOST: usize = 4096;
         let last_exits: Vec<&LastExit> = last_exits.collect();
-        let hang = self.run().and_then(|run| last_exits.iter().find(|last| last.run.generation == run.generation)?.hang.as_deref());
+        let hang = self.hang(last_exits.iter().copied()).map(Arc::as_ref);
         let message = at_most(&self.message(command, hang), 1000).to_owned();
         let line = |calls: usize| {
             let exits = last_exits.iter().map(|last| {
                 let hang = last.hang.as_deref().filter(|_| calls > 0).map(|hang| hang.innermost(calls));
                 Value::Object(run_fields(&last.run, hang.as_ref()))
             });
-            let fields = [
+            let fields = vec![
                 ("outcome", self.outcome.name().into()),
                 ("exit_code", self.code.into()),
                 ("message", message.as_str().into()),
                 ("last_exits", exits.collect::<Vec<_>>().into()),
             ];
-            json_object(&fields) + "\n"
+            format!("{}\n", Value::Object(fields))
         };
         [20, 5, 1].into_iter().map(line).find(|line| line.len() <= MOST).unwrap_or_else(|| line(0))
     }
-}
-
-/// A JSON object with its keys in the order given.
-pub fn json_object(fields: &[(&'static str, Value)]) -> String {
-    Value::Object(fields.to_vec()).to_string()
 }
 
 /// A finished run, and where its event loop was, if that is why it was killed.
@@ -146,11 +137,6 @@ pub fn run_fields(run: &Run, hang: Option<&Hang>) -> Fields {
     let fields = with(who(run.generation, run.pid), [exit, ("uptime_seconds", seconds(run.uptime))]);
     let hang = hang.filter(|_| matches!(run.reason, Some(Reason::EventLoopBlocked { .. })));
     with(with(fields, reason_field(run.reason)), hang.map(Hang::fields).unwrap_or_default())
-}
-
-/// A duration as a number of seconds.
-pub fn seconds(duration: Duration) -> Value {
-    Value::seconds(duration)
 }
 
 fn who(generation: GenerationNumber, pid: Pid) -> Fields {

@@ -18,7 +18,7 @@ use super::sweep::Refused;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 pub use ending::{Cause, Ending};
-pub use fields::{Fields, json_object, run_fields, seconds};
+pub use fields::{Fields, run_fields};
 pub use text::{Told, at_most};
 
 /// One event that is told.

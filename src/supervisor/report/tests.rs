@@ -4,6 +4,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::inspector::stack::Frame;
+use crate::json::Value;
 use crate::supervisor::bench;
 use crate::supervisor::exit::{Awaited, Exit, LastExit, Outcome};
 use crate::supervisor::spawn_failure::{Problem, SpawnStep};
@@ -25,7 +26,7 @@ fn killed(signal: Signal, core_dumped: bool) -> Exit {
 
 /// A report as its line, its level and its JSON.
 fn told(report: &Report) -> (String, Level, String) {
-    (report.message(), report.level(), json_object(&report.fields()))
+    (report.message(), report.level(), Value::Object(report.fields()).to_string())
 }
 
 #[test]

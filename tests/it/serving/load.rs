@@ -67,6 +67,13 @@ impl AddAssign for Tally {
     }
 }
 
+impl Tally {
+    /// What went wrong, alone.
+    pub fn faults(self) -> Self {
+        Self { answered: 0, again: 0, ..self }
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { answered, refused, reset, lost, hung, wrong, again } = self;
