@@ -1,4 +1,4 @@
-//! restartinit's modules. The pure core (`config`, `inspector`, `json_scan`, `node`, `observe`, `procfs`, `signal`, `supervisor`, `time`) makes no system call and reads no
+//! restartinit's modules. The pure core (`config`, `inspector`, `json_scan`, `node`, `observe`, `procfs`, `random`, `signal`, `supervisor`, `time`) makes no system call and reads no
 //! clock; `sys` takes no decision; `event_loop` and `control` know both. ARCHITECTURE.md has the plan.
 
 #![warn(unreachable_pub)]
@@ -51,6 +51,7 @@ pub mod logger;
 pub mod node;
 pub mod observe;
 pub mod procfs;
+pub mod random;
 pub mod signal;
 pub mod supervisor;
 pub mod sys;

@@ -1,6 +1,8 @@
 //! The settings: what they are, and how a command line and an environment become them. Pure: both come in as arguments.
 
 pub mod address;
+pub mod check_url;
+pub mod numbers;
 pub mod options;
 mod settings;
 pub mod size;
@@ -130,6 +132,7 @@ where
             (option.set)(&mut config, text).map_err(|accepted| UsageError(format!("{by}: bad value {text:?}: expected {accepted}")))?;
         }
     }
+    conflict(&config)?;
     if flags.print_config {
         return Ok(Request::Print(print_config(&config, &flags)));
     }
@@ -137,6 +140,17 @@ where
         return Err(UsageError("no command to run: restartinit [OPTIONS] [--] COMMAND [ARG...] (see restartinit -h)".to_owned()));
     }
     Ok(Request::Supervise { config: Box::new(config), command, warnings, settings_read })
+}
+
+/// Settings that are good by themselves, but not together.
+fn conflict(config: &Config) -> Result<(), UsageError> {
+    let Some(url) = config.check.as_ref().filter(|url| url.is_tcp()) else { return Ok(()) };
+    let (option, why) = match () {
+        () if config.holds_ports() => ("--hold-port", "the port is held, and takes connections while the app is gone"),
+        () if !config.listen.is_empty() => ("--listen", "the socket is restartinit's, and takes connections while the app is gone"),
+        () => return Ok(()),
+    };
+    Err(UsageError(format!("--check: {url} tells nothing with {option}: {why} (give it http://, which the app must answer)")))
 }
 
 fn usage(error: lexopt::Error) -> UsageError {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::Config;
 use super::address::Address;
+use super::check_url::CheckUrl;
+use super::numbers::{self, show_duration};
 use super::size::Size;
-use super::values::{self, Accepted, Choice, CodeSet, ReadyWhen, Rewrites, show_duration, show_signals};
+use super::values::{self, Accepted, Choice, CodeSet, ReadyWhen, Rewrites, show_signals};
 
 /// An option that sets something. Its default is what [`Config::default`] holds.
 pub struct OptionSpec {
@@ -15,6 +17,7 @@ pub struct OptionSpec {
     pub value: Option<&'static str>,
     /// Given more than once, the values add up, as with commas.
     pub repeatable: bool,
+    /// Empty: it stands behind the option before it in the help.
     pub help: &'static str,
     pub set: fn(&mut Config, &str) -> Result<(), Accepted>,
     pub get: fn(&Config) -> String,
@@ -46,11 +49,12 @@ macro_rules! option {
 
 pub static OPTIONS: &[OptionSpec] = &[
     option!("restart", Some("POLICY"), "restart on-failure, always or never", restart, Choice::parse, Choice::name),
-    option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, values::number, shown),
-    option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, values::duration, show_duration),
-    option!("backoff", Some("D"), "wait before the 2nd restart, then doubled", backoff, values::duration, show_duration),
-    option!("backoff-max", Some("D"), "cap of that wait", backoff_max, values::duration, show_duration),
-    option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, values::duration, show_duration),
+    option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, numbers::number, shown),
+    option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, numbers::duration, show_duration),
+    option!("backoff", Some("D"), "wait before the 2nd restart, then doubled", backoff, numbers::duration, show_duration),
+    option!("backoff-max", Some("D"), "cap of that wait", backoff_max, numbers::duration, show_duration),
+    option!("backoff-jitter", Some("PERCENT"), "each wait up to so much longer", backoff_jitter, numbers::percent, shown),
+    option!("stable-after", Some("D"), "a run this long resets the wait", stable_after, numbers::duration, show_duration),
     option!("no-restart-on", Some("CODES"), "exits that hand over at once", no_restart_on, CodeSet::parse, shown),
     OptionSpec {
         name: "exhausted-code",
@@ -63,6 +67,26 @@ pub static OPTIONS: &[OptionSpec] = &[
         },
         get: |config| config.exhausted_code.map_or_else(String::new, shown),
     },
+    option!("max-age", Some("D"), "at this age, restart gracefully", max_age, some_duration, shown_duration),
+    OptionSpec {
+        repeatable: true,
+        ..option!("restart-on-change", Some("PATH"), "restart gracefully when it changes", restart_on_change, values::paths, shown_paths)
+    },
+    option!("change-jitter", Some("D"), "", change_jitter, numbers::duration, show_duration),
+    OptionSpec {
+        name: "check",
+        value: Some("URL"),
+        repeatable: false,
+        help: "ask it: http://HOST:PORT/PATH or tcp://HOST:PORT; no answer is a crash",
+        set: |config, text| {
+            config.check = Some(CheckUrl::parse(text)?);
+            Ok(())
+        },
+        get: |config| config.check.as_ref().map(shown).unwrap_or_default(),
+    },
+    option!("check-interval", Some("D"), "", check_interval, numbers::positive_duration, show_duration),
+    option!("check-timeout", Some("D"), "", check_timeout, numbers::positive_duration, show_duration),
+    option!("check-failures", Some("N"), "", check_failures, numbers::count, shown),
     OptionSpec {
         name: "max-memory",
         value: Some("SIZE|PERCENT"),
@@ -79,10 +103,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeatable: true,
         ..option!("rewrite", Some("FROM:TO"), "forward TO in place of FROM; 0 drops it", rewrite, Rewrites::parse, shown)
     },
-    option!("grace-period", Some("D"), "from the forwarded stop to SIGKILL; 0: never", grace_period, values::duration, show_duration),
-    option!("drain-delay", Some("D"), "on a stop, wait this long before forwarding", drain_delay, values::duration, show_duration),
-    option!("leftovers", Some("kill|keep"), "descendants that outlive the command", leftovers, Choice::parse, Choice::name),
-    option!("leftover-timeout", Some("D"), "what they have between SIGTERM and SIGKILL", leftover_timeout, values::duration, show_duration),
+    option!("grace-period", Some("D"), "from the forwarded stop to SIGKILL; 0: never", grace_period, numbers::duration, show_duration),
+    option!("drain-delay", Some("D"), "on a stop, wait this long before forwarding", drain_delay, numbers::duration, show_duration),
+    option!("leftovers", Some("kill|keep"), "descendants that outlive it", leftovers, Choice::parse, Choice::name),
+    option!("leftover-timeout", Some("D"), "", leftover_timeout, numbers::duration, show_duration),
     option!("exit-zero-on", Some("CODES"), "exits that are successes, reported as 0", exit_zero_on, CodeSet::parse, shown),
     option!("group", None, "forward to the command's process group", group, Choice::parse, Choice::name),
     OptionSpec {
@@ -103,7 +127,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!("wait-ready", Some("D"), "not ready within D is a crash; 0: no limit", wait_ready, any_duration, shown_duration),
     option!("stop-by", Some("HOW"), "signal, message or drain (Node)", stop_by, Choice::parse, Choice::name),
     option!("watchdog", Some("D"), "an event loop blocked for D is a crash", watchdog, some_duration, shown_duration),
-    option!("watchdog-stack", Some("on|off"), "learn where it was before killing", watchdog_stack, Choice::parse, Choice::name),
+    option!("watchdog-stack", Some("on|off"), "", watchdog_stack, Choice::parse, Choice::name),
     OptionSpec {
         get: |config| config.holds_ports().name(),
         ..option!("hold-port", None, "keep the command's ports open (Node)", hold_port, Choice::parse, Choice::name)
@@ -142,19 +166,20 @@ pub static OPTIONS: &[OptionSpec] = &[
 pub static LOG: OptionSpec = option!("log", None, "the level of restartinit's own lines", log_filter, values::log_filter, shown);
 
 fn any_duration(text: &str) -> Result<Option<Duration>, Accepted> {
-    values::duration(text).map(Some)
+    numbers::duration(text).map(Some)
 }
 
 /// A time that is no time would never let a command live.
 fn some_duration(text: &str) -> Result<Option<Duration>, Accepted> {
-    match values::duration(text)? {
-        Duration::ZERO => Err("a duration above 0 such as 500ms, 10s, 2m or 1h; a bare number is seconds"),
-        duration => Ok(Some(duration)),
-    }
+    numbers::positive_duration(text).map(Some)
 }
 
 fn shown_duration(duration: Option<Duration>) -> String {
     duration.map_or_else(String::new, show_duration)
+}
+
+fn shown_paths(paths: Vec<std::path::PathBuf>) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")
 }
 
 fn addresses(text: &str) -> Result<Vec<Address>, Accepted> {
@@ -168,6 +193,9 @@ fn shown_addresses(addresses: Vec<Address>) -> String {
 fn shown(value: impl ToString) -> String {
     value.to_string()
 }
+
+/// Columns of a screen.
+const WIDTH: usize = 99;
 
 /// The help: it fits a screen.
 pub fn help() -> String {
@@ -184,15 +212,23 @@ pub fn help() -> String {
     );
     let defaults = Config::default();
     for option in OPTIONS {
-        let left = match option.value {
-            Some(value) => format!("--{} {value}", option.name),
-            None => format!("--{}", option.name),
-        };
         let default = match (option.get)(&defaults) {
             default if default.is_empty() || option.value.is_none() => String::new(),
             default => format!(" [{default}]"),
         };
-        text.push_str(&format!("  {left:<26} {}{default}\n", option.help));
+        let left = option.value.map_or(format!("--{}", option.name), |value| format!("--{} {value}", option.name));
+        if option.help.is_empty() {
+            let line = text.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+            let begin = match line.len() + left.len() + default.len() {
+                0..WIDTH if line.starts_with("   ") => " ".to_owned(),
+                0..WIDTH => "; ".to_owned(),
+                _ => format!("\n{:29}", ""),
+            };
+            text.truncate(text.trim_end_matches('\n').len());
+            text.push_str(&format!("{begin}{left}{default}\n"));
+        } else {
+            text.push_str(&format!("  {left:<26} {}{default}\n", option.help));
+        }
     }
     text.push_str(
         "  --print-config             show all settings and where they came from\n\

@@ -1,9 +1,11 @@
 //! Every setting and its default. Pure.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Address;
+use super::check_url::CheckUrl;
 use super::size::Size;
 use super::values::{CodeSet, Leftovers, LogFormat, ReadyWhen, RestartPolicy, Rewrites, StopBy};
 use crate::signal::{Signal, SignalSet};
@@ -16,10 +18,24 @@ pub struct Config {
     pub restart_window: Duration,
     pub backoff: Duration,
     pub backoff_max: Duration,
+    /// In percent, by which each wait is longer at most, and each `max_age` shorter.
+    pub backoff_jitter: u32,
     pub stable_after: Duration,
     pub no_restart_on: CodeSet,
     /// What restartinit exits with when the restarts are used up; `None`: the command's code.
     pub exhausted_code: Option<u8>,
+    /// `None`: a generation may be as old as it likes.
+    pub max_age: Option<Duration>,
+    /// Files and folders whose change leads to a planned restart.
+    pub restart_on_change: Vec<PathBuf>,
+    /// By how much such a restart is put off at most, by chance.
+    pub change_jitter: Duration,
+    /// `None`: the app is not asked.
+    pub check: Option<CheckUrl>,
+    pub check_interval: Duration,
+    pub check_timeout: Duration,
+    /// So many failures in a row are a crash.
+    pub check_failures: NonZeroU32,
     /// `None`: no limit of restartinit's own.
     pub max_memory: Option<Size>,
     pub stop_signals: SignalSet,
@@ -61,9 +77,17 @@ impl Default for Config {
             restart_window: Duration::from_secs(60),
             backoff: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
+            backoff_jitter: 25,
             stable_after: Duration::from_secs(10),
             no_restart_on: CodeSet::default(),
             exhausted_code: None,
+            max_age: None,
+            restart_on_change: Vec::new(),
+            change_jitter: Duration::ZERO,
+            check: None,
+            check_interval: Duration::from_secs(10),
+            check_timeout: Duration::from_secs(2),
+            check_failures: NonZeroU32::MIN.saturating_add(2),
             max_memory: None,
             stop_signals: [Signal::TERM, Signal::INT, Signal::QUIT].into_iter().collect(),
             rewrite: Rewrites::default(),
@@ -115,7 +139,7 @@ impl Config {
     pub fn ready_limit(&self) -> Option<Duration> {
         match self.wait_ready {
             Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
-            None => self.watchdog.map(|_| Self::READY_LIMIT),
+            None => (self.watchdog.is_some() || self.check.is_some()).then_some(Self::READY_LIMIT),
         }
     }
 

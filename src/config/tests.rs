@@ -28,6 +28,10 @@ fn good_value(name: &str) -> &'static str {
         "leftovers" => "keep",
         "log-format" => "json",
         "group" => "on",
+        "check" => "http://127.0.0.1:3000/healthz",
+        "check-failures" => "9",
+        "backoff-jitter" => "50",
+        "restart-on-change" => "/run/secrets/tls,app.json",
         "http" => "[::1]:3000",
         "stop-signals" => "HUP",
         "rewrite" => "TERM:QUIT",
@@ -79,7 +83,7 @@ fn options_end_at_the_first_operand() {
 
 #[test]
 fn a_bad_value_is_named_with_what_is_accepted() {
-    for option in OPTIONS.iter().filter(|option| option.name != "termination-log") {
+    for option in OPTIONS.iter().filter(|option| !["termination-log", "restart-on-change"].contains(&option.name)) {
         for bad in ["nonsense!", "-1"] {
             let flag = read_with(&[&format!("--{}={bad}", option.name), "cmd"], &[]).unwrap_err().0;
             assert!(flag.starts_with(&format!("--{}: bad value {bad:?}: expected ", option.name)), "{flag}");
@@ -149,12 +153,14 @@ fn the_help_names_every_option_and_fits_a_screen() {
         "  --restart-window D         the sliding window; 0: the container's life [60s]",
         "  --stop-signals SIGS        forwarded, and no restart follows [TERM,INT,QUIT]",
         "  --group                    forward to the command's process group",
-        "  --watchdog D               an event loop blocked for D is a crash",
+        "  --leftovers kill|keep      descendants that outlive it [kill]; --leftover-timeout D [2s]",
+        "                             --check-interval D [10s] --check-timeout D [2s] --check-failures N [3]",
+        "  --watchdog D               an event loop blocked for D is a crash; --watchdog-stack on|off [on]",
     ] {
         assert!(help.lines().any(|shown| shown == line), "{line}\n{help}");
     }
     assert!(help.lines().all(|line| line.len() <= 100), "{help}");
-    assert!(help.lines().count() <= 45, "{help}");
+    assert!(help.lines().count() <= 48, "{help}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The values that options take: durations, codes, rewrites, and how each is written back. Pure.
+//! The values that options take, but for numbers: choices, codes, signals, rewrites; and how each is written back. Pure.
 
 use std::fmt;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use crate::signal::{Signal, SignalSet};
 
@@ -124,43 +124,13 @@ impl Choice for bool {
         &[("on", true), ("off", false), ("1", true), ("true", true), ("yes", true), ("0", false), ("false", false), ("no", false)];
 }
 
-/// `500ms`, `10s`, `2m`, `1h`, `1m30s`; a bare number is seconds.
+/// `/run/secrets/tls,/etc/app.json`.
 ///
 /// # Errors
 /// What is accepted.
-pub fn duration(text: &str) -> Result<Duration, Accepted> {
-    const ACCEPTED: Accepted = "a duration such as 500ms, 10s, 2m or 1h; a bare number is seconds";
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse().map(Duration::from_secs).map_err(|_| ACCEPTED);
-    }
-    // humantime also knows months as M and years: too close to 2m for a container's settings.
-    let known = |unit: &str| matches!(unit, "" | "ms" | "s" | "m" | "h");
-    if !text.split(|c: char| c.is_ascii_digit()).all(known) {
-        return Err(ACCEPTED);
-    }
-    humantime::parse_duration(text).map_err(|_| ACCEPTED)
-}
-
-/// A duration in the shortest form that [`duration`] reads back.
-pub fn show_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    match millis {
-        0 => "0".to_owned(),
-        m if m % 3_600_000 == 0 => format!("{}h", m / 3_600_000),
-        m if m % 60_000 == 0 && m > 60_000 => format!("{}m", m / 60_000),
-        m if m % 1000 == 0 => format!("{}s", m / 1000),
-        m => format!("{m}ms"),
-    }
-}
-
-/// A whole number from 0 to `u32::MAX`.
-///
-/// # Errors
-/// What is accepted.
-pub fn number(text: &str) -> Result<u32, Accepted> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let parsed = if digits { text.parse().ok() } else { None };
-    parsed.ok_or("a whole number from 0 to 4294967295")
+pub fn paths(text: &str) -> Result<Vec<PathBuf>, Accepted> {
+    let path = |part: &str| (!part.is_empty() && !part.contains('\0')).then(|| part.into()).ok_or("paths, separated by commas");
+    text.split(',').map(|part| path(part.trim())).collect()
 }
 
 /// A set of exit codes, 0 to 255.

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use super::{Request, UsageError, options, values};
+use super::{Request, UsageError, numbers, options};
 
 /// What the restartinit of this container is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,5 +136,5 @@ fn number(text: &str) -> Option<i32> {
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    values::duration(text).ok().filter(|duration| !duration.is_zero() && *duration <= LONGEST_PROFILE)
+    numbers::positive_duration(text).ok().filter(|duration| *duration <= LONGEST_PROFILE)
 }

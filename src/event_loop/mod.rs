@@ -1,6 +1,9 @@
 //! The event loop: the one place that knows both the pure core and `sys`. It sleeps in one system call, turns what it finds into events for
 //! the supervisor, and carries out the actions that come back. After the first spawn nothing in here may end or block the process.
 
+mod acting;
+mod change_finder;
+mod checker;
 mod descendants;
 mod fitness;
 mod held_sockets;
@@ -30,23 +33,23 @@ use nix::unistd::Pid;
 use crate::config::Config;
 use crate::event_loop::reap_throttle::ReapThrottle;
 use crate::logger;
-use crate::procfs::status::SignalStatus;
-use crate::signal::Signal;
 use crate::supervisor::Supervisor;
-use crate::supervisor::event::{Action, Actions, ChannelEvent, Event, IfRefused, Recipient};
+use crate::supervisor::event::{Actions, Event};
 use crate::supervisor::report::{Ending, Report};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, Arrival, SignalReader};
 use crate::sys::spawn::Spawner;
+use crate::sys::stderr;
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
-use crate::sys::{processes, stderr};
 use crate::time::Moment;
+use change_finder::ChangeFinder;
+use checker::Checker;
 use descendants::Descendants;
 use links::Links;
 use listeners::ListenerFinder;
-use memory::{Look, MemoryMonitor};
-use retries::{Retries, Sending};
+use memory::MemoryMonitor;
+use retries::Retries;
 use server::Server;
 use spawn::SpawnOptions;
 use stack_lookup::StackLookup;
@@ -77,6 +80,8 @@ struct EventLoop {
     _placeholders: Vec<OwnedFd>,
     terminal: Option<Terminal>,
     memory: MemoryMonitor,
+    checker: Checker,
+    changes: ChangeFinder,
     own_pid: Pid,
     descendants: Descendants,
     listeners: ListenerFinder,
@@ -129,6 +134,12 @@ impl EventLoop {
         for event in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
             self.handle(event);
         }
+        if let Some(event) = self.changes.turn(&|fd| self.poller.seen(fd)) {
+            self.handle(event);
+        }
+        if let Some(event) = self.checker.turn(&|fd| self.poller.seen(fd), self.now()) {
+            self.handle(event);
+        }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
             self.handle(Event::Tick { signals_pending: signals::any_pending() });
         }
@@ -146,8 +157,9 @@ impl EventLoop {
     fn sleep(&mut self) {
         let now = self.now();
         let rest = self.reap_throttle.rest(now);
-        let deadlines = [self.supervisor.next_deadline(), self.server.deadline(), self.links.deadline(), self.retries.deadline(), rest];
-        let until_deadline = deadlines.into_iter().flatten().min().map(|deadline| deadline.since(now));
+        let observed = [self.server.deadline(), self.links.deadline(), self.checker.deadline()];
+        let deadlines = [self.supervisor.next_deadline(), self.retries.deadline(), rest].into_iter().chain(observed);
+        let until_deadline = deadlines.flatten().min().map(|deadline| deadline.since(now));
         let timeout = if self.more_to_reap { Some(Duration::ZERO) } else { until_deadline };
         let timeout = timeout.into_iter().chain(stderr::pause()).min();
         self.poller.clear();
@@ -156,6 +168,7 @@ impl EventLoop {
         }
         self.signals.interests(rest.is_none()).for_each(|fd| self.poller.add(fd, PollFlags::POLLIN));
         self.links.interests().for_each(|(fd, events)| self.poller.add(fd, events));
+        self.checker.interest().into_iter().chain(self.changes.interest()).for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.poller.wait(timeout);
     }
@@ -181,6 +194,7 @@ impl EventLoop {
                     let reason = if exit.is_kill() { self.memory.reason_of_kill(peak) } else { None };
                     self.listeners.exited(pid);
                     self.stack_lookup.give_up(Some(pid));
+                    self.checker.exited(pid);
                     if self.spawn_options.has_channel {
                         self.links.exited(pid, self.now());
                     }
@@ -194,6 +208,10 @@ impl EventLoop {
                     self.descendants.reaped(pid);
                     if let Some((pid, stack)) = self.stack_lookup.ended(pid) {
                         self.handle(Event::StackTold { pid, stack });
+                        continue;
+                    }
+                    if let Some(event) = self.changes.ended(pid) {
+                        self.handle(event);
                         continue;
                     }
                     orphans += 1;
@@ -229,60 +247,5 @@ impl EventLoop {
                 self.supervisor.handle(self.now(), answer, &mut self.actions);
             }
         }
-    }
-
-    /// Carries an action out, and gives back what answers it. It decides nothing.
-    fn act(&mut self, action: Action) -> Option<Event> {
-        match action {
-            Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
-            Action::Forward { pid, signal, recipient, if_refused } => {
-                let sending = self.retries.send(self.now(), pid, signal, recipient, if_refused);
-                return (sending == Sending::Refused).then_some(Event::SignalRefused { pid });
-            }
-            Action::Kill { pid } => {
-                let sending = self.retries.send(self.now(), pid, Signal::KILL, Recipient::Command, IfRefused::GiveUp);
-                return Some(Event::KillSent { pid, allowed: sending == Sending::Taken });
-            }
-            Action::Probe { pid } => return Some(Event::Probed { pid, allowed: signals::may_send(pid) }),
-            Action::LookAtSignals { pid } => {
-                let survived = processes::signal_status(pid).map(SignalStatus::survived);
-                return Some(Event::SignalsSeen { pid, survived });
-            }
-            Action::LookAtMemory { pid } => {
-                let Look { used, limit } = self.memory.look(pid);
-                return Some(Event::Memory { used, limit });
-            }
-            Action::Request { pid, request } => {
-                let is_sent = self.links.send_request(pid, request, self.now());
-                return (!is_sent).then_some(Event::Channel { pid, event: ChannelEvent::NotSent });
-            }
-            Action::EndLeftovers { generation, order, running } => {
-                return Some(Event::Leftovers { generation, found: self.descendants.end_leftovers(generation, order, &running) });
-            }
-            Action::LookForRequests { pid } => return Some(Event::RequestsSeen { pid, open: open_requests::count(pid) }),
-            Action::ForwardToLaunched { generation, signal } => self.descendants.forward_to_launched(generation, signal),
-            Action::NoteFamily { generation, pid } => self.descendants.note_family(generation, pid),
-            Action::KillAll => self.descendants.kill_all(),
-            Action::LookForWork { pid } => return Some(Event::WorkSeen { pid, left: self.links.left_to_do(pid) }),
-            Action::AskForStack { generation, pid } => match self.stack_lookup.begin(generation, pid, self.own_pid == setup::INIT) {
-                Ok(by) => self.descendants.spare(by),
-                Err(_) => return Some(Event::StackTold { pid, stack: Vec::new() }),
-            },
-            Action::Watch { pid } => self.links.watch(pid),
-            Action::Promote { pid } => self.links.promote(pid, self.now()),
-            Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
-            Action::ReleaseSockets => self.links.sockets.release_unused(),
-            Action::ReleaseMissing { generation } => self.links.sockets.release_missing(generation),
-            Action::LookForListeners { generation, pid } => {
-                return Some(Event::ListenersSeen { pid, seen: self.look_for_listeners(generation, pid) });
-            }
-            Action::Suspend => signals::suspend(),
-            Action::RestartDone(outcome) => self.restart_outcomes.push(outcome),
-            // Told at the end of the turn: a restart does not wait for a line to be written.
-            Action::Report(report) if logger::is_told(&report) => self.reports.push(report),
-            Action::Report(_) => {}
-            Action::Finish(ending) => self.ending = Some(ending),
-        }
-        None
     }
 }

@@ -1,6 +1,7 @@
 //! What is set up and found out before the first spawn, while it may still take its time; and what is left behind at the very end.
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -9,6 +10,8 @@ use std::time::Instant;
 use nix::unistd::{Pid, getpid};
 
 use super::EventLoop;
+use super::change_finder::ChangeFinder;
+use super::checker::Checker;
 use super::descendants::Descendants;
 use super::fitness;
 use super::held_sockets::HeldSockets;
@@ -76,7 +79,20 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     if matches!(config.ready_when(), ReadyWhen::Listening(_)) {
         listeners.before_first_spawn();
     }
-    let surroundings = Surroundings { job_control: terminal.is_some() && !is_init, is_init };
+    let mut descendants = Descendants::new(own_pid, wait::any_children());
+    let mut changes = ChangeFinder::new(&config.restart_on_change);
+    if changes.is_wanted() {
+        // Before the first spawn: what changes afterwards is a change.
+        match changes.begin(is_init) {
+            Ok(by) => descendants.spare(by),
+            Err(error) => {
+                log::warn!("--restart-on-change is off: nothing can be watched here: {error} (fs.inotify.max_user_instances, pids.max)");
+                config.restart_on_change.clear();
+            }
+        }
+    }
+    let surroundings =
+        Surroundings { job_control: terminal.is_some() && !is_init, is_init, seed: RandomState::new().build_hasher().finish() };
     Ok(EventLoop {
         started: Instant::now(),
         spawner,
@@ -85,6 +101,8 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         signals,
         arrivals: Vec::with_capacity(MOST_ARRIVALS),
         _placeholders: placeholders,
+        checker: Checker::new(&config),
+        changes,
         termination_log: config.termination_log.clone(),
         supervisor: Supervisor::new(config, name.clone(), surroundings),
         poller: Poller::default(),
@@ -92,7 +110,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         control_settled: false,
         orphans_reaped: 0,
         reap_throttle: ReapThrottle::default(),
-        descendants: Descendants::new(own_pid, wait::any_children()),
+        descendants,
         listeners,
         stack_lookup: StackLookup::default(),
         terminal,

@@ -51,6 +51,15 @@ pub fn page(snapshot: &Snapshot) -> String {
         page.gauge("restartinit_event_loop_lag_seconds", "How long the event loop let the latest ping wait.", last);
         page.gauge("restartinit_event_loop_lag_max_seconds", "The longest such wait since the last scrape.", largest);
     }
+    if let Some(check) = &snapshot.view.check {
+        if let Some(last) = &check.last {
+            page.gauge("restartinit_check_ok", "Whether the command passed the latest check.", u8::from(last.is_ok()));
+        }
+        if let Some(Ok(took)) = check.last {
+            page.gauge("restartinit_check_seconds", "How long the answer to the latest check took.", Value::Seconds(took));
+        }
+        page.counter("restartinit_check_failures_total", "Checks that the command did not pass.", check.failures_total);
+    }
 
     page.counter("restartinit_orphans_reaped_total", "Orphans that were adopted and reaped.", counters.orphans_reaped);
     page.counter("restartinit_spawn_failures_total", "Spawns that failed and were tried again.", counters.spawn_failures);

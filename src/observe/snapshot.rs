@@ -120,6 +120,7 @@ mod tests {
                     not_ready: None,
                     readiness_note: None,
                     standby_note: None,
+                    change_note: None,
                     generations: vec![GenerationView {
                         number: GenerationNumber::new(3),
                         pid: Pid::from_raw(31),
@@ -139,6 +140,7 @@ mod tests {
                     cannot_signal: None,
                     restarts_total: vec![("exit code", 1), ("signal", 0), ("out of memory", 1), ("asked", 0)],
                     spawn_failures: 0,
+                    check: None,
                 },
                 leftovers_left: 0,
                 counters: Counters { orphans_reaped: 4, ..Counters::default() },

@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 
 use super::snapshot::{EventLoop, Snapshot};
 use crate::json::{Value, seconds};
+use crate::supervisor::check::CheckView;
 use crate::supervisor::exit::LastExit;
 use crate::supervisor::report::{Told, run_fields};
 use crate::supervisor::view::{GenerationView, View};
@@ -18,6 +19,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     let yes = snapshot.view.readiness_note.map_or("yes".to_owned(), |note| format!("yes: {note}"));
     lines.push(("ready", snapshot.view.why_not_ready().map_or(yes, |why| format!("no: {why}"))));
     lines.extend(snapshot.view.standby_note.map(|note| ("standby", note.to_owned())));
+    lines.extend(snapshot.view.change_note.map(|note| ("changes", note.to_owned())));
     lines.push(("restarts", restarts(snapshot)));
     let names = std::iter::once("last exits").chain(std::iter::repeat(""));
     lines.extend(names.zip(snapshot.view.last_exits.iter().map(|exit| last_exit(snapshot, exit))));
@@ -27,6 +29,7 @@ pub fn text(snapshot: &Snapshot) -> String {
     lines.extend(out_of_reach(snapshot).map(|what| ("signals", what)));
     lines.extend(memory(snapshot).map(|memory| ("memory", memory)));
     lines.extend(snapshot.event_loop.as_ref().map(|found| ("event loop", event_loop(found))));
+    lines.extend(snapshot.view.check.as_ref().map(|found| ("check", check(found))));
     let Snapshot { version, pid, now, view: View { state, .. }, .. } = snapshot;
     lines.push(("restartinit", format!("{version} (pid {pid}), {}, up {}", state.name(), human(now.since_start()))));
     lines.iter().map(|(name, what)| format!("{name:<12} {what}\n")).collect()
@@ -120,6 +123,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("not_ready", snapshot.view.why_not_ready().into()),
         ("readiness_note", snapshot.view.readiness_note.into()),
         ("standby_note", snapshot.view.standby_note.into()),
+        ("change_note", snapshot.view.change_note.into()),
         ("restarts", restarts_json(snapshot)),
         ("last_exits", snapshot.view.last_exits.iter().map(|exit| exit_json(snapshot, exit)).collect::<Vec<_>>().into()),
         (
@@ -130,6 +134,7 @@ pub fn json(snapshot: &Snapshot) -> String {
         ("leftovers_left", snapshot.leftovers_left.into()),
         ("memory", memory_json(snapshot)),
         ("event_loop", snapshot.event_loop.as_ref().map(event_loop_json).into()),
+        ("check", snapshot.view.check.as_ref().map(check_json).into()),
         ("counters", counters_json(snapshot)),
         (
             "init",
@@ -190,6 +195,28 @@ fn event_loop_json(event_loop: &EventLoop) -> Value {
 fn event_loop(event_loop: &EventLoop) -> String {
     let late = event_loop.late.as_ref().map_or(String::new(), |hang| format!("; {}", hang.late()));
     format!("lag {}, at most {}{late}", human(event_loop.last), human(event_loop.largest))
+}
+
+fn check(check: &CheckView) -> String {
+    let CheckView { url, last, failures, allowed, .. } = check;
+    match last {
+        None => format!("{url}: not asked yet"),
+        Some(Ok(took)) => format!("{url}: well, {}", human(*took)),
+        Some(Err(fault)) => format!("{url}: failed {failures} of {allowed} in a row: {fault}"),
+    }
+}
+
+fn check_json(check: &CheckView) -> Value {
+    let last = check.last.as_ref();
+    object([
+        ("url", check.url.as_str().into()),
+        ("ok", last.map(Result::is_ok).into()),
+        ("seconds", last.and_then(|last| last.as_ref().ok()).map(|took| seconds(*took)).into()),
+        ("fault", last.and_then(|last| last.as_ref().err()).map(ToString::to_string).into()),
+        ("failures", check.failures.into()),
+        ("failures_allowed", check.allowed.into()),
+        ("failures_total", check.failures_total.into()),
+    ])
 }
 
 fn counters_json(snapshot: &Snapshot) -> Value {

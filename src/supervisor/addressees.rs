@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::report::Report;
 use super::view::State;
 use super::*;
+use super::event::{Action, Actions, Event};
 use crate::config::values::{CodeSet, RestartPolicy, Rewrites};
 use crate::signal::Signal;
 

@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 
 use super::report::Report;
 use super::*;
+use super::event::{Action, Actions, Event};
 use crate::config::size::Size;
 use crate::config::values::ReadyWhen;
 use crate::inspector::stack::Frame;
@@ -98,7 +99,10 @@ impl Bench {
         // What runs is ready, unless a test is about that.
         let by_start = config.wait_ready.is_none().then_some(ReadyWhen::Started);
         let config = Config { max_memory: Some(Size::Bytes(1000)), ready_when: config.ready_when.clone().or(by_start), ..config };
-        let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true });
+        // Waits are exact, unless a test is about that.
+        let backoff_jitter = if config.backoff_jitter == Config::default().backoff_jitter { 0 } else { config.backoff_jitter };
+        let config = Config { backoff_jitter, ..config };
+        let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true, seed: 0 });
         Bench {
             supervisor,
             now: Moment::START,
@@ -181,6 +185,8 @@ impl Bench {
                     Some(stack) => self.supervisor.handle(self.now, Event::StackTold { pid, stack }, &mut actions),
                     None => self.log.push(format!("ask for the stack of {pid}")),
                 },
+                Action::LookAtFiles => self.log.push("look at files".to_owned()),
+                Action::Check { pid } => self.log.push(format!("check {pid}")),
                 Action::Watch { pid } => self.log.push(format!("watch {pid}")),
                 Action::Promote { pid } => self.log.push(format!("promote {pid}")),
                 Action::LookAtMemory { pid } => self.log.push(format!("look at {pid}")),

@@ -8,14 +8,15 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase, StartRole};
 use super::exit::{Exit, LastExit, Outcome, Reason, Run};
-use super::generation::{self, ChannelState, Duty, Generation, Knowledge, Life, Port, Readiness, Said, StopSent};
+use super::generation::{self, ChannelState, Duty, Generation, Knowledge, Life, Port, Readiness, Said};
 use super::hang::Hang;
+use super::leftovers::launched;
 use super::listening::Listening;
 use super::policy::{self, Verdict, doubled};
 use super::report::{Cause, Ending, Report};
 use super::rest::Rest;
 use super::spawn_failure::SpawnFailure;
-use super::sweep::{LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep};
+use super::sweep::Sweep;
 use crate::config::values::{Leftovers, ReadyWhen};
 use crate::generation_number::GenerationNumber;
 use crate::time::Moment;
@@ -50,13 +51,12 @@ impl Supervisor {
         let uptime = now.since(generation.started);
         // What the kernel did counts before what we were about to do.
         let run = Run { generation: generation.number, pid, exit, reason: reason.or(generation.kill_reason), uptime };
-        let (duty, stop) = (generation.duty, generation.stop);
+        let (duty, stop, past) = (generation.duty, generation.stop, generation.clone());
         let sweep = match self.config.leftovers {
-            Leftovers::Kill => Sweep::Unknown { launched: stop.and_then(|stop| launched(now, self.phase, duty, stop, exit)) },
+            Leftovers::Kill => Sweep::Unknown { launched: stop.and_then(|stop| launched(now, self.phase, &past, stop, exit)) },
             Leftovers::Keep => Sweep::Done,
         };
         generation.life = Life::Ended { run, sweep };
-        let past = generation.clone();
         self.tell_cut_off(&past, exit, actions);
         match (self.phase, duty) {
             (Phase::Supervising(Next::HandOver(_)) | Phase::Draining { .. } | Phase::Stopping { .. } | Phase::Ended, Duty::Active) => {
@@ -87,8 +87,9 @@ impl Supervisor {
         if self.planned.is_some() {
             self.plan_failed_unless_booting(&run, actions);
         }
-        let next = match self.restarts.decide(&self.config, now, run.exit, run.uptime) {
+        let next = match self.restarts.decide(&self.config, now, &run) {
             Verdict::Restart { wait, used, allowed } => {
+                let wait = self.spread(wait);
                 self.tally.count(run.exit, run.reason);
                 let successor = self.take_over(now, actions);
                 actions.push_back(Action::Report(Report::Restarting { run, hang: past.hang.clone(), used, allowed, wait, successor }));
@@ -109,13 +110,18 @@ impl Supervisor {
                         Cause::Run(run)
                     }
                 };
-                Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, run.exit), cause })
+                Next::HandOver(Ending { outcome, code: policy::exit_code(&self.config, outcome, run.exit, run.reason), cause })
             }
         };
         self.phase = Phase::Supervising(next);
         if self.planned.is_some() {
             self.advance_planned_restart(now, actions);
         }
+    }
+
+    /// A wait, longer by chance: what fell together must not come back together.
+    pub(super) fn spread(&mut self, wait: Duration) -> Duration {
+        wait.saturating_add(self.random.share(wait, self.config.backoff_jitter))
     }
 
     /// A successor that boots, or else a standby, becomes the active one; gives back its number.
@@ -216,6 +222,7 @@ impl Supervisor {
             kill_reason: None,
             hang: None,
             stack_by: None,
+            kill_at: None,
             stop: None,
             open_requests: 0,
             stop_request: None,
@@ -273,19 +280,6 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// Whether a command that was asked to stop was a launcher in front of the app, which dies of the stop and leaves the app behind.
-fn launched(now: Moment, phase: Phase, duty: Duty, stop: StopSent, exit: Exit) -> Option<Launched> {
-    let StopSent { at, signal, group_has_it } = stop;
-    let died_of_it = exit.code() == Exit::Signal { signal, core_dumped: false }.code();
-    let until = match (phase, duty) {
-        (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => kill_at,
-        (Phase::Stopping { kill_at, .. }, Duty::Active | Duty::Retiring { .. }) => kill_at.unwrap_or(now + LAUNCHED_GRACE),
-        _ => return None,
-    };
-    let admit_until = at + LAUNCHER_DIES_WITHIN;
-    (died_of_it && now <= admit_until).then_some(Launched { signal, group_has_it, admit_until, until })
 }
 
 #[cfg(test)]

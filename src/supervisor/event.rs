@@ -1,9 +1,11 @@
 //! The supervisor's language: events in, actions out, and the phases in between. Pure data.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use super::check::Fault;
 use super::exit::{Exit, Reason};
 use super::hang::Hang;
 use super::report::{Ending, Report};
@@ -46,6 +48,12 @@ pub enum Event {
     WorkSeen { pid: Pid, left: Option<Left> },
     /// The answer to [`Action::LookForRequests`].
     RequestsSeen { pid: Pid, open: usize },
+    /// Something has happened to the files whose changes matter, or near them.
+    FilesStirred,
+    /// The answer to [`Action::LookAtFiles`], when it is there: a number for what is in each; `None`: that cannot be told now.
+    FilesSeen(Option<Vec<u64>>),
+    /// The answer to [`Action::Check`], when it is there: how long it took, or why it is none.
+    Checked { pid: Pid, answer: Result<Duration, Fault> },
     /// The answer to [`Action::AskForStack`], innermost first; empty: it is not known.
     StackTold { pid: Pid, stack: Vec<Frame> },
     /// Somebody asked for a planned restart.
@@ -170,6 +178,12 @@ pub enum Action {
     /// Have the JavaScript stack of a command looked up, without waiting for it; answered by [`Event::StackTold`], if at all.
     AskForStack {
         generation: GenerationNumber,
+        pid: Pid,
+    },
+    /// Look at the files whose changes matter, without waiting for it; answered by [`Event::FilesSeen`].
+    LookAtFiles,
+    /// Ask the app whether it is well, without waiting for it; answered by [`Event::Checked`], unless the command ends before that.
+    Check {
         pid: Pid,
     },
     /// From now on the command's event loop has to turn: it is ready.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use super::check::Fault;
 use super::hang::Hang;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
@@ -73,8 +74,14 @@ pub enum Reason {
     EventLoopBlocked { limit: Duration },
     /// It was not ready within so long.
     NotReady { limit: Duration, awaited: Awaited },
+    /// It did not pass so many checks in a row.
+    CheckFailed { failures: u32, last: Fault },
     /// It used more memory than it may.
     MemoryLimit,
+    /// It was as old as it may become.
+    MaxAge { limit: Duration },
+    /// What it had read has changed.
+    FilesChanged,
     /// Somebody asked for a restart.
     Asked,
 }
@@ -93,6 +100,14 @@ pub enum Awaited {
 }
 
 impl Reason {
+    /// Whether a generation that ends for it has failed, whatever its exit says.
+    pub fn is_fault(self) -> bool {
+        match self {
+            Reason::EventLoopBlocked { .. } | Reason::NotReady { .. } | Reason::CheckFailed { .. } => true,
+            Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::MaxAge { .. } | Reason::FilesChanged | Reason::Asked => false,
+        }
+    }
+
     /// The one name it has in the log, the status, the metrics and the termination log.
     pub fn name(self) -> &'static str {
         match self {
@@ -100,7 +115,10 @@ impl Reason {
             Reason::OutOfMemory { certain: false } => "out of memory?",
             Reason::EventLoopBlocked { .. } => "event loop blocked",
             Reason::NotReady { .. } => "not ready in time",
+            Reason::CheckFailed { .. } => "check failed",
             Reason::MemoryLimit => "memory limit",
+            Reason::MaxAge { .. } => "max age",
+            Reason::FilesChanged => "files changed",
             Reason::Asked => "asked",
         }
     }
@@ -118,7 +136,9 @@ impl Reason {
                 };
                 format!("{}: {what} within {}", self.name(), human(limit))
             }
-            Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::Asked => self.name().to_owned(),
+            Reason::CheckFailed { failures, last } => format!("{} {failures} times in a row, the last: {last}", self.name()),
+            Reason::MaxAge { limit } => format!("{} of {}", self.name(), human(limit)),
+            Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::FilesChanged | Reason::Asked => self.name().to_owned(),
         }
     }
 }

@@ -6,6 +6,8 @@ mod state_key;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -16,6 +18,7 @@ use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::sweep::Found;
 use crate::config::Config;
+use crate::config::check_url::CheckUrl;
 use crate::config::size::Size;
 use crate::config::values::{CodeSet, ReadyWhen, RestartPolicy, StopBy};
 use crate::generation_number::GenerationNumber;
@@ -32,6 +35,8 @@ fn configs() -> Vec<(Config, bool)> {
     let mut configs = Vec::new();
     let (max_memory, wait_ready, watchdog) = (Some(Size::Bytes(1000)), Some(ms(500)), Some(ms(900)));
     let message = StopBy::Message;
+    let (check, two) = (CheckUrl::parse("tcp://127.0.0.1:1").ok(), NonZeroU32::MIN.saturating_add(1));
+    let changes = vec![PathBuf::from("/tls")];
     for restart in [RestartPolicy::Always, RestartPolicy::OnFailure] {
         for (drain, grace) in [(0, 0), (300, 0), (0, 700), (300, 700)] {
             let plain = Config {
@@ -39,6 +44,7 @@ fn configs() -> Vec<(Config, bool)> {
                 max_restarts: 1,
                 restart_window: Duration::ZERO,
                 backoff: ms(100),
+                backoff_jitter: 0,
                 stable_after: ms(1),
                 no_restart_on: CodeSet::parse("78").unwrap(),
                 drain_delay: ms(drain),
@@ -56,10 +62,15 @@ fn configs() -> Vec<(Config, bool)> {
             }
             if restart == RestartPolicy::OnFailure && drain == grace * 3 / 7 {
                 configs.push(Config { max_memory, ..plain.clone() });
+                configs.push(Config { check: check.clone(), check_interval: ms(200), check_failures: two, ..plain.clone() });
+                configs.push(Config { max_age: Some(ms(800)), restart_on_change: changes.clone(), ..plain.clone() });
+                configs.push(Config { hold_port: true, restart_on_change: changes.clone(), ..plain.clone() });
                 configs.push(Config { ready_when: None, wait_ready, watchdog, stop_by: message, ..plain.clone() });
                 configs.push(Config { hold_port: true, stop_by: StopBy::Drain, ..plain.clone() });
                 let standby = Config { standby: true, hold_port: true, ..plain };
                 configs.push(standby.clone());
+                let check = check.clone();
+                configs.push(Config { check, check_interval: ms(200), check_failures: two, max_age: Some(ms(800)), ..standby.clone() });
                 configs.push(Config { max_memory, ..standby.clone() });
                 configs.push(Config { ready_when: None, wait_ready, watchdog, ..standby.clone() });
                 configs.push(Config { stop_by: message, ..standby.clone() });

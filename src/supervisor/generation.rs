@@ -38,6 +38,8 @@ pub struct Generation {
     pub hang: Option<Arc<Hang>>,
     /// When it is killed for that, whether or not its stack is known by then.
     pub stack_by: Option<Moment>,
+    /// When it is killed, as it was asked to stop for that reason and has not done so.
+    pub kill_at: Option<Moment>,
     /// The stop that it was sent last.
     pub stop: Option<StopSent>,
     /// How many requests were open when it was sent the stop signal.
@@ -177,7 +179,7 @@ impl Generation {
                     Duty::Dismissed { kill_at } => kill_at,
                     Duty::Active | Duty::Successor | Duty::Standby => None,
                 };
-                self.ready_by.into_iter().chain(self.readiness.whole_by).chain(retiring).min()
+                [self.ready_by, self.readiness.whole_by, retiring, self.kill_at].into_iter().flatten().min()
             }
         }
     }
@@ -194,6 +196,7 @@ impl Generation {
     pub fn need_not_be_ready(&mut self) {
         self.ready_by = None;
         self.readiness.whole_by = None;
+        self.kill_at = None;
     }
 
     /// Whether traffic is welcome.

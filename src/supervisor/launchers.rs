@@ -4,6 +4,7 @@ use super::bench::{Bench, TERM, TICK, at, generation, killed_by, ms, pid, signal
 use super::exit::Exit;
 use super::sweep::Found;
 use super::*;
+use super::event::Event;
 
 impl Bench {
     /// The command dies of the stop and leaves something behind.

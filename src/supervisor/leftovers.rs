@@ -2,9 +2,10 @@
 
 use super::Supervisor;
 use super::event::{Action, Actions, Phase, Running};
-use super::generation::{self, Generation};
+use super::exit::Exit;
+use super::generation::{self, Duty, Generation, StopSent};
 use super::report::Report;
-use super::sweep::{Found, Sweep, Told};
+use super::sweep::{Found, LAUNCHED_GRACE, LAUNCHER_DIES_WITHIN, Launched, Sweep, Told};
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;
 use crate::time::Moment;
@@ -64,4 +65,18 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Whether a command that was asked to stop was a launcher in front of the app, which dies of the stop and leaves the app behind.
+pub(super) fn launched(now: Moment, phase: Phase, past: &Generation, stop: StopSent, exit: Exit) -> Option<Launched> {
+    let StopSent { at, signal, group_has_it } = stop;
+    let died_of_it = exit.code() == Exit::Signal { signal, core_dumped: false }.code();
+    let until = match (phase, past.duty) {
+        (Phase::Supervising(_), Duty::Active) => past.kill_at?,
+        (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => kill_at,
+        (Phase::Stopping { kill_at, .. }, Duty::Active | Duty::Retiring { .. }) => kill_at.unwrap_or(now + LAUNCHED_GRACE),
+        _ => return None,
+    };
+    let admit_until = at + LAUNCHER_DIES_WITHIN;
+    (died_of_it && now <= admit_until).then_some(Launched { signal, group_has_it, admit_until, until })
 }

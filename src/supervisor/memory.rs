@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::event::{Action, Actions, Next, Phase};
+use super::event::{Action, Actions, Next};
 use super::exit::Reason;
+use super::planned_restart::Because;
 use crate::time::Moment;
 
 /// When the limit is next seen to. It comes with each look, since it may be changed meanwhile.
@@ -43,9 +44,7 @@ impl MemoryWatch {
 impl Supervisor {
     pub(super) fn memory_due(&self) -> Option<Moment> {
         let watch = self.memory.as_ref()?;
-        let is_idle =
-            self.phase == Phase::Supervising(Next::Undecided) && self.planned.is_none() && self.active().is_some() && !self.is_replacing();
-        is_idle.then_some(watch.look_at)
+        self.undisturbed().map(|_| watch.look_at)
     }
 
     pub(super) fn look_at_memory(&mut self, now: Moment, actions: &mut Actions) {
@@ -57,14 +56,14 @@ impl Supervisor {
 
     /// `used` and `limit` in bytes.
     pub(super) fn memory_seen(&mut self, now: Moment, next: Next, used: Option<u64>, limit: Option<u64>, actions: &mut Actions) {
-        let is_busy = self.planned.is_some() || self.wanted.is_some() || self.is_replacing();
+        let is_busy = self.undisturbed().is_none() || self.wanted.is_some();
         let Some(watch) = &mut self.memory else { return };
         let (used, limit) = used.zip(limit).unwrap_or((0, u64::MAX));
         let was_above = std::mem::replace(&mut watch.was_above, used > limit);
         if next == Next::Undecided && !is_busy && was_above && used > limit && watch.not_before <= now {
             watch.was_above = false;
             watch.not_before = now + MemoryWatch::APART;
-            self.plan(Reason::MemoryLimit, Some((used, limit)), actions);
+            self.plan(Reason::MemoryLimit, Because::Memory { used, limit }, actions);
         }
     }
 }

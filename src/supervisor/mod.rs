@@ -1,10 +1,14 @@
 //! The supervisor: what has happened goes in as events, what is to be done comes out as actions. Pure: it makes no system call and
 //! reads no clock, so that every state can be reached in a test without a process.
 
+mod age;
 mod blocked;
+mod changes;
 mod channel;
+pub mod check;
 mod command_kind;
 mod crash;
+mod dispatch;
 pub mod event;
 pub mod exit;
 mod forwarding;
@@ -22,11 +26,13 @@ mod reach;
 mod readiness;
 pub mod report;
 pub mod rest;
+mod retiring;
 pub mod spawn_failure;
 mod standby;
 pub mod stop_request;
 mod stopping;
 pub mod sweep;
+mod unready;
 pub mod view;
 
 #[cfg(test)]
@@ -52,10 +58,14 @@ use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::generation_number::GenerationNumber;
+use crate::random::Random;
 use crate::time::Moment;
+use age::AgeWatch;
+use changes::ChangeWatch;
+use check::CheckWatch;
 use command_kind::CommandKind;
 use crash::Spawning;
-use event::{Action, Actions, Event, Next, Phase};
+use event::{Next, Phase};
 use exit::LastExit;
 use generation::{Duty, Generation};
 use held_signals::HeldSignals;
@@ -108,6 +118,12 @@ pub struct Supervisor {
     /// Where the next generation is expected to listen.
     expected: Expected,
     memory: Option<MemoryWatch>,
+    age: Option<AgeWatch>,
+    changes: Option<ChangeWatch>,
+    check: Option<CheckWatch>,
+    /// Checks that were not passed, of all generations.
+    check_failures_total: u64,
+    random: Random,
     tally: Tally,
     silence_told: bool,
     told_not_held: bool,
@@ -122,6 +138,8 @@ pub struct Surroundings {
     pub job_control: bool,
     /// It is PID 1: with it, all else ends.
     pub is_init: bool,
+    /// Another one for each container, so that not all wait for the same time.
+    pub seed: u64,
 }
 
 impl Supervisor {
@@ -129,7 +147,8 @@ impl Supervisor {
     pub const LAST_EXITS: usize = 8;
 
     pub fn new(config: Config, command: String, surroundings: Surroundings) -> Supervisor {
-        let Surroundings { job_control, is_init } = surroundings;
+        let Surroundings { job_control, is_init, seed } = surroundings;
+        let changes = (!config.restart_on_change.is_empty()).then(ChangeWatch::default);
         let memory = config.max_memory.map(|_| MemoryWatch::new());
         Supervisor {
             config,
@@ -151,6 +170,11 @@ impl Supervisor {
             standby: StandbyPlan::default(),
             overlap: Overlap::default(),
             memory,
+            age: None,
+            changes,
+            check: None,
+            check_failures_total: 0,
+            random: Random::new(seed),
             tally: Tally::default(),
             silence_told: false,
             told_not_held: false,
@@ -179,6 +203,12 @@ impl Supervisor {
         self.running().find(|generation| generation.duty == Duty::Active)
     }
 
+    /// The generation that serves, while nothing else goes on: no restart of it, no end of another one.
+    fn undisturbed(&self) -> Option<&Generation> {
+        let is_quiet = self.phase == Phase::Supervising(Next::Undecided) && self.planned.is_none() && !self.is_replacing() && !self.is_spawning();
+        self.active().filter(|active| is_quiet && active.kill_reason.is_none())
+    }
+
     fn with_duty(&mut self, duty: Duty) -> Option<&mut Generation> {
         self.generations.iter_mut().find(|generation| generation.is_running() && generation.duty == duty)
     }
@@ -186,7 +216,10 @@ impl Supervisor {
     /// The moment at which [`Event::Tick`] is due, unless something happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
         let phase = match self.phase {
-            Phase::Supervising(next) => self.spawn_due(next).into_iter().chain(self.standby_due()).chain(self.memory_due()).min(),
+            Phase::Supervising(next) => {
+                let looks = [self.memory_due(), self.age_due(), self.check_due(), self.change_due()];
+                self.spawn_due(next).into_iter().chain(self.standby_due()).chain(looks.into_iter().flatten()).min()
+            }
             Phase::Draining { forward_at, .. } => Some(forward_at),
             Phase::Stopping { kill_at, .. } => kill_at,
             Phase::Ended => return None,
@@ -196,102 +229,5 @@ impl Supervisor {
         let others =
             [self.held_signals_due(), self.look_due(), self.rest_due(), self.signals_after_requests_due(), self.kills_without_stack_due()];
         generations.chain(phase).chain(others.into_iter().flatten()).chain(plan).min()
-    }
-
-    /// Takes in what happened at `now`; what is to be done is added to `actions`, to be done in that order.
-    pub fn handle(&mut self, now: Moment, event: Event, actions: &mut Actions) {
-        match (self.phase, event) {
-            (Phase::Ended, _) => return,
-
-            (_, Event::Exited { pid, exit, reason }) => self.exited(now, pid, exit, reason, actions),
-            // Nothing is left of those that have ended.
-            (_, Event::Reaped { children: false }) => self.generations.retain(Generation::is_running),
-            (_, Event::Reaped { children: true }) => self.look_for_leftovers(now, actions),
-            (_, Event::Leftovers { generation, found }) => self.leftovers(now, generation, found, actions),
-            (_, Event::ChildStopped { pid, signal }) => {
-                let is_ours = self.job_control && signal.stops_a_job() && self.running().any(|generation| generation.pid == pid);
-                actions.extend(is_ours.then_some(Action::Suspend));
-            }
-            (_, Event::Channel { pid, event }) => self.channel_event(now, pid, event, actions),
-
-            (Phase::Supervising(_), Event::Signal { signal, command_has_it }) => {
-                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
-                if self.config.stop_signals.contains(signal) {
-                    self.stop(now, StopAsked { arrived: signal, forwarded }, command_has_it, actions);
-                } else if !command_has_it {
-                    self.forward_or_hold(now, forwarded, actions);
-                }
-            }
-            (Phase::Draining { signal: first, .. }, Event::Signal { signal, command_has_it }) => {
-                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
-                if self.config.stop_signals.contains(signal) {
-                    self.forward_stop(now, first, actions);
-                }
-                if !command_has_it {
-                    self.forward(forwarded, actions);
-                }
-            }
-            (Phase::Stopping { .. }, Event::Signal { signal, command_has_it }) => {
-                let Some(forwarded) = self.rewrite(signal, command_has_it) else { return };
-                if self.config.stop_signals.contains(signal) {
-                    self.stop_sent(now, forwarded, command_has_it, actions);
-                }
-                if !command_has_it {
-                    self.forward(forwarded, actions);
-                    self.forward_to_launched(forwarded, actions);
-                }
-            }
-
-            (_, Event::Spawned { pid }) => self.spawned(now, pid, actions),
-            (Phase::Supervising(_), Event::SpawnFailed(failure)) => self.spawn_failed(now, failure, actions),
-
-            (_, Event::ReadinessAsked) => self.readiness_asked(actions),
-            (_, Event::ListenersSeen { pid, seen }) => self.listeners_seen(now, pid, seen, actions),
-            (_, Event::SocketsReleased(addresses)) => self.sockets_released(now, &addresses, actions),
-            (_, Event::RequestsSeen { pid, open }) => self.requests_seen(pid, open),
-            (_, Event::WorkSeen { pid, left }) => self.work_seen(now, pid, left, actions),
-            (_, Event::StackTold { pid, stack }) => self.stack_told(pid, stack, actions),
-            (_, Event::RestartAsked) => self.restart_asked(now, false, actions),
-            (_, Event::RestartForced) => self.restart_asked(now, true, actions),
-            (_, Event::SignalRefused { pid }) => self.signal_refused(now, pid, actions),
-            (_, Event::KillSent { pid, allowed }) => self.kill_sent(now, pid, allowed, actions),
-            (Phase::Supervising(_), Event::Probed { pid, allowed }) => self.probed(now, pid, allowed, actions),
-            (Phase::Supervising(_), Event::SignalsSeen { pid, survived }) => self.signals_seen(now, pid, survived, actions),
-            (Phase::Supervising(next), Event::Memory { used, limit }) => self.memory_seen(now, next, used, limit, actions),
-            (_, Event::SpawnFailed(_) | Event::Probed { .. } | Event::SignalsSeen { .. } | Event::Memory { .. }) => {}
-            (Phase::Supervising(next), Event::Tick { signals_pending }) => {
-                self.tick_generations(now, actions);
-                self.tick_held_signals(now, actions);
-                self.tick_spawning(now, next, signals_pending, actions);
-                if self.memory_due().is_some_and(|due| due <= now) {
-                    self.look_at_memory(now, actions);
-                }
-            }
-            (Phase::Draining { signal, forward_at }, Event::Tick { .. }) => {
-                self.tick_generations(now, actions);
-                if forward_at <= now {
-                    self.forward_stop(now, signal, actions);
-                }
-            }
-            (Phase::Stopping { signal, kill_at }, Event::Tick { .. }) => {
-                if kill_at.is_some_and(|kill_at| kill_at <= now) {
-                    self.phase = Phase::Stopping { signal, kill_at: None };
-                    self.grace_expired(now, actions);
-                }
-                self.tick_generations(now, actions);
-            }
-        }
-        self.settle(now, actions);
-    }
-
-    /// Time has passed for the generations: leftovers, those that retire, those that should be ready.
-    fn tick_generations(&mut self, now: Moment, actions: &mut Actions) {
-        self.tick_leftovers(now, actions);
-        self.tick_retiring(now, actions);
-        self.tick_readiness(now, actions);
-        self.tick_planned_restart(now, actions);
-        self.tick_rest(now, actions);
-        self.tick_stop_requests(now, actions);
-        self.tick_blocked(now, actions);
     }
 }

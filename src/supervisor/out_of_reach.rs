@@ -4,6 +4,7 @@ use super::bench::{Bench, HUP, TERM, at, blocked, killed_by, listens_at, ms, pid
 use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::*;
+use super::event::{Action, Actions, Event};
 
 /// A command that has changed its user, where CAP_KILL is missing.
 fn out_of_reach(config: Config) -> Bench {

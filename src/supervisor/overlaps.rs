@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, ms, used};
 use super::*;
+use super::event::Event;
 use crate::config::values::ReadyWhen;
 use event::ChannelEvent;
 use exit::Exit;

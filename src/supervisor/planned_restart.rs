@@ -8,11 +8,10 @@ use nix::unistd::Pid;
 use super::Supervisor;
 use super::event::{Action, Actions, Next, Phase};
 use super::exit::{Reason, Run};
-use super::generation::{self, Duty, Generation, Port, Readiness, StopSent};
+use super::generation::{Duty, Generation, Port, Readiness};
 use super::reach::cannot_be_signalled;
 use super::report::Report;
 use crate::generation_number::GenerationNumber;
-use crate::signal::Signal;
 use crate::time::{Moment, human};
 
 /// A planned restart that is under way: until its new generation is ready.
@@ -31,9 +30,19 @@ pub(super) struct Planned {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Wanted {
     reason: Reason,
-    /// Used and allowed, in bytes, where that is why.
-    memory: Option<(u64, u64)>,
+    because: Because,
     is_forced: bool,
+}
+
+/// What else there is to say of the reason of a planned restart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Because {
+    /// Nothing.
+    Itself,
+    /// So much is used and allowed, in bytes.
+    Memory { used: u64, limit: u64 },
+    /// This one of the paths that are watched.
+    Changed { path: usize },
 }
 
 impl Planned {
@@ -74,6 +83,9 @@ impl Supervisor {
         if let Some(old) = self.running().find(|generation| generation.is_retiring()) {
             return Some(format!("generation {} (pid {}), which was replaced before, has not ended yet", old.number, old.pid));
         }
+        if let Some((ending, reason)) = self.active().and_then(|active| active.kill_reason.map(|reason| (active, reason))) {
+            return Some(format!("generation {} (pid {}) is being ended already: {}", ending.number, ending.pid, reason.text()));
+        }
         let ended = self.generations.iter().find(|generation| !generation.is_running() && next == Next::Undecided)?;
         Some(format!("leftovers of generation {} have not ended yet", ended.number))
     }
@@ -86,22 +98,22 @@ impl Supervisor {
         if let Phase::Supervising(Next::Spawn { .. }) = self.phase {
             self.planned = Some(Planned::new(Reason::Asked, self.latest.next()));
             self.phase = Phase::Supervising(Next::Spawn { due: now });
-            actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None }));
+            actions.push_back(Action::Report(Report::Planned { generation: None, reason: Reason::Asked, memory: None, path: None }));
         } else {
-            self.plan(Reason::Asked, None, actions);
+            self.plan(Reason::Asked, Because::Itself, actions);
             self.wanted.iter_mut().for_each(|wanted| wanted.is_forced = is_forced);
         }
     }
 
     /// A planned restart of the active generation is wanted.
-    pub(super) fn plan(&mut self, reason: Reason, memory: Option<(u64, u64)>, actions: &mut Actions) {
+    pub(super) fn plan(&mut self, reason: Reason, because: Because, actions: &mut Actions) {
         let Some(active) = self.active() else { return };
         let pid = active.pid;
         // Where it listens is where the next one is expected to; and whether it was ever ready.
         if !self.look_if_needed(active, actions) && self.overlap.cannot_be() {
             actions.push_back(Action::LookForListeners { generation: active.number, pid });
         }
-        self.wanted = Some(Wanted { reason, memory, is_forced: false });
+        self.wanted = Some(Wanted { reason, because, is_forced: false });
         actions.push_back(Action::Probe { pid });
     }
 
@@ -128,12 +140,17 @@ impl Supervisor {
     }
 
     fn begin_planned_restart(&mut self, now: Moment, wanted: Wanted, actions: &mut Actions) {
-        let Wanted { reason, memory, is_forced } = wanted;
+        let Wanted { reason, because, is_forced } = wanted;
         let Some(active) = self.active() else { return };
         let (number, pid) = (active.number, active.pid);
         let overlaps = self.config.holds_ports() && active.port == Port::Listening && !self.overlap_cannot_be();
         self.planned = Some(Planned { is_forced, ..Planned::new(reason, self.latest.next()) });
-        actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory }));
+        let (memory, path) = match because {
+            Because::Itself => (None, None),
+            Because::Memory { used, limit } => (Some((used, limit)), None),
+            Because::Changed { path } => (None, Some(self.watched_path(path))),
+        };
+        actions.push_back(Action::Report(Report::Planned { generation: Some((number, pid)), reason, memory, path }));
         if !overlaps {
             return self.go_without_overlap(now, number, reason, actions);
         }
@@ -233,58 +250,6 @@ impl Supervisor {
     pub(super) fn plan_failed_unless_booting(&mut self, run: &Run, actions: &mut Actions) {
         if self.planned.is_some_and(|planned| planned.is_new(run.generation)) {
             self.plan_failed(&run.to_string(), actions);
-        }
-    }
-
-    /// The signal that asks a command to stop where no signal arrived.
-    pub(super) fn planned_signal(&self) -> Signal {
-        let stops = self.config.stop_signals;
-        let signal = if stops.contains(Signal::TERM) { Signal::TERM } else { stops.iter().next().unwrap_or(Signal::TERM) };
-        self.config.rewrite.apply(signal).unwrap_or(signal)
-    }
-
-    /// How long a generation that makes room has to stop: where no grace period is set, no orchestrator watches over it.
-    pub(super) fn planned_grace(&self) -> Duration {
-        if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period }
-    }
-
-    /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.
-    pub(super) fn retire(&mut self, now: Moment, number: GenerationNumber, reason: Reason, delay: Duration, actions: &mut Actions) {
-        if let Some(generation) = generation::with_number(&mut self.generations, number) {
-            if generation.is_ready() {
-                self.restarts.forgive();
-            }
-            generation.need_not_be_ready();
-            generation.duty = Duty::Retiring { reason, ask_at: Some(now + delay), kill_at: None };
-        }
-        self.tick_retiring(now, actions);
-    }
-
-    /// Those that retire are asked to, and later killed, when that is due.
-    pub(super) fn tick_retiring(&mut self, now: Moment, actions: &mut Actions) {
-        let (grace, signal) = (self.planned_grace(), self.planned_signal());
-        let group_has_it = self.config.group;
-        let mut asked = Vec::new();
-        for generation in self.generations.iter_mut().filter(|generation| generation.is_running()) {
-            let pid = generation.pid;
-            match &mut generation.duty {
-                Duty::Retiring { ask_at: ask_at @ Some(_), kill_at, .. } => {
-                    if ask_at.is_some_and(|at| at <= now) {
-                        *ask_at = None;
-                        *kill_at = Some(now + grace);
-                        asked.push(generation.number);
-                        Self::note_stop(generation, StopSent { at: now, signal, group_has_it }, &self.config, actions);
-                    }
-                }
-                Duty::Retiring { ask_at: None, kill_at, .. } | Duty::Dismissed { kill_at } if kill_at.is_some_and(|at| at <= now) => {
-                    *kill_at = None;
-                    actions.push_back(Action::Kill { pid });
-                }
-                Duty::Active | Duty::Successor | Duty::Standby | Duty::Retiring { .. } | Duty::Dismissed { .. } => {}
-            }
-        }
-        for number in asked {
-            self.ask_to_stop(now, number, signal, actions);
         }
     }
 }

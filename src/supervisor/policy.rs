@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::exit::{Exit, Outcome, Reason};
+use super::exit::{Exit, Outcome, Reason, Run};
 use crate::config::Config;
 use crate::config::values::RestartPolicy;
 use crate::time::Moment;
@@ -20,11 +20,16 @@ pub fn is_success(config: &Config, exit: Exit) -> bool {
     exit == Exit::Code(0) || config.exit_zero_on.contains(exit.code())
 }
 
-/// The exit code that restartinit ends with, given the command's last exit.
-pub fn exit_code(config: &Config, outcome: Outcome, exit: Exit) -> u8 {
+/// The exit code that restartinit ends with, given the command's last exit and why it came to that.
+pub fn exit_code(config: &Config, outcome: Outcome, exit: Exit, reason: Option<Reason>) -> u8 {
     let code = if is_success(config, exit) { 0 } else { exit.code() };
-    // The orchestrator must see that something is wrong, even when `always` restarted a command that keeps ending well.
-    if outcome == Outcome::RestartsExhausted { config.exhausted_code.unwrap_or(code.max(1)) } else { code }
+    match outcome {
+        // The orchestrator must see that something is wrong, even when `always` restarted a command that keeps ending well.
+        Outcome::RestartsExhausted => config.exhausted_code.unwrap_or(code.max(1)),
+        // Likewise where a command ended well only since it was asked to.
+        Outcome::Completed | Outcome::NoRestartCode if reason.is_some_and(Reason::is_fault) => code.max(1),
+        _ => code,
+    }
 }
 
 /// How many restarts there were, by what led to them.
@@ -33,8 +38,18 @@ pub struct Tally([u64; Tally::NAMES.len()]);
 
 impl Tally {
     /// Reasons by name, and what an exit without one is.
-    pub const NAMES: [&'static str; 7] =
-        ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
+    pub const NAMES: [&'static str; 10] = [
+        "exit code",
+        "signal",
+        "out of memory",
+        "event loop blocked",
+        "not ready in time",
+        "check failed",
+        "memory limit",
+        "max age",
+        "files changed",
+        "asked",
+    ];
 
     /// Counts a restart after this exit.
     pub fn count(&mut self, exit: Exit, reason: Option<Reason>) {
@@ -64,11 +79,13 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// Decides what follows `exit` at `now`, after a run of `uptime`; a restart is entered in the window.
-    pub fn decide(&mut self, config: &Config, now: Moment, exit: Exit, uptime: Duration) -> Verdict {
+    /// Decides what follows a run that ended at `now`; a restart is entered in the window.
+    pub fn decide(&mut self, config: &Config, now: Moment, run: &Run) -> Verdict {
+        let Run { exit, uptime, reason, .. } = *run;
         let wanted = match config.restart {
             RestartPolicy::Never => false,
-            RestartPolicy::OnFailure => !is_success(config, exit),
+            // However it went when it was asked to: it was due to be killed.
+            RestartPolicy::OnFailure => !is_success(config, exit) || reason.is_some_and(Reason::is_fault),
             RestartPolicy::Always => true,
         };
         if !wanted || config.max_restarts == 0 {
@@ -180,7 +197,10 @@ impl Window {
 mod tests {
     use super::*;
     use crate::config::values::CodeSet;
+    use crate::generation_number::GenerationNumber;
+    use crate::supervisor::check::Fault;
     use crate::supervisor::exit::Awaited;
+    use nix::unistd::Pid;
     use proptest::prelude::*;
 
     const SHORT: Duration = Duration::from_millis(10);
@@ -195,9 +215,13 @@ mod tests {
         Moment::START + Duration::from_secs(seconds)
     }
 
+    fn run(exit: Exit, uptime: Duration) -> Run {
+        Run { generation: GenerationNumber::FIRST, pid: Pid::from_raw(7), exit, reason: None, uptime }
+    }
+
     fn waits(config: &Config, uptimes: &[Duration]) -> Vec<u64> {
         let mut restarts = Restarts::default();
-        let wait = |uptime: &Duration| match restarts.decide(config, EARLY, Exit::Code(1), *uptime) {
+        let wait = |uptime: &Duration| match restarts.decide(config, EARLY, &run(Exit::Code(1), *uptime)) {
             Verdict::Restart { wait, .. } => wait.as_millis() as u64,
             other => panic!("{other:?}"),
         };
@@ -218,9 +242,9 @@ mod tests {
         assert_eq!(waits(&config, &[SHORT, SHORT, seconds(10), SHORT]), [0, 100, 0, 100]);
         let mut restarts = Restarts::default();
         for _ in 0..4 {
-            restarts.decide(&config, EARLY, Exit::Code(1), seconds(10));
+            restarts.decide(&config, EARLY, &run(Exit::Code(1), seconds(10)));
         }
-        assert_eq!(restarts.decide(&config, EARLY, Exit::Code(1), seconds(10)), Verdict::HandOver(Outcome::RestartsExhausted));
+        assert_eq!(restarts.decide(&config, EARLY, &run(Exit::Code(1), seconds(10))), Verdict::HandOver(Outcome::RestartsExhausted));
     }
 
     #[test]
@@ -231,7 +255,7 @@ mod tests {
             let mut restarts = Restarts::default();
             let restarted = |s: &u64| {
                 restarts.forgive();
-                matches!(restarts.decide(config, at(*s), Exit::Code(1), SHORT), Verdict::Restart { .. })
+                matches!(restarts.decide(config, at(*s), &run(Exit::Code(1), SHORT)), Verdict::Restart { .. })
             };
             crashes.iter().map(restarted).collect()
         };
@@ -248,7 +272,7 @@ mod tests {
             if worked {
                 restarts.forgive();
             }
-            match restarts.decide(&config, at(after), Exit::Code(1), SHORT) {
+            match restarts.decide(&config, at(after), &run(Exit::Code(1), SHORT)) {
                 Verdict::Restart { used, .. } => used,
                 Verdict::HandOver(_) => 0,
             }
@@ -270,7 +294,7 @@ mod tests {
             ..Config::default()
         };
         let outcomes = |config: Config| {
-            exits.map(|exit| match Restarts::default().decide(&config, EARLY, exit, SHORT) {
+            exits.map(|exit| match Restarts::default().decide(&config, EARLY, &run(exit, SHORT)) {
                 Verdict::Restart { .. } => "restart",
                 Verdict::HandOver(outcome) => outcome.name(),
             })
@@ -284,10 +308,10 @@ mod tests {
     #[test]
     fn the_code_of_an_exhausted_budget_is_never_zero() {
         let config = Config { exit_zero_on: CodeSet::parse("143").unwrap(), ..Config::default() };
-        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(0)), 1);
-        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(9)), 9);
-        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Signal { signal: Signal::TERM, core_dumped: false }), 0);
-        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Code(4)), 4);
+        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(0), None), 1);
+        assert_eq!(exit_code(&config, Outcome::RestartsExhausted, Exit::Code(9), None), 9);
+        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Signal { signal: Signal::TERM, core_dumped: false }, None), 0);
+        assert_eq!(exit_code(&config, Outcome::Stopped, Exit::Code(4), None), 4);
     }
 
     use crate::signal::Signal;
@@ -300,14 +324,16 @@ mod tests {
             Reason::OutOfMemory { certain: true },
             Reason::EventLoopBlocked { limit },
             Reason::NotReady { limit, awaited: Awaited::Message },
+            Reason::CheckFailed { failures: 3, last: Fault::Closed },
             Reason::MemoryLimit,
+            Reason::MaxAge { limit },
+            Reason::FilesChanged,
             Reason::Asked,
         ];
         reasons.into_iter().for_each(|reason| tally.count(Exit::Code(1), Some(reason)));
         tally.count(Exit::Code(1), None);
         tally.count(Exit::Signal { signal: Signal::KILL, core_dumped: false }, Some(Reason::OutOfMemory { certain: false }));
-        let names = ["exit code", "signal", "out of memory", "event loop blocked", "not ready in time", "memory limit", "asked"];
-        assert!(tally.each().eq(names.map(|name| (name, 1))), "{tally:?}");
+        assert!(tally.each().eq(Tally::NAMES.map(|name| (name, 1))), "{tally:?}");
         assert_eq!(Reason::EventLoopBlocked { limit }.text(), "event loop blocked for 10 s");
     }
 
@@ -341,7 +367,7 @@ mod tests {
                 }
                 let counts = |(place, at): (usize, &u64)| place >= kept_from || at + window > now;
                 let inside = made.iter().enumerate().filter(|one| counts(*one)).count() as u32;
-                let restarted = matches!(restarts.decide(&config, at(now), Exit::Code(1), SHORT), Verdict::Restart { .. });
+                let restarted = matches!(restarts.decide(&config, at(now), &run(Exit::Code(1), SHORT)), Verdict::Restart { .. });
                 prop_assert_eq!(restarted, inside < max);
                 if restarted {
                     made.push(now);

@@ -78,7 +78,7 @@ impl Supervisor {
     fn end_without_it(&mut self, generation: GenerationNumber, pid: Pid, reason: Option<Reason>, actions: &mut Actions) {
         let code = match self.phase {
             Phase::Stopping { signal, .. } => {
-                policy::exit_code(&self.config, Outcome::Stopped, Exit::Signal { signal, core_dumped: false })
+                policy::exit_code(&self.config, Outcome::Stopped, Exit::Signal { signal, core_dumped: false }, None)
             }
             Phase::Supervising(_) | Phase::Draining { .. } | Phase::Ended => 1,
         };

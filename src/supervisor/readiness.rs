@@ -13,7 +13,7 @@ use super::report::Report;
 use crate::config::values::ReadyWhen;
 use crate::generation_number::GenerationNumber;
 use crate::procfs::listeners::Listeners;
-use crate::time::{Moment, human};
+use crate::time::Moment;
 
 impl Readiness {
     const PAUSE: Duration = Duration::from_millis(10);
@@ -58,7 +58,7 @@ impl Supervisor {
     }
 
     /// What a generation has not done yet of what makes it ready.
-    fn awaited(&self, generation: &Generation) -> Option<Awaited> {
+    pub(super) fn awaited(&self, generation: &Generation) -> Option<Awaited> {
         match self.config.ready_when() {
             _ if generation.said == Said::Unready => Some(Awaited::Unready),
             ReadyWhen::Message if self.said_it(generation) => None,
@@ -76,7 +76,8 @@ impl Supervisor {
     pub(super) fn update_readiness(&mut self, now: Moment, number: GenerationNumber, knowledge: Knowledge, actions: &mut Actions) {
         let Some(generation) = self.generations.iter().find(|generation| generation.number == number) else { return };
         let serves = matches!(generation.duty, Duty::Active | Duty::Successor);
-        if !generation.is_running() || !serves {
+        // One that is on its way out never becomes ready again.
+        if !generation.is_running() || !serves || generation.kill_reason.is_some() {
             return;
         }
         let listens = generation.listening.is_anywhere();
@@ -113,6 +114,7 @@ impl Supervisor {
                 if is_watched {
                     actions.push_back(Action::Watch { pid });
                 }
+                self.check_from(now, number);
             }
             Some(since) if !is_ready => {
                 readiness.since = None;
@@ -120,6 +122,7 @@ impl Supervisor {
             }
             Some(_) | None => {}
         }
+        let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         if generation.is_ready() && generation.duty == Duty::Active {
             generation.ready_by = None;
             self.expected.learn(number, &generation.listening);
@@ -135,7 +138,7 @@ impl Supervisor {
             generation.readiness.since.is_some_and(|since| now.since(since) >= self.config.stable_after)
         };
         let is_success = exit.is_some_and(|exit| policy::is_success(&self.config, exit));
-        is_success || for_long || generation.readiness.has_worked
+        (is_success || for_long || generation.readiness.has_worked) && !self.never_passed(generation)
     }
 
     /// Whether the kernel has to be asked where a generation listens.
@@ -255,39 +258,6 @@ impl Supervisor {
         self.advance_planned_restart(now, actions);
         if holds_ports {
             actions.push_back(Action::ReleaseMissing { generation: number });
-        }
-    }
-
-    /// Why the active generation is not ready: one phrase for people.
-    pub(super) fn why_unready(&self, now: Moment, active: &Generation) -> String {
-        let Generation { number, pid, .. } = active;
-        let boots = |what: &str| format!("generation {number} boots since {}, {what}", human(now.since(active.started)));
-        match self.awaited(active) {
-            Some(Awaited::Unready) => format!("generation {number} (pid {pid}) took its readiness back by process.send('unready')"),
-            Some(Awaited::Message) => boots("it has not sent process.send('ready') yet"),
-            Some(Awaited::Listener) if active.readiness.was_ready => format!("generation {number} (pid {pid}) listens no more"),
-            Some(Awaited::Listener) => boots("nothing listens yet"),
-            Some(Awaited::Ports) => {
-                let ports = match self.config.ready_when() {
-                    ReadyWhen::Listening(ports) => active.listening.missing_ports(ports),
-                    ReadyWhen::Message | ReadyWhen::Started => Vec::new(),
-                };
-                boots(&format!("it does not listen on {} yet", ports.iter().map(|port| format!(":{port}")).collect::<Vec<_>>().join(", ")))
-            }
-            None => {
-                let missing: Vec<String> = self.expected.missing(&active.listening).map(ToString::to_string).collect();
-                boots(&format!("it does not listen on {} yet, as the one before did", missing.join(", ")))
-            }
-        }
-    }
-
-    /// What makes it ready, where that is not what was asked for.
-    pub(super) fn readiness_note(&self) -> Option<&'static str> {
-        let is_unknowable = self.active().is_some_and(|active| active.listening.is_unknowable);
-        match self.config.ready_when() {
-            ReadyWhen::Listening(_) if self.kind.is_worker => Some("taken for a worker, as it has not listened: ready as soon as it runs"),
-            ReadyWhen::Listening(_) if is_unknowable => Some("its listeners cannot be seen here: ready as soon as it runs"),
-            ReadyWhen::Listening(_) | ReadyWhen::Message | ReadyWhen::Started => None,
         }
     }
 }

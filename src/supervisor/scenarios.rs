@@ -7,6 +7,7 @@ use super::event::ChannelEvent;
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::*;
+use super::event::{Actions, Event};
 use crate::config::values::StopBy;
 
 impl Bench {

@@ -71,7 +71,7 @@ impl Supervisor {
         let stable = run.uptime >= self.config.stable_after;
         self.standby.failures = if stable { 1 } else { self.standby.failures.saturating_add(1) };
         self.standby.never_waited = self.standby.never_waited.saturating_add(1);
-        let wait = doubled(self.config.backoff, self.standby.failures, self.config.backoff_max);
+        let wait = self.spread(doubled(self.config.backoff, self.standby.failures, self.config.backoff_max));
         self.standby.wait_until(now + wait);
         actions.push_back(Action::Report(Report::StandbyEnded { run, wait }));
         if let Some(active) = self.active().filter(|_| self.standby.never_waited >= Self::STANDBYS_BEFORE_A_LOOK) {

@@ -170,7 +170,7 @@ impl Supervisor {
         let kill_at = match (self.phase, generation.duty) {
             (_, Duty::Retiring { kill_at: Some(kill_at), .. }) => Some(kill_at),
             (Phase::Stopping { kill_at, .. }, _) => kill_at,
-            _ => None,
+            _ => generation.kill_at,
         };
         generation.stop_request?.signal_at(self.config.watchdog, kill_at)
     }
@@ -206,7 +206,7 @@ impl Supervisor {
             Some(run) => (run.exit, Cause::Run(*run)),
             None => (by_the_signal, Cause::NeverSpawned { signal }),
         };
-        let code = policy::exit_code(&self.config, Outcome::Stopped, exit);
+        let code = policy::exit_code(&self.config, Outcome::Stopped, exit, None);
         (Ending { outcome: Outcome::Stopped, code, cause }, code == 0 || code == by_the_signal.code())
     }
 

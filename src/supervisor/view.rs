@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::Supervisor;
+use super::check::CheckView;
 use super::event::{Next, Phase};
 use super::exit::LastExit;
 use super::generation::{Duty, Generation};
@@ -24,6 +25,8 @@ pub struct View {
     pub readiness_note: Option<&'static str>,
     /// Why there is no standby though one is wanted.
     pub standby_note: Option<&'static str>,
+    /// Why changes of files lead to no restart though that is wanted.
+    pub change_note: Option<&'static str>,
     /// All that run, in the order of their numbers.
     pub generations: Vec<GenerationView>,
     pub latest_generation: GenerationNumber,
@@ -40,6 +43,8 @@ pub struct View {
     /// Every reason of a restart with its count, those of zero too: a series that appears late hides its first rise.
     pub restarts_total: Vec<(&'static str, u64)>,
     pub spawn_failures: u64,
+    /// `None`: nobody checks.
+    pub check: Option<CheckView>,
 }
 
 impl View {
@@ -128,6 +133,7 @@ impl Supervisor {
             not_ready,
             readiness_note: self.readiness_note(),
             standby_note: self.standby_note(),
+            change_note: self.change_note(),
             generations: self.running().filter_map(|generation| self.generation_view(generation)).collect(),
             latest_generation: self.latest,
             restarts_used: self.restarts_used(now),
@@ -138,6 +144,7 @@ impl Supervisor {
             cannot_signal: self.running().find(|generation| generation.out_of_reach).map(|generation| generation.pid),
             restarts_total: self.tally.each().collect(),
             spawn_failures: self.spawning.total_failures,
+            check: self.check_view(),
         }
     }
 

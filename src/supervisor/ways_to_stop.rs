@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, TERM, listens_at, ms, signal};
 use super::*;
+use super::event::Event;
 use crate::config::values::StopBy;
 use crate::procfs::node_loop::Left;
 use event::ChannelEvent;

@@ -125,6 +125,28 @@ pub fn connect_loopback(address: SocketAddr, patience: Duration) -> io::Result<O
     Ok(socket)
 }
 
+/// Begins to connect, and does not wait.
+///
+/// # Errors
+/// That of socket(2) or connect(2), where it is known at once.
+pub fn begin_connecting(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Why a connection that was begun has not come about; `None`: it has.
+pub fn connect_error(socket: BorrowedFd<'_>) -> Option<Errno> {
+    match getsockopt(&socket, sockopt::SocketError) {
+        Ok(0) => None,
+        Ok(errno) => Some(Errno::from_raw(errno)),
+        Err(errno) => Some(errno),
+    }
+}
+
 /// Who is at the other end of a unix socket: who connected, or who listens.
 ///
 /// # Errors

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::config::numbers::*;
 use proptest::prelude::*;
 
 #[test]

@@ -64,6 +64,9 @@ fn name(event: &Event, supervisor: &Supervisor) -> &'static str {
         | Event::WorkSeen { .. }
         | Event::RequestsSeen { .. }
         | Event::StackTold { .. }
+        | Event::Checked { .. }
+        | Event::FilesStirred
+        | Event::FilesSeen(_)
         | Event::SocketsReleased(_) => "observation",
     }
 }

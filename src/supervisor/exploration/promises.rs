@@ -29,6 +29,13 @@ impl World {
                 assert!(role == StartRole::Active || self.supervisor.config.standby);
                 self.spawn_asked = true;
             }
+            Action::LookAtFiles => assert!(!self.stopped, "files are looked at after a stop"),
+            Action::Check { pid } => {
+                let others = self.supervisor.running().filter(|generation| generation.pid != pid);
+                let disturbs = |generation: &Generation| !matches!(generation.duty, Duty::Standby | Duty::Dismissed { .. });
+                assert!(!others.into_iter().any(disturbs), "who answers a check is not known");
+                assert!(self.alive.contains(&pid) && !self.stopped, "a check of nobody");
+            }
             Action::Forward { pid, .. }
             | Action::Request { pid, .. }
             | Action::Promote { pid }

@@ -39,6 +39,7 @@ impl World {
             };
             let is_stable = now.since(g.started) >= s.config.stable_after;
             let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
+            rank(g.kill_at).hash(&mut key);
             (duty, g.port, g.channel, g.said, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
             let Readiness { since, was_ready, has_worked, is_whole, whole_by, .. } = g.readiness;
             (rank(self.works_at(g)), since.is_some(), was_ready, has_worked, is_whole, rank(whole_by)).hash(&mut key);
@@ -70,6 +71,12 @@ impl World {
         let refusable: Vec<bool> = alive.iter().map(|pid| self.forwarded.contains(pid)).collect();
         (kinds, s.wanted, s.spawning.is_delayed(), refusable).hash(&mut key);
         (memory, standby, restarts, s.generations.len()).hash(&mut key);
+        let check = s.check.map(|watch| (rank(Some(watch.look_at())), watch.key()));
+        (check, rank(s.age_due()), s.age.map(|age| rank(Some(age.due())))).hash(&mut key);
+        if let Some(changes) = &s.changes {
+            changes.moments().for_each(|at| rank(Some(at)).hash(&mut key));
+            changes.key().hash(&mut key);
+        }
         let plan = s.planned.and_then(Planned::give_up_at);
         rank(s.look_due()).hash(&mut key);
         (rank(plan), rank(s.kind.worker_at()), s.kind.told(), s.expected.key(), s.stop_awaits_look).hash(&mut key);
@@ -104,6 +111,9 @@ impl World {
         };
         let mut all: Vec<Moment> = s.generations.iter().flat_map(of_generation).chain([phase]).flatten().collect();
         all.extend(s.memory.iter().flat_map(|memory| memory.moments()));
+        all.extend(s.check.map(|watch| watch.look_at()));
+        all.extend(s.age.map(|age| age.due()));
+        all.extend(s.changes.iter().flat_map(|changes| changes.moments()));
         all.extend(s.held.key().1.into_iter().flat_map(|(look_at, drop_at)| drop_at.into_iter().chain([look_at])));
         all.extend(s.config.standby.then(|| s.standby.not_before()));
         all.extend(s.look_due());

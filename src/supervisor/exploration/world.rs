@@ -14,7 +14,8 @@ use crate::procfs::listeners::Listeners;
 use crate::procfs::node_loop::Left;
 use crate::signal::Signal;
 use crate::signal::SignalSet;
-use crate::supervisor::bench::{HUP, INT, TERM, blocked, listeners, listens_at, pid, signal};
+use crate::supervisor::bench::{HUP, INT, TERM, blocked, listeners, listens_at, ms, pid, signal};
+use crate::supervisor::check::Fault;
 use crate::supervisor::event::{Actions, ChannelEvent, Event, Next, Phase};
 use crate::supervisor::exit::{Exit, LastExit};
 use crate::supervisor::generation::{Duty, Generation, Life};
@@ -73,7 +74,7 @@ pub(super) const SECOND: Duration = LAUNCHER_DIES_WITHIN;
 
 impl World {
     pub(super) fn new(config: Config, harsh: bool) -> World {
-        let surroundings = Surroundings { job_control: true, is_init: true };
+        let surroundings = Surroundings { job_control: true, is_init: true, seed: 0 };
         let mut supervisor = Supervisor::new(config, "cmd".to_owned(), surroundings);
         // One line more or less: it is enough to look for it where little else happens.
         supervisor.told_not_held = harsh || supervisor.config.standby;
@@ -167,11 +168,26 @@ impl World {
         if by_listening && config.holds_ports() {
             events.push(Event::SocketsReleased(listeners(&[3001]).into_iter().map(|listener| listener.address).collect()));
         }
+        events.extend(self.observations());
         if self.supervisor.memory.is_some() {
             events.extend([500, 2000].map(|used| Event::Memory { used: Some(used), limit: Some(1000) }));
         }
         // In a storm there is always a signal that was not told yet.
         events.extend([false, true].map(|signals_pending| Event::Tick { signals_pending }));
+        events
+    }
+
+    /// What comes when it comes: answers to checks, changes of files.
+    fn observations(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let asked = self.supervisor.check.filter(|watch| watch.key().0);
+        if let Some(pid) = self.supervisor.active().filter(|_| asked.is_some()).map(|active| active.pid) {
+            events.extend([Ok(ms(3)), Err(Fault::Status(503))].map(|answer| Event::Checked { pid, answer }));
+        }
+        if self.supervisor.changes.is_some() {
+            events.push(Event::FilesStirred);
+            events.extend([None, Some(vec![1]), Some(vec![2])].map(Event::FilesSeen));
+        }
         events
     }
 

@@ -37,9 +37,13 @@ impl Report {
                 fields.extend(successor.map(|successor| ("taken_over_by", successor.into())));
                 fields
             }
-            Report::Planned { generation, reason, memory } => {
+            Report::ChangesOff { path, times, within } => {
+                vec![("path", path.as_str().into()), ("count", (*times).into()), ("within_seconds", seconds(*within))]
+            }
+            Report::Planned { generation, reason, memory, path } => {
                 let mut fields = generation.map_or(Vec::new(), |(number, pid)| who(number, pid));
                 fields.push(("reason", reason.name().into()));
+                fields.extend(path.as_deref().map(|path| ("path", path.into())));
                 if let Some((used, limit)) = memory {
                     fields.extend([("memory_bytes", (*used).into()), ("memory_limit_bytes", (*limit).into())]);
                 }
@@ -64,6 +68,10 @@ impl Report {
                 with(who(*generation, *pid), [("signal", signal.to_string().into()), ("requests", (*requests).into())])
             }
             Report::LoopLate { generation, pid, hang } => with(who(*generation, *pid), hang.late_fields()),
+            Report::CheckFailed { generation, pid, fault, failures, allowed } => with(
+                who(*generation, *pid),
+                [("fault", fault.to_string().into()), ("failures", (*failures).into()), ("failures_allowed", (*allowed).into())],
+            ),
             Report::Retired { run } => run_fields(run, None),
             Report::StandbyEnded { run, wait } => with(run_fields(run, None), [("wait_seconds", seconds(*wait))]),
             Report::StandbyWaits { generation, pid } | Report::Silent { generation, pid } | Report::OutOfReach { generation, pid } => {

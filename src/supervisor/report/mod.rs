@@ -10,6 +10,7 @@ use std::time::Duration;
 use log::Level;
 use nix::unistd::Pid;
 
+use super::check::Fault;
 use super::exit::{Reason, Run};
 use super::generation::{Duty, Knowledge};
 use super::hang::Hang;
@@ -73,6 +74,14 @@ pub enum Report {
         generation: Option<(GenerationNumber, Pid)>,
         reason: Reason,
         memory: Option<(u64, u64)>,
+        /// What has changed, where that is why.
+        path: Option<String>,
+    },
+    /// Changes lead to no restart any more: so many times in a row one came within so long of a spawn.
+    ChangesOff {
+        path: String,
+        times: u32,
+        within: Duration,
     },
     /// A successor serves; the old generation is asked to stop.
     TakenOver {
@@ -124,6 +133,14 @@ pub enum Report {
         generation: GenerationNumber,
         pid: Pid,
         hang: Hang,
+    },
+    /// It did not pass so many checks in a row by now.
+    CheckFailed {
+        generation: GenerationNumber,
+        pid: Pid,
+        fault: Fault,
+        failures: u32,
+        allowed: u32,
     },
     /// The command should have answered on the Node channel, and has not.
     Silent {
@@ -210,6 +227,7 @@ impl Report {
             | Report::SignalDropped { .. }
             | Report::Ended { healthy: true, .. } => Level::Info,
             Report::Leftovers { signal, .. } if *signal == Signal::TERM => Level::Info,
+            Report::CheckFailed { failures, allowed, .. } if failures < allowed => Level::Info,
             Report::Restarting { .. }
             | Report::Ready { serves_again: true, .. }
             | Report::TakenOver { .. }
@@ -218,6 +236,7 @@ impl Report {
             | Report::ListenersUnknowable { .. }
             | Report::Planned { .. }
             | Report::PlanFailed { .. }
+            | Report::ChangesOff { .. }
             | Report::WithoutOverlap { .. }
             | Report::StandbyGivenUp { .. }
             | Report::CutOff { .. }
@@ -225,6 +244,7 @@ impl Report {
             | Report::StandbyEnded { .. }
             | Report::Silent { .. }
             | Report::LoopLate { .. }
+            | Report::CheckFailed { .. }
             | Report::GraceExpired { .. }
             | Report::Leftovers { .. }
             | Report::LeftoversRemain { .. }
@@ -247,6 +267,7 @@ impl Report {
             Report::ListenersUnknowable { .. } => "listeners-unknowable",
             Report::Restarting { .. } => "restart",
             Report::Planned { .. } => "planned-restart",
+            Report::ChangesOff { .. } => "changes-off",
             Report::TakenOver { .. } => "take-over",
             Report::WithoutOverlap { .. } => "without-overlap",
             Report::NotHeld { .. } => "not-held",
@@ -258,6 +279,7 @@ impl Report {
             Report::StandbyEnded { .. } => "standby-ended",
             Report::Silent { .. } => "channel-silent",
             Report::LoopLate { .. } => "event-loop-late",
+            Report::CheckFailed { .. } => "check-failed",
             Report::StopAsked { .. } => "stop",
             Report::GraceExpired { .. } => "grace-expired",
             Report::Leftovers { .. } | Report::LeftoversRemain { .. } | Report::LeftoversRefused { .. } => "leftovers",

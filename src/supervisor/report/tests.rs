@@ -85,7 +85,7 @@ fn lines_for_people_and_fields_for_programs() {
             r#"{"generation":2,"pid":7,"signal":"SIGQUIT","uptime_seconds":3.2,"restarts_used":2,"restarts_allowed":5,"wait_seconds":0.1,"taken_over_by":3}"#,
         ),
         (
-            Report::Planned { generation: Some((bench::generation(2), bench::pid(7))), reason, memory: Some((600 << 20, 512 << 20)) },
+            Report::Planned { generation: Some((bench::generation(2), bench::pid(7))), reason, memory: Some((600 << 20, 512 << 20)), path: None },
             "planned restart, memory limit (600 of 512 MiB used): generation 2 (pid 7) is to be replaced",
             Level::Warn,
             r#"{"generation":2,"pid":7,"reason":"memory limit","memory_bytes":629145600,"memory_limit_bytes":536870912}"#,
@@ -229,7 +229,7 @@ fn events_are_named_for_programs() {
         (Report::TakenForWorker { generation, pid }, "taken-for-worker"),
         (Report::ListenersUnknowable { generation, pid }, "listeners-unknowable"),
         (Report::Restarting { run, hang: None, used: 1, allowed: 5, wait: MS(0), successor: None }, "restart"),
-        (Report::Planned { generation: None, reason: Reason::Asked, memory: None }, "planned-restart"),
+        (Report::Planned { generation: None, reason: Reason::Asked, memory: None, path: None }, "planned-restart"),
         (Report::TakenOver { generation, pid, after: MS(1), old: bench::generation(1), reason: Reason::Asked }, "take-over"),
         (Report::PlanFailed { reason: Reason::Asked, why: String::new(), goes_on: None }, "planned-restart-failed"),
         (Report::CutOff { generation, pid, signal: Signal::TERM, requests: 1 }, "requests-cut-off"),

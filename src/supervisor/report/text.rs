@@ -60,10 +60,16 @@ impl Report {
                 };
                 format!("{}: restart {used} of {allowed} {when}", Told(run, hang.as_deref()))
             }
-            Report::Planned { generation, reason, memory } => {
+            Report::ChangesOff { path, times, within } => format!(
+                "{path} changed within {} of a start {times} times in a row: the app seems to write there itself, so that changes lead to no \
+                 restart any more (--restart-on-change is for what others write)",
+                human(*within)
+            ),
+            Report::Planned { generation, reason, memory, path } => {
+                let path = path.as_ref().map_or(String::new(), |path| format!(" ({path})"));
                 let used = memory.map_or(String::new(), |(used, limit)| format!(" ({} of {} MiB used)", used >> 20, limit >> 20));
                 let what = generation.map_or("no generation runs".to_owned(), |(number, pid)| format!("generation {number} (pid {pid})"));
-                format!("planned restart, {}{used}: {what} is to be replaced", reason.text())
+                format!("planned restart, {}{used}{path}: {what} is to be replaced", reason.text())
             }
             Report::TakenOver { generation, after, old, reason, .. } => {
                 format!("generation {generation} serves after {}: it takes over from generation {old} ({})", human(*after), reason.text())
@@ -91,6 +97,10 @@ impl Report {
             Report::StandbyEnded { run, wait } => format!("standby {run}: the next one in {}", human(*wait)),
             Report::LoopLate { generation, pid, hang } => {
                 format!("generation {generation} (pid {pid}): the event loop is {}", hang.late())
+            }
+            Report::CheckFailed { generation, pid, fault, failures, allowed } => {
+                let then = if failures < allowed { "" } else { ": it is asked to stop" };
+                format!("generation {generation} (pid {pid}): check failed, {failures} of {allowed} in a row: {fault}{then}")
             }
             Report::Silent { generation, pid } => {
                 format!(

@@ -1,0 +1,231 @@
+//! `--check`: asks the app, one look at a time, without waiting and without memory of its own for it. What it makes of the answer is the
+//! supervisor's.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use httparse::{EMPTY_HEADER, Response, Status};
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::unistd::Pid;
+
+use crate::config::Config;
+use crate::config::check_url::CheckUrl;
+use crate::supervisor::check::Fault;
+use crate::supervisor::event::Event;
+use crate::sys::sockets;
+use crate::time::Moment;
+
+/// So much of an answer is looked at: its status stands in front.
+const LONGEST_HEAD: usize = 4096;
+/// Far more than any app sends.
+const MOST_HEADERS: usize = 64;
+
+/// See the module. Without the option it costs nothing.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    url: Option<CheckUrl>,
+    timeout: Duration,
+    look: Option<Look>,
+    head: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Look {
+    /// Of whom.
+    pid: Pid,
+    socket: OwnedFd,
+    stage: Stage,
+    began: Moment,
+    give_up_at: Moment,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// To the address with this index.
+    Connecting(usize),
+    /// So many bytes of the request are sent.
+    Sending(usize),
+    Reading,
+    /// All is known. The rest is taken in, so that the app can close the connection in peace.
+    Answered,
+}
+
+impl Checker {
+    pub(super) fn new(config: &Config) -> Checker {
+        let head = Vec::with_capacity(if config.check.is_some() { LONGEST_HEAD } else { 0 });
+        Checker { url: config.check.clone(), timeout: config.check_timeout, look: None, head }
+    }
+
+    /// Begins to ask; gives back the answer where it is there at once.
+    pub(super) fn begin(&mut self, pid: Pid, now: Moment) -> Option<Event> {
+        self.head.clear();
+        self.look = None;
+        self.connect(pid, 0, now, now + self.timeout).err().map(|fault| Event::Checked { pid, answer: Err(fault) })
+    }
+
+    /// Tries the addresses from this one on.
+    fn connect(&mut self, pid: Pid, from: usize, began: Moment, give_up_at: Moment) -> Result<(), Fault> {
+        let addresses = self.url.iter().flat_map(|url| &url.addresses);
+        let mut fault = Fault::Closed;
+        for (index, address) in addresses.enumerate().skip(from) {
+            match sockets::begin_connecting(*address) {
+                Ok(socket) => {
+                    self.look = Some(Look { pid, socket, stage: Stage::Connecting(index), began, give_up_at });
+                    return Ok(());
+                }
+                Err(errno) => fault = Fault::Refused(errno as i32),
+            }
+        }
+        Err(fault)
+    }
+
+    /// The command has ended: what it would have answered matters to nobody.
+    pub(super) fn exited(&mut self, pid: Pid) {
+        self.look.take_if(|look| look.pid == pid);
+    }
+
+    pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let look = self.look.as_ref()?;
+        let events = match look.stage {
+            Stage::Connecting(_) | Stage::Sending(_) => PollFlags::POLLOUT,
+            Stage::Reading | Stage::Answered => PollFlags::POLLIN,
+        };
+        Some((look.socket.as_fd(), events))
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.look.as_ref().map(|look| look.give_up_at)
+    }
+
+    /// One turn. `ready` tells what poll said of a descriptor. Gives back the answer once it is known.
+    pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Option<Event> {
+        let look = self.look.as_ref()?;
+        let (pid, began, give_up_at, is_known) = (look.pid, look.began, look.give_up_at, look.stage == Stage::Answered);
+        let answer = if give_up_at <= now {
+            Err(Fault::NoAnswer { within: self.timeout })
+        } else if ready(look.socket.as_raw_fd()).is_empty() {
+            return None;
+        } else {
+            match self.advance()? {
+                Ok(()) => Ok(now.since(began)),
+                Err(fault) => Err(fault),
+            }
+        };
+        let is_open = self.look.as_ref().is_some_and(|look| look.stage == Stage::Answered) && give_up_at > now;
+        if !is_open {
+            self.look = None;
+        }
+        (!is_known).then_some(Event::Checked { pid, answer })
+    }
+
+    /// Goes on as far as it goes now; `None`: there is more to wait for.
+    fn advance(&mut self) -> Option<Result<(), Fault>> {
+        let look = self.look.as_mut()?;
+        if let Stage::Connecting(index) = look.stage {
+            match sockets::connect_error(look.socket.as_fd()) {
+                None if self.url.as_ref().is_some_and(CheckUrl::is_tcp) => return Some(Ok(())),
+                None => look.stage = Stage::Sending(0),
+                Some(errno) => {
+                    let (pid, began, give_up_at) = (look.pid, look.began, look.give_up_at);
+                    return self.connect(pid, index + 1, began, give_up_at).err().map(|next| {
+                        let is_last = next == Fault::Closed;
+                        Err(if is_last { Fault::Refused(errno as i32) } else { next })
+                    });
+                }
+            }
+        }
+        if let Stage::Sending(sent) = look.stage {
+            let request = self.url.as_ref().and_then(|url| url.request.as_deref()).unwrap_or_default().as_bytes();
+            let rest = request.get(sent..).unwrap_or_default();
+            match sockets::transmit(look.socket.as_fd(), rest) {
+                Ok(count) if count < rest.len() => look.stage = Stage::Sending(sent + count),
+                Ok(_) => look.stage = Stage::Reading,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // An answer may be there already: an app that is full says so to whoever it does not listen to.
+                Err(_) => look.stage = Stage::Reading,
+            }
+            return None;
+        }
+        let mut buffer = [0; LONGEST_HEAD];
+        let room = if look.stage == Stage::Reading { LONGEST_HEAD - self.head.len().min(LONGEST_HEAD) } else { LONGEST_HEAD };
+        let room = buffer.get_mut(..room).unwrap_or_default();
+        let got = match sockets::receive(look.socket.as_fd(), room) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
+            Err(error) => Err(Fault::Refused(error.raw_os_error().unwrap_or(Errno::EIO as i32))),
+            Ok(0) => Err(Fault::Closed),
+            Ok(count) => Ok(count),
+        };
+        if look.stage == Stage::Answered {
+            return match got {
+                Ok(_) => None,
+                Err(_) => {
+                    self.look = None;
+                    None
+                }
+            };
+        }
+        match got {
+            Err(fault) => Some(Err(fault)),
+            Ok(count) => {
+                self.head.extend_from_slice(room.get(..count).unwrap_or_default());
+                let status = status(&mut self.head)?;
+                look.stage = Stage::Answered;
+                Some(status.and_then(|status| if (200..400).contains(&status) { Ok(()) } else { Err(Fault::Status(status)) }))
+            }
+        }
+    }
+}
+
+/// The status of the answer that begins here; `None`: more bytes are needed. Those that only announce another one are taken away.
+fn status(head: &mut Vec<u8>) -> Option<Result<u16, Fault>> {
+    loop {
+        let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+        let mut response = Response::new(&mut headers);
+        let parsed = response.parse(head);
+        match (response.code, parsed) {
+            (Some(100..200), Ok(Status::Complete(length))) => {
+                head.drain(..length.min(head.len()));
+            }
+            (Some(100..200), Ok(Status::Partial)) | (None, Ok(_)) if head.len() < LONGEST_HEAD => return None,
+            (Some(status @ 200..), _) => return Some(Ok(status)),
+            _ => return Some(Err(Fault::NoHttp)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_status_stands_in_front() {
+        for (head, expected) in [
+            (&b"HTTP/1.1 200 OK\r\n"[..], Some(Ok(200))),
+            (b"HTTP/1.0 503 Busy\r\nX: y\r\n\r\nbody", Some(Ok(503))),
+            (b"HTTP/1.1 204 \r\n\r\n", Some(Ok(204))),
+            (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 302 Found\r\n", Some(Ok(302))),
+            (b"HTTP/1.1 100 Continue\r\n\r\n", None),
+            (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n", None),
+            (b"HTTP/1.1 2", None),
+            (b"", None),
+            (b"SSH-2.0-OpenSSH\r\n", Some(Err(Fault::NoHttp))),
+            (b"\x15\x03\x03\x00\x02\x02", Some(Err(Fault::NoHttp))),
+        ] {
+            assert_eq!(status(&mut head.to_vec()), expected, "{}", head.escape_ascii());
+        }
+        let endless = [&b"HTTP/1.1 103 x\r\nA: "[..], &[b'a'; LONGEST_HEAD]].concat();
+        assert_eq!(status(&mut endless[..LONGEST_HEAD].to_vec()), Some(Err(Fault::NoHttp)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_fall_over(bytes: Vec<u8>, begin in 0usize..3) {
+            let begin = [&b""[..], b"HTTP/1.1 ", b"HTTP/1.1 100 a\r\n\r\n"][begin];
+            let mut head = [begin, &bytes].concat();
+            head.truncate(LONGEST_HEAD);
+            let _ = status(&mut head);
+        }
+    }
+}
