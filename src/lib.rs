@@ -1,4 +1,4 @@
-//! restartinit's modules. The pure core (`config`, `inspector`, `json_scan`, `node`, `observe`, `procfs`, `random`, `signal`, `supervisor`, `time`) makes no system call and reads no
+//! restartinit's modules. The pure core (`config`, `errno`, `inspector`, `json_scan`, `node`, `observe`, `procfs`, `random`, `signal`, `supervisor`, `time`) makes no system call and reads no
 //! clock; `sys` takes no decision; `event_loop` and `control` know both. ARCHITECTURE.md has the plan.
 
 #![warn(unreachable_pub)]
@@ -42,6 +42,7 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod errno;
 pub mod event_loop;
 pub mod generation_number;
 pub mod inspector;

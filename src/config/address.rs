@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use super::values::Accepted;
+use crate::errno;
 
 /// `3000`, `127.0.0.1:3000`, `[::]:3000`, `unix:/run/app.sock`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,7 +87,7 @@ pub fn advice(errno: Errno, option: &str) -> String {
         }
         Errno::EADDRINUSE => format!("address in use (give {option} one that neither the command nor anybody else here listens on)"),
         Errno::EADDRNOTAVAIL => "address not available (is it one of this container's? 0.0.0.0 is all of them)".to_owned(),
-        errno => std::io::Error::from(errno).to_string().to_ascii_lowercase(),
+        other => errno::text(other),
     }
 }
 

@@ -257,7 +257,7 @@ fn unknown_variable(name: &str) -> String {
 /// The option whose name is nearest to a mistaken one, and how many letters apart they are.
 fn nearest(name: &str) -> (usize, &'static str) {
     let names = OPTIONS.iter().map(|option| option.name).chain(["print-config", LOG.name]);
-    names.map(|option| (strsim::damerau_levenshtein(name, option), option)).min().unwrap_or_default()
+    names.map(|option| (strsim::levenshtein(name, option), option)).min().unwrap_or_default()
 }
 
 fn print_config(config: &Config, flags: &Flags) -> String {

@@ -49,8 +49,9 @@ impl ChangeFinder {
         let paths = &self.paths;
         let (by, answer) = worker::start(&inotify, !is_init, |mut answer: File, inotify| {
             let Seen { digests, watches } = file_tree::look(paths, &inotify);
-            let watches = watches.iter().flat_map(|watch| watch.to_ne_bytes());
-            let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_ne_bytes()).chain(watches).collect();
+            let mut bytes = Vec::new();
+            digests.iter().for_each(|digest| bytes.extend_from_slice(&digest.to_ne_bytes()));
+            watches.iter().for_each(|watch| bytes.extend_from_slice(&watch.to_ne_bytes()));
             // Whoever waits for it takes none for none.
             let _ = answer.write_all(&bytes);
         })?;

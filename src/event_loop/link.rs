@@ -63,6 +63,8 @@ pub(super) struct Link {
     /// The app reads nothing now.
     is_full: bool,
     answered: bool,
+    /// Its loop has turned since somebody asked.
+    has_turned: bool,
     /// A server of it listens, or has.
     has_listened: bool,
     /// A request to stop that may not have gone out yet.
@@ -92,6 +94,7 @@ impl Link {
             is_late_told: false,
             is_full: false,
             answered: false,
+            has_turned: false,
             has_listened: false,
             stop_requested: false,
             is_request_unanswered: false,
@@ -169,6 +172,7 @@ impl Link {
             NodeEvent::Unready => Some(ChannelEvent::Unready),
             NodeEvent::Answered { .. } => {
                 self.silent_at = None;
+                self.has_turned = true;
                 let is_first = !std::mem::replace(&mut self.answered, true);
                 if std::mem::take(&mut self.is_request_unanswered) {
                     return Some(ChannelEvent::RequestAnswered);

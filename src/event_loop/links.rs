@@ -105,6 +105,15 @@ impl Links {
         self.links.iter_mut().find(|link| link.pid == pid)?.event_loop(is_scrape, now)
     }
 
+    /// Whether the event loop of this command has turned since this was last asked.
+    pub(super) fn has_answered(&mut self, pid: Option<Pid>) -> bool {
+        let mut has_answered = false;
+        for link in &mut self.links {
+            has_answered |= link.take_answer() && Some(link.pid) == pid;
+        }
+        has_answered
+    }
+
     /// Messages that came to nothing, of all generations.
     pub(super) fn messages_dropped(&self) -> u64 {
         self.links.iter().map(Link::dropped).fold(self.dropped, u64::saturating_add)

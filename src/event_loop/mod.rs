@@ -12,6 +12,7 @@ mod link;
 mod links;
 mod listeners;
 mod memory;
+mod notifier;
 mod observers;
 mod open_requests;
 mod reap_throttle;
@@ -49,6 +50,7 @@ use descendants::Descendants;
 use links::Links;
 use listeners::ListenerFinder;
 use memory::MemoryMonitor;
+use notifier::Notifier;
 use retries::Retries;
 use server::Server;
 use spawn::SpawnOptions;
@@ -82,6 +84,7 @@ struct EventLoop {
     memory: MemoryMonitor,
     checker: Checker,
     changes: ChangeFinder,
+    notifier: Notifier,
     own_pid: Pid,
     descendants: Descendants,
     listeners: ListenerFinder,
@@ -138,6 +141,9 @@ impl EventLoop {
             self.handle(event);
         }
         if let Some(event) = self.checker.turn(&|fd| self.poller.seen(fd), self.now()) {
+            if matches!(event, Event::Checked { answer: Ok(_), .. }) {
+                self.notifier.sign_of_life();
+            }
             self.handle(event);
         }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
@@ -146,6 +152,7 @@ impl EventLoop {
         // Before the new command can have said anything: the log is in order.
         self.reports.drain(..).for_each(|report| logger::log_report(&report));
         self.observe();
+        self.notify();
         self.reports.drain(..).for_each(|report| logger::log_report(&report));
     }
 
@@ -157,7 +164,7 @@ impl EventLoop {
     fn sleep(&mut self) {
         let now = self.now();
         let rest = self.reap_throttle.rest(now);
-        let observed = [self.server.deadline(), self.links.deadline(), self.checker.deadline()];
+        let observed = [self.server.deadline(), self.links.deadline(), self.checker.deadline(), self.notifier.deadline()];
         let deadlines = [self.supervisor.next_deadline(), self.retries.deadline(), rest].into_iter().chain(observed);
         let until_deadline = deadlines.flatten().min().map(|deadline| deadline.since(now));
         let timeout = if self.more_to_reap { Some(Duration::ZERO) } else { until_deadline };
@@ -171,6 +178,18 @@ impl EventLoop {
         self.checker.interest().into_iter().chain(self.changes.interest()).for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.poller.wait(timeout);
+    }
+
+    /// Tells whoever started us how the command is, where that is wanted.
+    fn notify(&mut self) {
+        if self.notifier.is_wanted() {
+            let now = self.now();
+            let view = self.supervisor.view(now);
+            if self.links.has_answered(view.active().map(|active| active.pid)) {
+                self.notifier.sign_of_life();
+            }
+            self.notifier.turn(&view, now);
+        }
     }
 
     fn take_signals(&mut self) {

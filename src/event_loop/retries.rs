@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use crate::errno;
 use crate::signal::Signal;
 use crate::supervisor::event::{IfRefused, Recipient};
 use crate::sys::signals;
@@ -53,7 +54,7 @@ impl Retries {
         let is_known = self.signals.iter().any(|unsent| (unsent.pid, unsent.signal) == (pid, signal));
         if error != Errno::ESRCH && (if_refused == IfRefused::TryAgain || !is_refused) && !is_known && self.signals.len() < MOST {
             if !is_refused {
-                log::warn!("cannot send {signal} to pid {pid} ({}): trying again", error.desc());
+                log::warn!("cannot send {signal} to pid {pid} ({}): trying again", errno::text(error));
             }
             self.signals.push(Unsent { pid, signal, recipient, at: now + PAUSE, pause: PAUSE });
         }

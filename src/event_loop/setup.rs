@@ -1,11 +1,10 @@
 //! What is set up and found out before the first spawn, while it may still take its time; and what is left behind at the very end.
 
 use std::ffi::OsString;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{Pid, getpid};
 
@@ -18,6 +17,7 @@ use super::held_sockets::HeldSockets;
 use super::links::Links;
 use super::listeners::ListenerFinder;
 use super::memory::MemoryMonitor;
+use super::notifier::{self, Notifier};
 use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
@@ -25,6 +25,7 @@ use super::spawn::SpawnOptions;
 use super::stack_lookup::StackLookup;
 use crate::config::values::{ReadyWhen, RestartPolicy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};
+use crate::errno;
 use crate::generation_number::GenerationNumber;
 use crate::node::{CHANNEL_FD, SERIALIZATION_MODE, UNIQUE_ID};
 use crate::supervisor::event::Actions;
@@ -61,7 +62,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         config.restart = RestartPolicy::Never;
     }
     if !is_init && let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-        log::warn!("cannot become a child subreaper: {error}: orphans are left to PID 1");
+        log::warn!("cannot become a child subreaper: {}: orphans are left to PID 1", errno::text(error));
     }
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
@@ -91,8 +92,9 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
             }
         }
     }
+    let notifier = Notifier::open(environment::variables(), &config, std::process::id());
     let surroundings =
-        Surroundings { job_control: terminal.is_some() && !is_init, is_init, seed: RandomState::new().build_hasher().finish() };
+        Surroundings { job_control: terminal.is_some() && !is_init, is_init, is_notified: notifier.is_wanted(), seed: seed() };
     Ok(EventLoop {
         started: Instant::now(),
         spawner,
@@ -102,6 +104,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         arrivals: Vec::with_capacity(MOST_ARRIVALS),
         _placeholders: placeholders,
         checker: Checker::new(&config),
+        notifier,
         changes,
         termination_log: config.termination_log.clone(),
         supervisor: Supervisor::new(config, name.clone(), surroundings),
@@ -127,6 +130,12 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     })
 }
 
+/// No two containers start in the same nanosecond with the same pid: that is chance enough to spread a fleet.
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().rotate_left(32) ^ u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()).rotate_left(48)
+}
+
 fn child_setup(own_group: bool, die_with_us: bool) -> ChildSetup {
     let (stdio, queue_limit) = (StatusFlags::now(), QueueLimit::lower());
     let prepare = move |generation| {
@@ -145,6 +154,9 @@ fn not_passed_on<'a>(config: &Config, settings_read: &'a [String]) -> Vec<&'a st
     names.extend(settings_read.iter().map(String::as_str));
     if config.has_channel() {
         names.extend([CHANNEL_FD, UNIQUE_ID]);
+    }
+    if notifier::speaks_for_the_command(config) {
+        names.extend([notifier::SOCKET, notifier::WATCHDOG, notifier::WATCHDOG_PID]);
     }
     if !config.listen.is_empty() {
         names.extend(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);

@@ -3,11 +3,11 @@
 
 use super::bench::{Bench, HUP, INT, TERM, at, generation, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
+use super::event::{Action, Actions, Event};
 use super::exit::Exit;
 use super::report::Report;
 use super::view::State;
 use super::*;
-use super::event::{Action, Actions, Event};
 use crate::config::values::{CodeSet, RestartPolicy, Rewrites};
 use crate::signal::Signal;
 

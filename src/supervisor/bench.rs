@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use super::event::{Action, Actions, Event};
 use super::report::Report;
 use super::*;
-use super::event::{Action, Actions, Event};
 use crate::config::size::Size;
 use crate::config::values::ReadyWhen;
 use crate::inspector::stack::Frame;
@@ -102,7 +102,8 @@ impl Bench {
         // Waits are exact, unless a test is about that.
         let backoff_jitter = if config.backoff_jitter == Config::default().backoff_jitter { 0 } else { config.backoff_jitter };
         let config = Config { backoff_jitter, ..config };
-        let supervisor = Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true, seed: 0 });
+        let supervisor =
+            Supervisor::new(config, "cmd".to_owned(), Surroundings { job_control: false, is_init: true, is_notified: false, seed: 0 });
         Bench {
             supervisor,
             now: Moment::START,

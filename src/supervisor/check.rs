@@ -12,6 +12,7 @@ use super::event::{Action, Actions};
 use super::exit::Reason;
 use super::generation::{self, Generation, StopSent};
 use super::report::Report;
+use crate::errno;
 use crate::generation_number::GenerationNumber;
 use crate::time::{Moment, human};
 
@@ -46,7 +47,7 @@ impl fmt::Display for Fault {
             Fault::NoHttp => f.write_str("what it answered is no HTTP"),
             Fault::Closed => f.write_str("it closed the connection without an answer"),
             Fault::NoAnswer { within } => write!(f, "no answer within {}", human(*within)),
-            Fault::Refused(errno) => f.write_str(&Errno::from_raw(*errno).desc().to_ascii_lowercase()),
+            Fault::Refused(errno) => f.write_str(&errno::text(Errno::from_raw(*errno))),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The state machine without a process: launchers in front of the app, which die of the stop and leave it behind.
 
 use super::bench::{Bench, TERM, TICK, at, generation, killed_by, ms, pid, signal};
+use super::event::Event;
 use super::exit::Exit;
 use super::sweep::Found;
 use super::*;
-use super::event::Event;
 
 impl Bench {
     /// The command dies of the stop and leaves something behind.

@@ -99,6 +99,7 @@ pub struct Supervisor {
     job_control: bool,
     /// Whether it is PID 1: with it, all else ends.
     is_init: bool,
+    is_notified: bool,
     phase: Phase,
     generations: Vec<Generation>,
     /// The number of the latest generation.
@@ -138,6 +139,8 @@ pub struct Surroundings {
     pub job_control: bool,
     /// It is PID 1: with it, all else ends.
     pub is_init: bool,
+    /// Somebody is to be told when the command is ready.
+    pub is_notified: bool,
     /// Another one for each container, so that not all wait for the same time.
     pub seed: u64,
 }
@@ -147,7 +150,7 @@ impl Supervisor {
     pub const LAST_EXITS: usize = 8;
 
     pub fn new(config: Config, command: String, surroundings: Surroundings) -> Supervisor {
-        let Surroundings { job_control, is_init, seed } = surroundings;
+        let Surroundings { job_control, is_init, is_notified, seed } = surroundings;
         let changes = (!config.restart_on_change.is_empty()).then(ChangeWatch::default);
         let memory = config.max_memory.map(|_| MemoryWatch::new());
         Supervisor {
@@ -155,6 +158,7 @@ impl Supervisor {
             command,
             job_control,
             is_init,
+            is_notified,
             phase: Phase::Supervising(Next::Spawn { due: Moment::START }),
             generations: Vec::with_capacity(4),
             latest: GenerationNumber::NONE,
@@ -205,7 +209,8 @@ impl Supervisor {
 
     /// The generation that serves, while nothing else goes on: no restart of it, no end of another one.
     fn undisturbed(&self) -> Option<&Generation> {
-        let is_quiet = self.phase == Phase::Supervising(Next::Undecided) && self.planned.is_none() && !self.is_replacing() && !self.is_spawning();
+        let is_quiet =
+            self.phase == Phase::Supervising(Next::Undecided) && self.planned.is_none() && !self.is_replacing() && !self.is_spawning();
         self.active().filter(|active| is_quiet && active.kill_reason.is_none())
     }
 

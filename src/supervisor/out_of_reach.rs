@@ -2,9 +2,9 @@
 
 use super::bench::{Bench, HUP, TERM, at, blocked, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
+use super::event::{Action, Actions, Event};
 use super::exit::Exit;
 use super::*;
-use super::event::{Action, Actions, Event};
 
 /// A command that has changed its user, where CAP_KILL is missing.
 fn out_of_reach(config: Config) -> Bench {

@@ -1,8 +1,8 @@
 //! A successor or a standby that cannot run beside the old generation.
 
 use super::bench::{Bench, ms, used};
-use super::*;
 use super::event::Event;
+use super::*;
 use crate::config::values::ReadyWhen;
 use event::ChannelEvent;
 use exit::Exit;

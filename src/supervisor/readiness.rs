@@ -194,7 +194,7 @@ impl Supervisor {
     fn is_awaited(&self, generation: &Generation) -> bool {
         let is_new = self.planned.is_some_and(|planned| planned.is_new(generation.number));
         let after_a_crash = self.restarts.awaits_a_run_that_works() && !generation.readiness.was_ready;
-        generation.ready_by.is_some() || is_new || after_a_crash
+        generation.ready_by.is_some() || is_new || after_a_crash || self.is_notified
     }
 
     /// Whom to look at, unasked, and when.

@@ -4,10 +4,10 @@ use nix::errno::Errno;
 
 use super::bench::{Bench, TERM, at, blocked, killed_by, listens_at, ms, pid, signal, used};
 use super::event::ChannelEvent;
+use super::event::{Actions, Event};
 use super::exit::Exit;
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::*;
-use super::event::{Actions, Event};
 use crate::config::values::StopBy;
 
 impl Bench {

@@ -1,6 +1,8 @@
 //! Why a generation could not be spawned, and whether trying again is of use. Pure: `sys::spawn` looks at the file.
 use nix::errno::Errno;
 
+use crate::errno;
+
 /// Why a generation could not be spawned: the errno of what was tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpawnFailure {
@@ -109,8 +111,7 @@ impl SpawnFailure {
 
     /// What happened and what to do, for the end of a line about `command`.
     pub fn advice(self, command: &str) -> String {
-        let errno = std::io::Error::from(self.errno).to_string();
-        let errno = errno.split(" (os error").next().unwrap_or_default().to_ascii_lowercase();
+        let errno = errno::text(self.errno);
         match self.problem {
             Problem::Unknown => errno,
             Problem::NotFound => not_found(command),

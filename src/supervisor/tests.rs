@@ -3,11 +3,11 @@
 use nix::errno::Errno;
 
 use super::bench::{Bench, HUP, INT, TERM, TICK, at, found, generation, killed_by, ms, pid, signal};
+use super::event::{Action, Actions, Event};
 use super::exit::{Exit, Outcome};
 use super::spawn_failure::{Problem, SpawnFailure, SpawnStep};
 use super::sweep::GIVE_UP_AFTER;
 use super::*;
-use super::event::{Action, Actions, Event};
 use crate::config::values::RestartPolicy;
 use crate::signal::Signal;
 
@@ -203,7 +203,7 @@ fn leftovers_that_nothing_ends_are_given_up() {
 
 #[test]
 fn a_spawn_that_fails_for_now_is_tried_again_and_one_that_always_will_is_not() {
-    let surroundings = Surroundings { job_control: false, is_init: true, seed: 0 };
+    let surroundings = Surroundings { job_control: false, is_init: true, is_notified: false, seed: 0 };
     let mut supervisor = Supervisor::new(Config::default(), "cmd".to_owned(), surroundings);
     let mut actions = Actions::new();
     supervisor.handle(at(0), TICK, &mut actions);

@@ -1,8 +1,8 @@
 //! An app that is asked to stop over its channel, and one that only its channel keeps from its end.
 
 use super::bench::{Bench, TERM, listens_at, ms, signal};
-use super::*;
 use super::event::Event;
+use super::*;
 use crate::config::values::StopBy;
 use crate::procfs::node_loop::Left;
 use event::ChannelEvent;

@@ -110,10 +110,19 @@ impl Walk<'_> {
 
     fn add_folder(&mut self, path: &Path, depth: u32, digest: &mut DefaultHasher) {
         self.watch(path);
-        let entries = fs::read_dir(path).into_iter().flatten().flatten().take(MOST_ENTRIES as usize);
-        // Those are Kubernetes' own: what they lead to is reached by the other names.
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).filter(|name| !name.as_bytes().starts_with(b"..")).collect();
-        names.sort_unstable();
+        let mut names = Vec::new();
+        if let Ok(mut entries) = fs::read_dir(path) {
+            while let Some(Ok(entry)) = entries.next()
+                && names.len() < MOST_ENTRIES as usize
+            {
+                let name = entry.file_name();
+                // Those are Kubernetes' own: what they lead to is reached by the other names.
+                if !name.as_bytes().starts_with(b"..") {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort();
         0u8.hash(digest);
         for name in names {
             name.hash(digest);

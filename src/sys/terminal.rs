@@ -9,6 +9,8 @@ use nix::sys::signal::killpg;
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 
+use crate::errno;
+
 /// The controlling terminal. The command shares our process group there: only so does a Ctrl-C reach both of us.
 #[derive(Debug)]
 pub struct Terminal {
@@ -64,7 +66,7 @@ impl Terminal {
             && let Some(modes) = &self.modes
             && let Err(error) = tcsetattr(&self.device, SetArg::TCSANOW, modes)
         {
-            log::debug!("cannot restore the terminal's modes: {error}");
+            log::debug!("cannot restore the terminal's modes: {}", errno::text(error));
         }
     }
 
@@ -80,7 +82,7 @@ impl Terminal {
         if (dead || own_session)
             && let Err(error) = tcsetpgrp(&self.device, getpgrp())
         {
-            log::debug!("cannot put the command into the terminal's foreground: {error}");
+            log::debug!("cannot put the command into the terminal's foreground: {}", errno::text(error));
         }
     }
 }

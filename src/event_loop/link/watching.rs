@@ -42,6 +42,11 @@ impl Link {
         }
     }
 
+    /// Whether its loop has turned since this was last asked.
+    pub(in crate::event_loop) fn take_answer(&mut self) -> bool {
+        std::mem::take(&mut self.has_turned)
+    }
+
     /// How late the command's event loop was; `None`: nobody measures it, or it has not answered yet.
     pub(in crate::event_loop) fn event_loop(&mut self, is_scrape: bool, now: Moment) -> Option<EventLoop> {
         let late = self.hang(now, Verdict::brief);

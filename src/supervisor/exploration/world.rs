@@ -74,7 +74,7 @@ pub(super) const SECOND: Duration = LAUNCHER_DIES_WITHIN;
 
 impl World {
     pub(super) fn new(config: Config, harsh: bool) -> World {
-        let surroundings = Surroundings { job_control: true, is_init: true, seed: 0 };
+        let surroundings = Surroundings { job_control: true, is_init: true, is_notified: false, seed: 0 };
         let mut supervisor = Supervisor::new(config, "cmd".to_owned(), surroundings);
         // One line more or less: it is enough to look for it where little else happens.
         supervisor.told_not_held = harsh || supervisor.config.standby;

@@ -85,7 +85,12 @@ fn lines_for_people_and_fields_for_programs() {
             r#"{"generation":2,"pid":7,"signal":"SIGQUIT","uptime_seconds":3.2,"restarts_used":2,"restarts_allowed":5,"wait_seconds":0.1,"taken_over_by":3}"#,
         ),
         (
-            Report::Planned { generation: Some((bench::generation(2), bench::pid(7))), reason, memory: Some((600 << 20, 512 << 20)), path: None },
+            Report::Planned {
+                generation: Some((bench::generation(2), bench::pid(7))),
+                reason,
+                memory: Some((600 << 20, 512 << 20)),
+                path: None,
+            },
             "planned restart, memory limit (600 of 512 MiB used): generation 2 (pid 7) is to be replaced",
             Level::Warn,
             r#"{"generation":2,"pid":7,"reason":"memory limit","memory_bytes":629145600,"memory_limit_bytes":536870912}"#,
