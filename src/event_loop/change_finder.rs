@@ -5,13 +5,16 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{InitFlags, Inotify, InotifyEvent};
 use nix::unistd::Pid;
 
 use crate::supervisor::event::Event;
 use crate::sys::file_tree::{self, MOST_WATCHES, Seen};
 use crate::sys::worker;
+
+/// How long the first spawn waits for the first look, in milliseconds.
+const FIRST_LOOK: u16 = 1000;
 
 /// See the module. Without the option it costs nothing.
 #[derive(Debug, Default)]
@@ -59,6 +62,15 @@ impl ChangeFinder {
         Ok(by)
     }
 
+    /// Waits until the look is over that was begun, but not for long: a file system that hangs must not keep the command from running.
+    pub(super) fn finish(&self) {
+        if let Some(look) = &self.look {
+            let mut answer = [PollFd::new(look.answer.as_fd(), PollFlags::POLLIN)];
+            // What it has written may be there before it has ended; a signal ends the wait, which does no harm.
+            let _ = poll(&mut answer, FIRST_LOOK);
+        }
+    }
+
     /// A child was reaped: if it is the one that looked, what it saw.
     pub(super) fn ended(&mut self, pid: Pid) -> Option<Event> {
         let look = self.look.take_if(|look| look.by == pid)?;
@@ -72,6 +84,7 @@ impl ChangeFinder {
         }
         self.watches = watches.as_chunks().0.iter().map(|bytes| i32::from_ne_bytes(*bytes)).collect();
         self.inotify = Some(look.inotify);
+        log::debug!("--restart-on-change: files looked at");
         Some(Event::FilesSeen(Some(digests)))
     }
 

@@ -44,6 +44,31 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     }
 }
 
+/// Which options restart the command by plan though no port is held meanwhile; empty: none.
+fn options_with_a_gap(config: &Config) -> Vec<&'static str> {
+    if config.holds_ports() || !config.listen.is_empty() {
+        return Vec::new();
+    }
+    let given = [
+        ("--max-age", config.max_age.is_some()),
+        ("--restart-on-change", !config.restart_on_change.is_empty()),
+        ("--max-memory", config.max_memory.is_some()),
+    ];
+    given.into_iter().filter_map(|(option, is_given)| is_given.then_some(option)).collect()
+}
+
+/// Says before the first of them that restarts have a gap, where one need not be.
+pub(super) fn tell_of_gap(config: &Config) {
+    let options = options_with_a_gap(config);
+    if !options.is_empty() {
+        log::warn!(
+            "restarts by {} have a gap here: the command ends before the next one starts (with --hold-port for Node, or --listen, no \
+             connection is refused)",
+            options.join(", ")
+        );
+    }
+}
+
 fn line(unfit: &Unfit, off: &str) -> String {
     match unfit {
         Unfit::ForksACluster { library } => {
@@ -110,6 +135,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::address::Address;
+    use crate::config::size::Size;
 
     const LIMIT: Duration = Duration::from_secs(15);
 
@@ -151,6 +178,17 @@ mod tests {
         assert_eq!(deno.stop_by, StopBy::Message, "it says that it is ready");
         let silent = adapted(&["deno", "run", "server.ts"], Config { stop_by: StopBy::Message, ..Config::default() });
         assert_eq!(silent.stop_by, StopBy::Signal);
+    }
+
+    #[test]
+    fn who_restarts_with_a_gap_is_told() {
+        let age = Config { max_age: Some(LIMIT), ..Config::default() };
+        assert_eq!(options_with_a_gap(&age), ["--max-age"]);
+        let both = Config { restart_on_change: vec!["/tls".into()], max_memory: Some(Size::Bytes(1)), ..Config::default() };
+        assert_eq!(options_with_a_gap(&both), ["--restart-on-change", "--max-memory"]);
+        for config in [Config { hold_port: true, ..age.clone() }, Config { listen: vec![Address::Port(80)], ..age }, Config::default()] {
+            assert!(options_with_a_gap(&config).is_empty());
+        }
     }
 
     #[test]

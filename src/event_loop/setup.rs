@@ -67,6 +67,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     fitness::adapt(&mut config, &command);
+    fitness::tell_of_gap(&config);
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = HeldSockets::open(&config.listen)?;
     let without = not_passed_on(&config, settings_read);
@@ -85,7 +86,10 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     if changes.is_wanted() {
         // Before the first spawn: what changes afterwards is a change.
         match changes.begin(is_init) {
-            Ok(by) => descendants.spare(by),
+            Ok(by) => {
+                descendants.spare(by);
+                changes.finish();
+            }
             Err(error) => {
                 log::warn!("--restart-on-change is off: nothing can be watched here: {error} (fs.inotify.max_user_instances, pids.max)");
                 config.restart_on_change.clear();

@@ -136,6 +136,7 @@ impl Reason {
                 };
                 format!("{}: {what} within {}", self.name(), human(limit))
             }
+            Reason::CheckFailed { failures: 1, last } => format!("{}: {last}", self.name()),
             Reason::CheckFailed { failures, last } => format!("{} {failures} times in a row, the last: {last}", self.name()),
             Reason::MaxAge { limit } => format!("{} of {}", self.name(), human(limit)),
             Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::FilesChanged | Reason::Asked => self.name().to_owned(),

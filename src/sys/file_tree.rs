@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::inotify::{AddWatchFlags, Inotify};
 
-/// Of larger files, and of what comes after so many bytes in all, the size and the time of the last change must do.
+/// Of larger files, and of what comes after so many bytes of one path, the size and the time of the last change must do.
 const LARGEST: u64 = 1 << 20;
 const MOST_BYTES: u64 = 16 << 20;
 /// So many files and folders are looked at, and so deep.
@@ -30,8 +30,9 @@ pub struct Seen {
 
 /// Watches first and reads then, so that no change is lost in between.
 pub fn look(paths: &[PathBuf], inotify: &Inotify) -> Seen {
-    let mut walk = Walk { inotify, seen: Seen::default(), bytes: 0, entries: 0 };
+    let mut walk = Walk { inotify, seen: Seen::default(), bytes: 0, entries: 0, above: Vec::new() };
     for path in paths {
+        (walk.bytes, walk.entries) = (0, 0);
         walk.watch_ancestors(path);
         let mut digest = DefaultHasher::new();
         walk.add(path, DEEPEST, &mut digest);
@@ -43,8 +44,11 @@ pub fn look(paths: &[PathBuf], inotify: &Inotify) -> Seen {
 struct Walk<'a> {
     inotify: &'a Inotify,
     seen: Seen,
+    /// Of this path, up to now.
     bytes: u64,
     entries: u32,
+    /// The folders that led here: a link may lead back to one of them.
+    above: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
@@ -101,7 +105,14 @@ impl Walk<'_> {
             return self.add(&target, depth - 1, digest);
         }
         match fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => self.add_folder(path, depth, digest),
+            Ok(found) if found.is_dir() => {
+                let folder = (found.dev(), found.ino());
+                if !self.above.contains(&folder) {
+                    self.above.push(folder);
+                    self.add_folder(path, depth, digest);
+                    self.above.pop();
+                }
+            }
             Ok(found) if found.is_file() => self.add_file(path, &found, digest),
             Ok(_) => 2u8.hash(digest),
             Err(_) => 3u8.hash(digest),

@@ -125,7 +125,14 @@ fn one_between_two_generations_is_held_for_the_next() {
     for signal in [libc::SIGUSR1, libc::SIGHUP, RTMIN + 2] {
         let name = name(signal);
         let [catch, wait] = ["catch", "wait"].map(|verb| format!("{verb} {name}"));
-        let mut init = Bench::new(&["--backoff", "600ms"]).run(&["up", "until 2 exit 1", "sleep 300", &catch, &wait, "exit 0"]);
+        let mut init = Bench::new(&["--backoff", "600ms", "--backoff-jitter", "0"]).run(&[
+            "up",
+            "until 2 exit 1",
+            "sleep 300",
+            &catch,
+            &wait,
+            "exit 0",
+        ]);
         init.log("restart 2 of 5 in 600 ms");
         init.signal(signal);
         let end = init.end();

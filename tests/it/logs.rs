@@ -20,7 +20,8 @@ fn a_healthy_run_is_quiet() {
 
 #[test]
 fn every_crash_and_the_end_are_a_line_each() {
-    let end = Bench::new(&["--max-restarts", "2", "--backoff", "20ms"]).run(&["up", "at 2 die KILL", "exit 3"]).end();
+    let end =
+        Bench::new(&["--max-restarts", "2", "--backoff", "20ms", "--backoff-jitter", "0"]).run(&["up", "at 2 die KILL", "exit 3"]).end();
     let pids: Vec<&str> = end.out.iter().filter_map(|line| line.rsplit(' ').next()).collect();
     let expected = [
         (format!("restartinit: generation 1 (pid {}) exited with code 3 after ", pids[0]), ": restart 1 of 2 now"),
@@ -84,7 +85,7 @@ fn of<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
 
 #[test]
 fn every_line_is_an_object_in_json() {
-    let options = ["-v", "--log-format", "json", "--max-restarts", "2", "--backoff", "20ms"];
+    let options = ["-v", "--log-format", "json", "--max-restarts", "2", "--backoff", "20ms", "--backoff-jitter", "0"];
     let end = Bench::new(&options).variable("RESTARTINIT_NO_SUCH", "x").run(&["up", "at 2 die ABRT", "exit 3"]).end();
     let lines = parse(&end);
     for line in &lines {

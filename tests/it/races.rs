@@ -107,7 +107,7 @@ fn around_one_crash() {
 fn around_the_end_of_a_backoff() {
     for _ in 0..TRIES {
         let time = moment(6000);
-        let mut init = Bench::new(&["-v", "--backoff", "3ms"]).run(&["up", "until 2 exit 3", "pause"]);
+        let mut init = Bench::new(&["-v", "--backoff", "3ms", "--backoff-jitter", "0"]).run(&["up", "until 2 exit 3", "pause"]);
         init.log("restart 2 of 5 in 3 ms");
         pass(time);
         init.signal(libc::SIGTERM);

@@ -14,7 +14,7 @@ fn restarts(init: &Running, expected: &[&str]) {
 #[test]
 fn the_first_restart_is_immediate_and_each_wait_is_twice_the_last_up_to_the_cap() {
     let begun = Instant::now();
-    let options = ["--backoff", "50ms", "--backoff-max", "150ms"];
+    let options = ["--backoff", "50ms", "--backoff-max", "150ms", "--backoff-jitter", "0"];
     let mut init = Bench::new(&options).run(&["up", "exit 1"]);
     restarts(
         &init,
@@ -33,7 +33,7 @@ fn the_first_restart_is_immediate_and_each_wait_is_twice_the_last_up_to_the_cap(
 
 #[test]
 fn the_defaults_are_a_tenth_of_a_second_doubled() {
-    let init = Bench::new(&[]).run(&["up", "exit 1"]);
+    let init = Bench::new(&["--backoff-jitter", "0"]).run(&["up", "exit 1"]);
     restarts(
         &init,
         &[
@@ -46,9 +46,25 @@ fn the_defaults_are_a_tenth_of_a_second_doubled() {
     );
 }
 
+/// A fleet that fell together does not come back together: each wait is up to a quarter longer, by chance, and the first restart immediate.
+#[test]
+fn waits_are_spread_by_default() {
+    let waits = || {
+        let end = Bench::new(&["--log-format", "json", "--max-restarts", "3"]).run(&["up", "exit 1"]).end();
+        let lines = end.log.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object"));
+        lines.filter_map(|line| line["wait_seconds"].as_f64()).collect::<Vec<f64>>()
+    };
+    let (one, other) = (waits(), waits());
+    for waits in [&one, &other] {
+        let within = |wait: f64, least: f64| (least..=least * 1.25).contains(&wait);
+        assert!(waits.len() == 3 && waits[0] == 0.0 && within(waits[1], 0.1) && within(waits[2], 0.2), "{waits:?}");
+    }
+    assert_ne!(one, other);
+}
+
 #[test]
 fn the_cap_is_five_seconds_by_default() {
-    let init = Bench::new(&["--backoff", "1h"]).run(&["up", "exit 1"]);
+    let init = Bench::new(&["--backoff", "1h", "--backoff-jitter", "0"]).run(&["up", "exit 1"]);
     let line = init.log("restart 2 of 5 in ");
     assert!(line.ends_with("restart 2 of 5 in 5 s") || line.ends_with("restart 2 of 5 in 5.0 s"), "{line}");
 }
@@ -63,7 +79,7 @@ fn no_backoff_is_no_wait() {
 
 #[test]
 fn a_stable_run_resets_the_wait_but_not_the_window() {
-    let options = ["--backoff", "20ms", "--stable-after", "3s", "--max-restarts", "5"];
+    let options = ["--backoff", "20ms", "--backoff-jitter", "0", "--stable-after", "3s", "--max-restarts", "5"];
     // Whoever does not sleep must end within that, on a busy machine too.
     let mut init = Bench::new(&options).run(&["up", "at 3 sleep 3100", "exit 1"]);
     restarts(
@@ -75,7 +91,7 @@ fn a_stable_run_resets_the_wait_but_not_the_window() {
 
 #[test]
 fn a_shorter_run_resets_nothing() {
-    let options = ["--backoff", "20ms", "--stable-after", "1h"];
+    let options = ["--backoff", "20ms", "--backoff-jitter", "0", "--stable-after", "1h"];
     let init = Bench::new(&options).run(&["up", "at 3 sleep 300", "exit 1"]);
     restarts(&init, &["restart 2 of 5 in 20 ms", "restart 3 of 5 in 40 ms"]);
 }

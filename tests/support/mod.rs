@@ -4,6 +4,7 @@
 //! It needs root or unprivileged user namespaces, and says so when it has neither.
 mod bench;
 mod cgroup;
+pub mod clinic;
 mod inside;
 mod names;
 mod nodes;

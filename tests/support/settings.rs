@@ -3,8 +3,8 @@
 
 use super::{Bench, End};
 
-pub const DURATIONS: [&str; 7] =
-    ["restart-window", "backoff", "backoff-max", "stable-after", "grace-period", "drain-delay", "leftover-timeout"];
+pub const DURATIONS: [&str; 8] =
+    ["restart-window", "backoff", "backoff-max", "stable-after", "grace-period", "drain-delay", "leftover-timeout", "change-jitter"];
 
 /// Each option with values that are accepted and values that are not.
 pub fn options() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)> {
@@ -28,10 +28,22 @@ pub fn options() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)> {
         ("termination-log", vec!["/tmp/no/such/place"], vec![]),
         ("log-format", vec!["json"], vec!["xml", "JSON5"]),
         ("wait-ready", vec!["30s", "500ms"], vec!["x", "-1s"]),
+        ("backoff-jitter", vec!["0", "50", "100%"], vec!["x", "-1", "101", "1.5", "%"]),
+        ("max-age", vec!["24h", "90s"], vec!["x", "0", "-1s", "10x"]),
+        ("restart-on-change", vec!["/run/secrets/tls", "/a,b/c"], vec!["/a,,/b", ","]),
+        (
+            "check",
+            vec!["http://127.0.0.1:3000/healthz", "tcp://[::1]:3000", "http://localhost"],
+            vec!["x", "https://127.0.0.1/", "http://a.b/"],
+        ),
+        ("check-failures", vec!["1", "10"], vec!["0", "x", "-1"]),
         ("stop-by", vec!["message", "drain"], vec!["kill", "SIGTERM", "Message "]),
         ("watchdog", vec!["10s", "500ms"], vec!["x", "10x"]),
     ];
     let bad = ["x", "10x", "s", "-1s", "10 parsecs", "99999999999999999999h"];
+    for name in ["check-interval", "check-timeout"] {
+        options.push((name, vec!["7ms", "17s", "33"], [&bad[..], &["0"]].concat()));
+    }
     for name in DURATIONS {
         options.push((name, vec!["7ms", "17s", "3m", "2h", "33"], bad.to_vec()));
     }
