@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 
 use crate::config::Config;
 use crate::config::check_url::CheckUrl;
-use crate::supervisor::check::Fault;
 use crate::supervisor::event::Event;
+use crate::supervisor::fault::Fault;
 use crate::sys::sockets;
 use crate::time::Moment;
 

@@ -1,56 +1,18 @@
 //! `--check`: when the app is asked, what is made of its answers, and how one that fails is ended: as a planned restart would, but as a crash.
 //! Pure.
 
-use std::fmt;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::event::{Action, Actions};
 use super::exit::Reason;
+use super::fault::Fault;
 use super::generation::{self, Generation, StopSent};
 use super::report::Report;
-use crate::errno;
 use crate::generation_number::GenerationNumber;
-use crate::time::{Moment, human};
-
-/// Why a check was not passed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Fault {
-    /// It answered with this status.
-    Status(u16),
-    /// What it sent is no answer.
-    NoHttp,
-    /// It closed the connection before it had answered.
-    Closed,
-    NoAnswer {
-        within: Duration,
-    },
-    /// The kernel said so, by this errno.
-    Refused(i32),
-}
-
-impl Fault {
-    /// It says nothing of the app: there is no room for a connection here.
-    fn is_our_own(self) -> bool {
-        let ours = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
-        matches!(self, Fault::Refused(errno) if ours.contains(&Errno::from_raw(errno)))
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Status(status) => write!(f, "it answered {status}"),
-            Fault::NoHttp => f.write_str("what it answered is no HTTP"),
-            Fault::Closed => f.write_str("it closed the connection without an answer"),
-            Fault::NoAnswer { within } => write!(f, "no answer within {}", human(*within)),
-            Fault::Refused(errno) => f.write_str(&errno::text(Errno::from_raw(*errno))),
-        }
-    }
-}
+use crate::time::Moment;
 
 /// How the checks of one generation went.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

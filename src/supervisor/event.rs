@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::check::Fault;
 use super::exit::{Exit, Reason};
+use super::fault::Fault;
 use super::hang::Hang;
 use super::report::{Ending, Report};
 use super::spawn_failure::SpawnFailure;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::check::Fault;
+use super::fault::Fault;
 use super::hang::Hang;
 use crate::generation_number::GenerationNumber;
 use crate::signal::Signal;

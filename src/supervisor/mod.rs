@@ -11,6 +11,7 @@ mod crash;
 mod dispatch;
 pub mod event;
 pub mod exit;
+pub mod fault;
 mod forwarding;
 pub mod generation;
 pub mod hang;

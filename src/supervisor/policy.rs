@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use crate::config::values::CodeSet;
     use crate::generation_number::GenerationNumber;
-    use crate::supervisor::check::Fault;
     use crate::supervisor::exit::Awaited;
+    use crate::supervisor::fault::Fault;
     use nix::unistd::Pid;
     use proptest::prelude::*;
 

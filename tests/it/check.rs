@@ -204,10 +204,12 @@ fn urls_that_tell_nothing_are_refused() {
 /// A connection that is kept open, and whatever else it does, holds nothing up and leaves nothing behind.
 #[test]
 fn whatever_answers_the_init_goes_on() {
-    let clinic = Clinic::open(Reply::Hangs);
+    let clinic = Clinic::open(WELL);
     let options = ["--check-timeout", "50ms", "--check-failures", "1000000"];
     let mut init = start(&clinic, &options, &["catch USR1", "up", "obey"]);
     init.out("up 1");
+    // By then it has opened all that it keeps open.
+    init.until("it was asked", || clinic.asked().len() > 1);
     let pid = init.init_pid();
     let before = support::descriptors(pid);
     for reply in [Reply::Hangs, Reply::Floods, Reply::Closes, WELL] {

@@ -1,5 +1,7 @@
 use std::num::NonZeroU32;
 
+use nix::errno::Errno;
+
 use super::*;
 use crate::config::Config;
 use crate::config::check_url::CheckUrl;

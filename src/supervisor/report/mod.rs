@@ -10,8 +10,8 @@ use std::time::Duration;
 use log::Level;
 use nix::unistd::Pid;
 
-use super::check::Fault;
 use super::exit::{Reason, Run};
+use super::fault::Fault;
 use super::generation::{Duty, Knowledge};
 use super::hang::Hang;
 use super::spawn_failure::SpawnFailure;

@@ -1,0 +1,45 @@
+//! Why a check was not passed. Pure data.
+
+use std::fmt;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::errno;
+use crate::time::human;
+
+/// Why a check was not passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fault {
+    /// It answered with this status.
+    Status(u16),
+    /// What it sent is no answer.
+    NoHttp,
+    /// It closed the connection before it had answered.
+    Closed,
+    NoAnswer {
+        within: Duration,
+    },
+    /// The kernel said so, by this errno.
+    Refused(i32),
+}
+
+impl Fault {
+    /// It says nothing of the app: there is no room for a connection here.
+    pub fn is_our_own(self) -> bool {
+        let ours = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
+        matches!(self, Fault::Refused(errno) if ours.contains(&Errno::from_raw(errno)))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Status(status) => write!(f, "it answered {status}"),
+            Fault::NoHttp => f.write_str("what it answered is no HTTP"),
+            Fault::Closed => f.write_str("it closed the connection without an answer"),
+            Fault::NoAnswer { within } => write!(f, "no answer within {}", human(*within)),
+            Fault::Refused(errno) => f.write_str(&errno::text(Errno::from_raw(*errno))),
+        }
+    }
+}
