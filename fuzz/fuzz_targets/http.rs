@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use restartinit::observe::check_answer::{LONGEST_HEAD, status};
 use restartinit::observe::connection::{Connection, Wants};
 use restartinit::observe::http::{Response, Route, Interface, read, read_answer};
 use restartinit::time::Moment;
@@ -11,6 +12,10 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     let interface = if trusted { Interface::Control } else { Interface::Http };
     let _ = read(interface, bytes);
     let _ = read_answer(bytes);
+    let mut head = bytes[..bytes.len().min(LONGEST_HEAD)].to_vec();
+    if let Some(Ok(code)) = status(&mut head) {
+        assert!((200..1000).contains(&code), "an answer that only announces another one is none: {code}");
+    }
     let mut connection = Connection::open(interface, Moment::START);
     let mut answered = Vec::new();
     for piece in bytes.chunks(usize::from(size) + 1) {

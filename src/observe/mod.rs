@@ -1,6 +1,7 @@
 //! What an observer may see of restartinit, and how it is asked: status, health, metrics, the HTTP of both interfaces. Pure: bytes, moments and
 //! a [`snapshot::Snapshot`] come in as arguments, bytes go out. It must not know the supervisor's inside, nor a socket.
 
+pub mod check_answer;
 pub mod connection;
 pub mod http;
 pub mod metrics;

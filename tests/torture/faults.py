@@ -6,7 +6,9 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -42,6 +44,10 @@ CALLS = {
     "close": ["EINTR", "EIO", "ENOSPC"],
     "socketpair": FILES,
     "socket": [*FILES, "EPERM"],
+    "connect": ["EINTR", "EAGAIN", "EPERM", "ENETUNREACH", "EADDRNOTAVAIL"],
+    "inotify_init1": FILES,
+    "pipe2": FILES,
+    "fork": ["EAGAIN", "ENOMEM", "ENOSYS"],
     "bind": [*MEMORY, "EPERM"],
     "listen": ["EPERM"],
     "accept4": ["EINTR", "EAGAIN", *FILES, "EPERM"],
@@ -72,10 +78,12 @@ HARMLESS = {
     "gettid", "restart_syscall", "getpgrp", "getsid",
 }
 WHEN = {"first": "1", "every second": "1+2", "always": "1+"}
-OPTIONS = [*FREELY, "--hold-port", "--standby", "--watchdog", "20s", "-v"]
+OPTIONS = [*FREELY, "--hold-port", "--standby", "--watchdog", "20s", "-v", "--max-age", "1h"]
+# A check that no fault makes a crash: what is tried here is what it calls.
+OPTIONS += ["--check-interval", "50ms", "--check-timeout", "100ms", "--check-failures", "1000000"]
 # How long a fault that strikes always lasts, in seconds; another one at most, where not all that happens meanwhile comes to an end. No
 # result hangs on it.
-LASTS = 1.0
+LASTS = 1.3
 
 
 class Strace:
@@ -112,8 +120,15 @@ def life(late=False):
         with life() as other:
             descriptors = other.descriptors
     port, web = box.free_port(), box.free_port()
-    with Box([*OPTIONS, "--http", f"127.0.0.1:{web}"], [APP, "serve", "restart", *(["late"] if late else [])], {"TORTURE_PORT": str(port)}) as one:
-        one.web, one.port = web, port
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="restartinit-torture-"))
+    watched, manager = folder / "watched", socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    watched.write_text("as it was")
+    # Nobody reads it: it is full soon.
+    manager.bind(str(folder / "notify"))
+    options = [*OPTIONS, "--http", f"127.0.0.1:{web}", "--check", f"http://127.0.0.1:{web}/livez", "--restart-on-change", str(watched)]
+    variables = {"TORTURE_PORT": str(port), "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "1000000"}
+    with manager, Box(options, [APP, "serve", "restart", *(["late"] if late else [])], variables) as one:
+        one.web, one.port, one.watched = web, port, watched
         one.descriptors = descriptors
         if late:
             one.hear("up 1")
@@ -125,6 +140,7 @@ def life(late=False):
             await_true("the standby waits", lambda: sum("waits as standby" in line for line in one.lines if line), told=one.told)
             one.descriptors = box.descriptors(one.pid)
         yield one
+    shutil.rmtree(folder)
 
 
 def settle(one):
@@ -141,6 +157,7 @@ def exercise(one):
     one.signal(signal.SIGUSR1)
     one.signal(signal.SIGUSR2)  # the app asks for a planned restart
     one.tell("orphans 20")
+    one.watched.write_text("changed")
     before = one.apps()[:1]
     ask(one.web, "/status", 0.2)
     one.crash()
@@ -253,7 +270,8 @@ def called(late):
 FEW = [
     ("clone", "EAGAIN", "every second"), ("ppoll", "EINTR", "always"), ("write", "EAGAIN", "always"), ("socketpair", "EMFILE", "first"),
     ("sendmsg", "ENOMEM", "every second"), ("accept4", "EMFILE", "always"), ("open,openat", "ENFILE", "always"),
-    ("wait4", "EINTR", "always"), ("kill", "EAGAIN", "always"), ("sendmsg", "ENOMEM", "always"), ("mmap", "ENOMEM", "first"),
+    ("wait4", "EINTR", "always"), ("kill", "EAGAIN", "always"), ("connect", "EADDRNOTAVAIL", "always"), ("inotify_init1", "EMFILE", "always"),
+    ("pipe2", "EMFILE", "always"), ("sendmsg", "ENOMEM", "always"), ("mmap", "ENOMEM", "first"),
 ]
 
 
