@@ -75,7 +75,7 @@ SPOILED_ELSEWHERE = [
     ("container-app.yml", "minReplicas: 2", "minReplicas: two", "is no int"),
     ("container-app.yml", "args:", "command:", "replaces restartinit"),
     ("container-app.yml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 28", "killed after 28"),
-    ("container-app.yml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 700", "not from 1 to 600"),
+    ("container-app.yml", "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 30s", "is no int"),
     ("container-app.yml", "periodSeconds: 6", "periodSeconds: 2", "startup probe gives up after 20"),
     ("container-app.yml", "periodSeconds: 2", "periodSeconds: 4", "readiness takes 8"),
     ("container-app.yml", "memory: 0.5Gi", "memory: 0.1Gi", "is less than 1 MiB/s"),
