@@ -1,4 +1,4 @@
-# Called by: tests/deploy/check.py, kubernetes_files.py.
+# Called by: tests/deploy/check.py, rules.py, and the files there that read one system's examples.
 """What the rules of tests/deploy/check are about: one container as its orchestrator will run it, whichever that is."""
 
 import re
@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 
 # Beyond drain, grace and leftovers: what forks while it is killed, and the last log line.
 SPARE = 2
+# So many seconds after its first start a command that listens nowhere is taken for a worker, and for ready.
+WORKER = 45
+# What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
+APP_START = 20
 # The contract's defaults.
-DEFAULTS = {"DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s"}
+DEFAULTS = {
+    "DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s",
+    "CHECK_INTERVAL": "10s", "CHECK_TIMEOUT": "2s", "CHECK_FAILURES": "3",
+}
 
 
 class Refused(Exception):
@@ -44,6 +51,10 @@ class Deployment:
     published: set = field(default_factory=set)
     # Does a container that stays unhealthy get replaced, or merely shown?
     health_replaces: bool = True
+    # Does the platform stop sending requests before it sends the signal? Then there is nothing to delay.
+    drained_outside: bool = False
+    # Work that ends, and serves nobody.
+    is_batch: bool = False
     # One that is asked to stop once the app has gone; and how long the stops of others take, before it or after it, within the same limit.
     sidecar: bool = False
     others: float = 0
@@ -53,6 +64,32 @@ class Deployment:
 
     def needed(self):
         return self.seconds("DRAIN_DELAY") + self.seconds("GRACE_PERIOD") + self.seconds("LEFTOVER_TIMEOUT") + SPARE
+
+
+def health_check(command, interval, retries, start):
+    """As Docker, ECS and podman have it: a program, and a start period in which its failures do not count."""
+    rule(seconds(start) > WORKER, f"the start period is {start}: a worker is taken for one, and for healthy, after {WORKER} s")
+    rule(command[0] == "CMD", f"a health check by {command[0]} needs a shell in the image")
+    return Probe(kind="health", command=command[1:], interval=seconds(interval), failures=retries)
+
+
+def http_probe(kind, probe, ports=None):
+    """As Kubernetes has it, and those who took it over."""
+    http = probe.get("httpGet", {})
+    return Probe(
+        kind=kind,
+        command=probe.get("exec", {}).get("command"),
+        path=http.get("path"),
+        port=(ports or {}).get(http.get("port"), http.get("port")),
+        interval=probe["periodSeconds"],
+        failures=probe["failureThreshold"],
+    )
+
+
+def gives_up_with(settings):
+    """The codes that say: restartinit has decided that a restart is of no use."""
+    codes = settings.get("RESTARTINIT_NO_RESTART_ON", "").split(",") + [settings.get("RESTARTINIT_EXHAUSTED_CODE", "")]
+    return {int(code) for code in codes if code}
 
 
 def seconds(text):
@@ -67,8 +104,8 @@ def seconds(text):
 
 
 def size(text):
-    number, unit = re.fullmatch(r"(\d+)([kKmMgG]?)i?[bB]?", str(text)).groups()
-    return int(number) * 1024 ** " kmg".index(unit.lower() or " ")
+    number, unit = re.fullmatch(r"([\d.]+)([kKmMgG]?)i?[bB]?", str(text)).groups()
+    return int(float(number) * 1024 ** " kmg".index(unit.lower() or " "))
 
 
 def run(command, **more):

@@ -4,31 +4,35 @@
 import kubernetes_validate
 import yaml
 
-from deployment import Deployment, Probe, Refused, rule, size
+from deployment import Deployment, Refused, gives_up_with, http_probe, rule, size
 
 # The newest one known to the checker, and one that clusters of some age still run: the first with sidecars.
 NEWEST, OLDER = kubernetes_validate.latest_version(), "1.29"
+# A usage error, a command that cannot be executed, one that is not there.
+OF_ITS_OWN = {125, 126, 127}
 # The first one that has restart rules without being told so.
 RULES_SINCE = "1.35"
 
 
 def kubernetes(path):
     for manifest in yaml.safe_load_all(path.read_text()):
-        if manifest["kind"] not in ("Pod", "Deployment"):
+        if manifest["kind"] not in ("Pod", "Deployment", "Job"):
             valid(manifest, OLDER)
             continue
-        pod = manifest["spec"]["template"]["spec"] if manifest["kind"] == "Deployment" else manifest["spec"]
+        pod = manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
         ruled = [container for container in pod["containers"] if "restartPolicyRules" in container]
         valid(manifest, RULES_SINCE if ruled else OLDER)
         restricted(pod)
         for container in ruled:
-            restart_rules(container)
+            restart_rules(container, manifest["kind"] == "Job")
         sidecars = pod.get("initContainers", [])
         rule(all(sidecar.get("restartPolicy") == "Always" for sidecar in sidecars), "an init container that is no sidecar")
         found = [deployment(path, manifest["kind"], pod, container) for container in sidecars + pod["containers"]]
         one_after_the_other(found[: len(sidecars)], found[len(sidecars):])
         if manifest["kind"] == "Deployment":
             rollout(manifest["spec"], found)
+        if manifest["kind"] == "Job":
+            failure_policy(manifest["spec"], pod)
         yield from found
 
 
@@ -43,25 +47,18 @@ def valid(manifest, oldest):
 def deployment(path, kind, pod, container):
     rule("command" not in container, "command: replaces restartinit; the app's command belongs in args:")
     rule(container["terminationMessagePath"] == "/dev/termination-log", "restartinit looks for /dev/termination-log")
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
     it = Deployment(
         name=f"{path.name}: {kind} {container['name']}",
         settings=settings(container),
         stop_limit=pod["terminationGracePeriodSeconds"],
         memory_limit=size(container["resources"]["limits"]["memory"]),
         published=set(ports.values()),
+        is_batch=kind == "Job",
     )
     for kind in ("startup", "readiness", "liveness"):
-        probe = container[kind + "Probe"]
-        http = probe.get("httpGet", {})
-        it.probes.append(Probe(
-            kind=kind,
-            command=probe.get("exec", {}).get("command"),
-            path=http.get("path"),
-            port=ports.get(http.get("port"), http.get("port")),
-            interval=probe["periodSeconds"],
-            failures=probe["failureThreshold"],
-        ))
+        if kind + "Probe" in container:
+            it.probes.append(http_probe(kind, container[kind + "Probe"], ports))
     return it
 
 
@@ -89,14 +86,27 @@ def rollout(spec, found):
         rule(progress > startup.interval * startup.failures + ready, "progressDeadlineSeconds is shorter than one pod's start")
 
 
-def restart_rules(container):
-    """One code ends the pod, and it is the one at which restartinit does not restart; all else the kubelet starts again."""
+def restart_rules(container, is_batch):
+    """The codes with which restartinit gives up end the pod; all else the kubelet starts again, in a Job but for a success."""
     rule(container.get("restartPolicy") == "Never", "restartPolicyRules: what no rule names must not be restarted, so restartPolicy is Never")
     [only] = container["restartPolicyRules"]
-    rule(only["action"] == "Restart" and only["exitCodes"]["operator"] == "NotIn", "restartPolicyRules: all codes but one are to be restarted")
-    codes = [str(code) for code in only["exitCodes"]["values"]]
-    handed_over = settings(container).get("RESTARTINIT_NO_RESTART_ON", "").split(",")
-    rule(codes == handed_over, f"restartPolicyRules names {codes}, and restartinit does not restart {handed_over}")
+    rule(only["action"] == "Restart" and only["exitCodes"]["operator"] == "NotIn", "restartPolicyRules: all codes but some are to be restarted")
+    ends = gives_up_with(settings(container)) | ({0} | OF_ITS_OWN if is_batch else set())
+    codes = only["exitCodes"]["values"]
+    rule(set(codes) == ends, f"restartPolicyRules names {codes}, and restartinit decides with {sorted(ends)}")
+
+
+def failure_policy(spec, pod):
+    """What restartinit gave up fails the Job at once; a disruption counts for nothing; all else, such as a killed container, counts."""
+    rule(pod.get("restartPolicy") == "Never", "podFailurePolicy: the API server wants the pod's restartPolicy to be Never")
+    [container] = pod["containers"]
+    rule("RESTARTINIT_EXHAUSTED_CODE" in settings(container), "podFailurePolicy: without RESTARTINIT_EXHAUSTED_CODE any code may mean that the restarts are used up")
+    fails, ignores = spec["podFailurePolicy"]["rules"]
+    rule(fails["action"] == "FailJob" and fails["onExitCodes"]["operator"] == "In", "podFailurePolicy: the first rule must fail the Job on some codes")
+    rule(fails["onExitCodes"]["containerName"] == container["name"], "podFailurePolicy: the rule is about another container")
+    codes, ends = fails["onExitCodes"]["values"], gives_up_with(settings(container)) | OF_ITS_OWN
+    rule(set(codes) == ends, f"podFailurePolicy fails the Job on {codes}, and restartinit gives up with {sorted(ends)}")
+    rule(ignores["action"] == "Ignore" and ignores["onPodConditions"][0]["type"] == "DisruptionTarget", "podFailurePolicy: a disruption counts as a failure")
 
 
 def restricted(pod):

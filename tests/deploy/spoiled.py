@@ -30,7 +30,7 @@ SPOILED = [
     ("pod-restart-rules.yaml", "restartPolicyRules:", "restartPolicyRule:", "Kubernetes"),
     ("pod-restart-rules.yaml", "values: [78]", "values: [\"78\"]", "Kubernetes"),
     ("pod-restart-rules.yaml", "values: [78]", "values: [79]", "restartPolicyRules names"),
-    ("pod-restart-rules.yaml", "operator: NotIn", "operator: In", "all codes but one"),
+    ("pod-restart-rules.yaml", "operator: NotIn", "operator: In", "all codes but some"),
     ("pod-restart-rules.yaml", "restartPolicy: Never", "restartPolicy: Always", "restartPolicy is Never"),
     ("compose.yml", "start_period: 60s", "start_period: 30s", "start period"),
     ("ecs-task-definition.json", "\"startPeriod\": 60", "\"startPeriod\": 45", "start period"),

@@ -17,8 +17,8 @@ fn documents() -> Vec<Document> {
     for folder in ["docs", "examples"] {
         files(&root.join(folder), &mut found);
     }
-    let is_text =
-        |path: &PathBuf| path.extension().is_some_and(|kind| ["md", "yml", "yaml", "json", "example"].iter().any(|text| kind == *text));
+    let kinds = ["md", "yml", "yaml", "json", "container", "example"];
+    let is_text = |path: &PathBuf| path.extension().is_some_and(|kind| kinds.iter().any(|text| kind == *text));
     found.retain(is_text);
     let document = |path: PathBuf| Document {
         path: path.strip_prefix(root).expect("found below it").display().to_string(),
@@ -89,7 +89,7 @@ fn each_probe_is_answered() {
     let files = ["README.md", "docs/orchestrators.md", "docs/monitoring.md", "examples/deploy/"];
     all_are_among(&files, &seen);
     all_are_among(
-        &["pod.yaml", "compose.yml", "stack.yml", "ecs-task-definition.json"]
+        &["pod.yaml", "job.yaml", "compose.yml", "stack.yml", "ecs-task-definition.json", "web.container"]
             .map(|file| ["examples/deploy/", file].concat())
             .each_ref()
             .map(String::as_str),
@@ -153,7 +153,13 @@ fn each_probe_by_http_is_answered() {
             seen.push(format!("{}: {path}", document.path));
         }
     }
-    all_are_among(&["examples/deploy/deployment.yaml"], &seen);
+    all_are_among(
+        &["deployment.yaml", "cloud-run.yml", "container-app.yml"]
+            .map(|file| ["examples/deploy/", file].concat())
+            .each_ref()
+            .map(String::as_str),
+        &seen,
+    );
 }
 
 const VERBS: [&str; 6] = ["status", "health", "restart", "stack", "profile", "heap"];

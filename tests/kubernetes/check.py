@@ -60,7 +60,7 @@ def workload(document):
 
 
 def check_the_conversion():
-    names = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
+    names = [path.name for path in manifests.played(EXAMPLES)]
     for name in names:
         originals = [workload(document) for document in documents(name) if document["kind"] != "Service"]
         pods = manifests.static_pods(documents(name))

@@ -21,7 +21,7 @@ EXAMPLES = ROOT / "examples/deploy"
 def examples():
     """By file: its one pod."""
     found = {}
-    for path in sorted(EXAMPLES.glob("*.yaml")):
+    for path in manifests.played(EXAMPLES):
         [found[path.name]] = manifests.static_pods(yaml.safe_load_all(path.read_text()))
     return found
 
