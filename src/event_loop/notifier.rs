@@ -28,7 +28,8 @@ pub(super) struct Notifier {
     socket: Option<(OwnedFd, UnixAddr)>,
     /// It speaks for the command; else the command does that itself, and only a word on how it goes is added.
     speaks_for_it: bool,
-    has_watchdog: bool,
+    /// Signs of life are expected of it, if of anybody: podman does not pass on how often.
+    gives_signs: bool,
     told: Told,
     retry_at: Option<Moment>,
 }
@@ -53,19 +54,17 @@ pub(super) fn speaks_for_the_command(config: &Config) -> bool {
 impl Notifier {
     pub(super) fn open(variables: impl Iterator<Item = (OsString, OsString)>, config: &Config, own_pid: u32) -> Notifier {
         let mut notifier = Notifier { speaks_for_it: speaks_for_the_command(config), ..Notifier::default() };
-        let mut is_for_us = true;
+        notifier.gives_signs = notifier.speaks_for_it;
         for (name, value) in variables {
             match name.to_str() {
                 Some(SOCKET) => match address(&value).and_then(|address| Some((datagram_socket().ok()?, address))) {
                     Some(socket) => notifier.socket = Some(socket),
                     None => log::warn!("{SOCKET}={} cannot be used: it is no path and no @NAME of an abstract socket", value.display()),
                 },
-                Some(WATCHDOG) => notifier.has_watchdog = true,
-                Some(WATCHDOG_PID) => is_for_us = value.to_str() == Some(&own_pid.to_string()),
+                Some(WATCHDOG_PID) => notifier.gives_signs &= value.to_str() == Some(&own_pid.to_string()),
                 _ => {}
             }
         }
-        notifier.has_watchdog &= is_for_us && notifier.speaks_for_it;
         notifier
     }
 
@@ -95,7 +94,7 @@ impl Notifier {
 
     /// The command has just shown that it is alive.
     pub(super) fn sign_of_life(&self) {
-        if self.has_watchdog {
+        if self.gives_signs {
             // One that is lost is followed by the next.
             let _ = self.say("WATCHDOG=1");
         }

@@ -91,7 +91,6 @@ def told_systemd(settings, container, service):
     speaks = "RESTARTINIT_CHECK" in settings or "RESTARTINIT_WATCHDOG" in settings
     rule(speaks, "Notify=true without RESTARTINIT_CHECK or RESTARTINIT_WATCHDOG: restartinit leaves READY=1 to the app")
     patience = seconds(service["WatchdogSec"][-1])
-    rule(settings.get("WATCHDOG_USEC") == f"{patience * 1e6:.0f}", "WATCHDOG_USEC is not WatchdogSec, and podman does not pass that on")
     it = Deployment(name="", settings=settings, stop_limit=0, memory_limit=0)
     look = it.seconds("CHECK_INTERVAL") + it.seconds("CHECK_TIMEOUT")
     silence = look * (it.seconds("CHECK_FAILURES") + 1) + it.seconds("GRACE_PERIOD") + it.seconds("BACKOFF_MAX") * JITTER + APP_START

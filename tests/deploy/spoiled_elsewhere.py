@@ -18,7 +18,6 @@ SPOILED_ELSEWHERE = [
     ("web.container", "Notify=true", "Notify=healthy", "READY=1 would come from podman"),
     ("web.container", "Environment=RESTARTINIT_CHECK=http://127.0.0.1:3000/healthz\n", "", "leaves READY=1 to the app"),
     ("web.container", "CHECK=http://127.0.0.1:3000", "CHECK=https://127.0.0.1:3000", "RESTARTINIT_CHECK"),
-    ("web.container", "WATCHDOG_USEC=180000000", "WATCHDOG_USEC=180000", "WATCHDOG_USEC is not"),
     ("web.container", "180", "90", "a restart in place may take"),
     ("web.container", "StopTimeout=25", "StopTimeout=20", "killed after 20"),
     ("web.container", "TimeoutStopSec=40", "TimeoutStopSec=20", "systemd kills before"),
