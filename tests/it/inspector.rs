@@ -14,7 +14,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Bench, Inside, Running, Said, Scratch, children, descriptors, is_long, kilobytes, newest_node, nodes, sockets};
+use support::{
+    Bench, Inside, MemoryCgroup, Running, Said, Scratch, children, descriptors, is_long, kilobytes, newest_node, nodes, sockets,
+};
 
 /// Any free port: the tests share a network.
 const ANY_PORT: (&str, &str) = ("NODE_OPTIONS", "--inspect-port=0");
@@ -433,4 +435,49 @@ fn behind_a_launcher_the_app_is_asked() {
         let answer = json(&init.verb(&["stack", "--json"]));
         assert!(functions(&answer).contains(&"inTheApp"), "{answer}");
     }
+}
+
+/// Where the container has less room than a snapshot takes, the app could be killed for it: it is not taken.
+#[test]
+fn a_heap_that_may_not_fit_is_refused() {
+    let cgroup = MemoryCgroup::limited(180);
+    let script = "const kept = []; for (let i = 0; i < 3e4; i++) kept.push('x'.repeat(1000) + i); say('full'); setInterval(() => kept.length, 1000);";
+    let mut init = bench().scene(&[&cgroup.enter()]).node(newest_node(), script);
+    init.out("full");
+    init.await_door();
+    // An exec session is in the container's cgroup, as this one is.
+    let verb = |more: &str| format!("echo 0 >{}/cgroup.procs && exec '{}' heap{more}", cgroup.path(), support::init().display());
+    let said = init.enter(&["sh", "-c", &verb("")]).end();
+    assert!(said.code == Some(1) && said.out.is_empty(), "{:?}: {}", said.code, said.err);
+    assert!(
+        said.err.contains("MiB more memory: 10 times its heap")
+            && said.err.contains("not taken: there is less up to the container's limit"),
+        "{}",
+        said.err
+    );
+    assert_eq!(init.status()["generation"], 1, "the app is as it was");
+    cgroup.limit(1500);
+    let said = init.enter(&["sh", "-c", &verb("")]).end();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.starts_with("{\"snapshot\":"), "{}", said.err);
+}
+
+/// Each generation can be asked, the one that only waits too.
+#[test]
+fn the_generation_that_is_named_is_asked() {
+    let scratch = Scratch::new();
+    let script = format!("require('http').createServer(() => {{}}).listen({}, () => console.log('serving'));", free_port());
+    std::fs::write(scratch.path("server.js"), script).expect("a script");
+    let bench = Bench::new(&["--standby"]).variable(ANY_PORT.0, ANY_PORT.1);
+    let mut init = bench.command([newest_node().as_os_str(), scratch.path("server.js").as_ref()]);
+    init.out("serving");
+    let status = init.status_with("a standby waits", |status| status["generations"][1]["ready"] == true);
+    for at in [0, 1] {
+        let one = &status["generations"][at];
+        let number = one["generation"].to_string();
+        let answer = json(&init.verb(&["stack", "--json", "--generation", &number]));
+        assert_eq!((&answer["generation"], &answer["pid"]), (&one["generation"], &one["pid"]), "{status}");
+    }
+    let said = init.verb(&["stack", "--generation", "9"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
 }
