@@ -12,6 +12,7 @@ mod cut_off;
 mod denied;
 mod endurance;
 mod exit_codes;
+mod fleet;
 mod frameworks;
 mod hangs;
 mod held_ports;
