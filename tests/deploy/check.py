@@ -25,6 +25,8 @@ EXAMPLES = Path("examples/deploy")
 STATIC = os.environ.get("RESTARTINIT_STATIC") or "target/static/restartinit"
 # What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
 APP_START = 20
+# A wait is up to a quarter longer than it is set (--backoff-jitter).
+LONGEST_JITTER = 1.25
 # --max-memory takes two looks in a row, of 2 s each; and so many MiB/s an app may leak until it is gone.
 LOOKS, LEAK = 4, 1
 # So many seconds after its first start a command that listens nowhere is taken for a worker, and for ready.
@@ -152,7 +154,7 @@ def check_probe(it, probe, door, drain):
     if probe.kind == "startup":
         rule(time > WORKER, f"the startup probe gives up after {time:g} s: a worker is taken for one after {WORKER} s")
     if probe.kind == "startup" or it.health_replaces and probe.kind == "health":
-        least = it.seconds("BACKOFF_MAX") + APP_START
+        least = it.seconds("BACKOFF_MAX") * LONGEST_JITTER + APP_START
         rule(time > least, f"the {probe.kind} probe gives up after {time} s: a restart in place may take {least} s")
 
 
