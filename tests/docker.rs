@@ -17,6 +17,8 @@ mod transcript;
 
 #[path = "docker/confined.rs"]
 mod confined;
+#[path = "docker/day_two.rs"]
+mod day_two;
 #[path = "docker/documents.rs"]
 mod documents;
 #[path = "docker/exec_sessions.rs"]

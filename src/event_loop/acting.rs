@@ -1,4 +1,4 @@
-//! The hands: what the supervisor wants done is done here, by whoever can. Nothing is decided.
+//! How each action is done: what the supervisor wants goes to whoever can do it. Nothing is decided.
 
 use super::memory::Look;
 use super::retries::Sending;

@@ -11,6 +11,8 @@ SPARE = 2
 WORKER = 45
 # What the examples allow an app for its start, beside the backoff, before it may count as unhealthy for good.
 APP_START = 20
+# A wait is up to a quarter longer than it is set (--backoff-jitter).
+LONGEST_JITTER = 1.25
 # The contract's defaults.
 DEFAULTS = {
     "DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s",

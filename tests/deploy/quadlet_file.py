@@ -8,12 +8,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from deployment import APP_START, Deployment, gives_up_with, health_check, rule, run, seconds, size
+from deployment import APP_START, LONGEST_JITTER, Deployment, gives_up_with, health_check, rule, run, seconds, size
 
 # A usage error ends the unit for good as well.
 USAGE = 125
-# Longer than the backoff without chance: --backoff-jitter.
-JITTER = 1.25
 
 
 def quadlet(path):
@@ -93,5 +91,5 @@ def told_systemd(settings, container, service):
     patience = seconds(service["WatchdogSec"][-1])
     it = Deployment(name="", settings=settings, stop_limit=0, memory_limit=0)
     look = it.seconds("CHECK_INTERVAL") + it.seconds("CHECK_TIMEOUT")
-    silence = look * (it.seconds("CHECK_FAILURES") + 1) + it.seconds("GRACE_PERIOD") + it.seconds("BACKOFF_MAX") * JITTER + APP_START
+    silence = look * (it.seconds("CHECK_FAILURES") + 1) + it.seconds("GRACE_PERIOD") + it.seconds("BACKOFF_MAX") * LONGEST_JITTER + APP_START
     rule(patience > silence, f"WatchdogSec is {patience:g} s: a restart in place may take {silence:g} s")

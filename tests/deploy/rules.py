@@ -3,7 +3,7 @@
 
 import os
 
-from deployment import APP_START, SPARE, WORKER, rule, run, size
+from deployment import APP_START, LONGEST_JITTER, SPARE, WORKER, rule, run, size
 
 STATIC = os.environ.get("RESTARTINIT_STATIC") or "target/static/restartinit"
 # --max-memory takes two looks in a row, of 2 s each; and so many MiB/s an app may leak until it is gone.
@@ -53,7 +53,7 @@ def check_probe(it, probe, door, drain):
     if probe.kind == "startup":
         rule(time > WORKER, f"the startup probe gives up after {time:g} s: a worker is taken for one after {WORKER} s")
     if probe.kind == "startup" or it.health_replaces and probe.kind == "health":
-        least = it.seconds("BACKOFF_MAX") + APP_START
+        least = it.seconds("BACKOFF_MAX") * LONGEST_JITTER + APP_START
         rule(time > least, f"the {probe.kind} probe gives up after {time} s: a restart in place may take {least} s")
 
 

@@ -39,7 +39,7 @@ impl Transcript {
     }
 
     /// Waits until the text so far satisfies `enough`; `what` names it in the failure.
-    pub fn wait_until(&self, what: &str, enough: impl Fn(&str) -> bool) {
+    pub fn wait_until(&self, what: &str, mut enough: impl FnMut(&str) -> bool) {
         let end = Instant::now() + DEADLINE;
         let (said, changed) = &*self.said;
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);

@@ -68,11 +68,14 @@ fn a_stop_while_forks_fail_is_a_stop() {
 /// often it has given up the processor.
 #[test]
 fn idle_it_never_wakes() {
-    let address = loopback();
+    let (address, scratch) = (loopback(), Scratch::new());
+    let settings = scratch.path("settings");
+    std::fs::write(&settings, "one").expect("a file");
     for options in [
         &[][..],
         &["--restart", "always", "--grace-period", "1h", "--stable-after", "300ms"],
         &["--http", &address, "--termination-log", "/dev/null"],
+        &["--restart-on-change", &settings, "--change-jitter", "1h", "--max-age", "1h"],
     ] {
         let mut init = Bench::new(options).run(&["catch TERM USR1", "up", "at 1 exit 1", "obey"]);
         init.out("up 2");
