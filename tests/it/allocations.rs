@@ -3,6 +3,7 @@
 
 use crate::support;
 
+use support::clinic::{Clinic, WELL};
 use support::strace::asleep;
 use support::{Bench, FREELY, Running, Scratch, counting};
 
@@ -63,6 +64,23 @@ fn a_forwarded_signal_and_an_orphan_take_none() {
         round(&mut counted);
     }
     counted.until("nothing taken, nothing given back", |figures| figures == before);
+}
+
+#[test]
+fn a_check_takes_none() {
+    let clinic = Clinic::open(WELL);
+    let mut counted = Counted::run(&["--check", &clinic.url(), "--check-interval", "20ms", "--ready-when", "started"], &["up", "obey"]);
+    counted.init.out("up 1");
+    let asked = |more: usize| {
+        let before = clinic.asked().len();
+        counted.init.until("it was asked", || clinic.asked().len() > before + more);
+    };
+    asked(3);
+    let before = counted.figures();
+    asked(50);
+    assert_eq!(counted.figures(), before, "nothing taken, nothing given back");
+    counted.init.tell("exit 0");
+    assert_eq!(counted.init.exit_code(), 0);
 }
 
 #[test]
