@@ -96,12 +96,9 @@ impl Launcher {
         cells.filter(|cell| !self.is_left_out(cell)).collect()
     }
 
-    /// `node --run` may crash with a channel that is not its own. A shell that dies of the stop takes the channel with it, and a worker of a
-    /// cluster ends with its channel.
+    /// `node --run` may crash with a channel that is not its own.
     fn is_left_out(&self, cell: &Cell) -> bool {
-        let holds_ports = cell.options.iter().any(|option| ["--hold-port", "--standby"].contains(option));
-        let is_run = self.line.starts_with("node --run") && cell.form == Form::Script && !cell.options.is_empty();
-        is_run || (holds_ports && self.line == "sh -c 'node server.js; true'")
+        self.line.starts_with("node --run") && cell.form == Form::Script && !cell.options.is_empty()
     }
 
     fn version(&self) -> String {
