@@ -46,6 +46,9 @@ enum Stage {
     Answered,
 }
 
+#[cfg(test)]
+mod looks;
+
 impl Checker {
     pub(super) fn new(config: &Config) -> Checker {
         let head = Vec::with_capacity(if config.check.is_some() { LONGEST_HEAD } else { 0 });
@@ -59,20 +62,22 @@ impl Checker {
         self.connect(pid, 0, now, now + self.timeout).err().map(|fault| Event::Checked { pid, answer: Err(fault) })
     }
 
-    /// Tries the addresses from this one on.
+    /// Tries the addresses from this one on; the fault is that of the first.
     fn connect(&mut self, pid: Pid, from: usize, began: Moment, give_up_at: Moment) -> Result<(), Fault> {
         let addresses = self.url.iter().flat_map(|url| &url.addresses);
-        let mut fault = Fault::Closed;
+        let mut fault = None;
         for (index, address) in addresses.enumerate().skip(from) {
             match sockets::begin_connecting(*address) {
                 Ok(socket) => {
                     self.look = Some(Look { pid, socket, stage: Stage::Connecting(index), began, give_up_at });
                     return Ok(());
                 }
-                Err(errno) => fault = Fault::Refused(errno as i32),
+                Err(errno) => {
+                    fault.get_or_insert(Fault::Refused(errno as i32));
+                }
             }
         }
-        Err(fault)
+        Err(fault.unwrap_or(Fault::Closed))
     }
 
     /// The command has ended: what it would have answered matters to nobody.
@@ -96,18 +101,15 @@ impl Checker {
     /// One turn. `ready` tells what poll said of a descriptor. Gives back the answer once it is known.
     pub(super) fn turn(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment) -> Option<Event> {
         let look = self.look.as_ref()?;
-        let (pid, began, give_up_at, is_known) = (look.pid, look.began, look.give_up_at, look.stage == Stage::Answered);
-        let answer = if give_up_at <= now {
-            Err(Fault::NoAnswer { within: self.timeout })
-        } else if ready(look.socket.as_raw_fd()).is_empty() {
-            return None;
-        } else {
-            match self.advance()? {
-                Ok(()) => Ok(now.since(began)),
-                Err(fault) => Err(fault),
-            }
+        let (pid, began, is_over, is_known) = (look.pid, look.began, look.give_up_at <= now, look.stage == Stage::Answered);
+        // What is there by now counts: it may be restartinit that comes late, as in a container that was paused.
+        let heard = if ready(look.socket.as_raw_fd()).is_empty() { None } else { self.advance() };
+        let answer = match heard {
+            Some(answer) => answer.map(|()| now.since(began)),
+            None if is_over => Err(Fault::NoAnswer { within: self.timeout }),
+            None => return None,
         };
-        let is_open = self.look.as_ref().is_some_and(|look| look.stage == Stage::Answered) && give_up_at > now;
+        let is_open = self.look.as_ref().is_some_and(|look| look.stage == Stage::Answered) && !is_over;
         if !is_open {
             self.look = None;
         }
@@ -123,10 +125,7 @@ impl Checker {
                 None => look.stage = Stage::Sending(0),
                 Some(errno) => {
                     let (pid, began, give_up_at) = (look.pid, look.began, look.give_up_at);
-                    return self.connect(pid, index + 1, began, give_up_at).err().map(|next| {
-                        let is_last = next == Fault::Closed;
-                        Err(if is_last { Fault::Refused(errno as i32) } else { next })
-                    });
+                    return self.connect(pid, index + 1, began, give_up_at).err().map(|_| Err(Fault::Refused(errno as i32)));
                 }
             }
         }
