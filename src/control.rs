@@ -13,7 +13,7 @@ use crate::config::Verb;
 use crate::observe::http::{RESTART, RESTART_BY_FORCE, STATUS_TEXT, read_answer, request};
 use crate::sys::{signals, sockets};
 
-mod inspect;
+pub mod inspect;
 mod instance;
 
 /// How long restartinit has to answer; a restart takes as long as it takes.

@@ -129,8 +129,11 @@ impl Choice for bool {
 /// # Errors
 /// What is accepted.
 pub fn paths(text: &str) -> Result<Vec<PathBuf>, Accepted> {
-    let path = |part: &str| (!part.is_empty() && !part.contains('\0')).then(|| part.into()).ok_or("paths, separated by commas");
-    text.split(',').map(|part| path(part.trim())).collect()
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    if parts.iter().any(|part| part.is_empty() || part.contains('\0')) {
+        return Err("paths, separated by commas");
+    }
+    Ok(parts.iter().map(PathBuf::from).collect())
 }
 
 /// A set of exit codes, 0 to 255.

@@ -52,11 +52,9 @@ impl ChangeFinder {
         let paths = &self.paths;
         let (by, answer) = worker::start(&inotify, !is_init, |mut answer: File, inotify| {
             let Seen { digests, watches } = file_tree::look(paths, &inotify);
-            let mut bytes = Vec::new();
-            digests.iter().for_each(|digest| bytes.extend_from_slice(&digest.to_ne_bytes()));
-            watches.iter().for_each(|watch| bytes.extend_from_slice(&watch.to_ne_bytes()));
             // Whoever waits for it takes none for none.
-            let _ = answer.write_all(&bytes);
+            let _ = digests.iter().try_for_each(|digest| answer.write_all(&digest.to_ne_bytes()));
+            let _ = watches.iter().try_for_each(|watch| answer.write_all(&watch.to_ne_bytes()));
         })?;
         self.look = Some(Look { by, answer, inotify });
         Ok(by)
@@ -101,7 +99,7 @@ impl ChangeFinder {
     }
 
     fn matters(&self, event: &InotifyEvent) -> bool {
-        let is_named = |name| self.paths.iter().flat_map(|path| path.components()).any(|part| part.as_os_str() == name);
+        let is_named = |name| self.paths.iter().any(|path| path.iter().any(|part| part == name));
         let all_count = self.watches.len() >= MOST_WATCHES || self.watches.contains(&event.wd.as_raw());
         // Without a name it is about what is watched itself, or about events that were lost.
         all_count || event.name.as_deref().is_none_or(is_named)

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 
 use crate::config::Config;
 use crate::config::check_url::CheckUrl;
+use crate::control::inspect::is_attached;
 use crate::observe::check_answer::{LONGEST_HEAD, status};
 use crate::supervisor::event::Event;
 use crate::supervisor::fault::Fault;
@@ -64,18 +65,16 @@ impl Checker {
 
     /// Tries the addresses from this one on; the fault is that of the first.
     fn connect(&mut self, pid: Pid, from: usize, began: Moment, give_up_at: Moment) -> Result<(), Fault> {
-        let addresses = self.url.iter().flat_map(|url| &url.addresses);
-        let mut fault = None;
-        for (index, address) in addresses.enumerate().skip(from) {
+        let (mut index, mut fault) = (from, None);
+        while let Some(address) = self.url.as_ref().and_then(|url| url.addresses.get(index)) {
             match sockets::begin_connecting(*address) {
                 Ok(socket) => {
                     self.look = Some(Look { pid, socket, stage: Stage::Connecting(index), began, give_up_at });
                     return Ok(());
                 }
-                Err(errno) => {
-                    fault.get_or_insert(Fault::Refused(errno as i32));
-                }
+                Err(errno) => fault = fault.or(Some(Fault::Refused(errno as i32))),
             }
+            index += 1;
         }
         Err(fault.unwrap_or(Fault::Closed))
     }
@@ -106,6 +105,7 @@ impl Checker {
         let heard = if ready(look.socket.as_raw_fd()).is_empty() { None } else { self.advance() };
         let answer = match heard {
             Some(answer) => answer.map(|()| now.since(began)),
+            None if is_over && is_attached(pid) => Err(Fault::Inspected),
             None if is_over => Err(Fault::NoAnswer { within: self.timeout }),
             None => return None,
         };

@@ -44,22 +44,22 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     }
 }
 
-/// Which options restart the command by plan though no port is held meanwhile; empty: none.
-fn options_with_a_gap(config: &Config) -> Vec<&'static str> {
+/// Which options restart the command by plan though no port is held meanwhile; empty: none. `has_memory_limit`: that of `--max-memory` is known.
+fn options_with_a_gap(config: &Config, has_memory_limit: bool) -> Vec<&'static str> {
     if config.holds_ports() || !config.listen.is_empty() {
         return Vec::new();
     }
     let given = [
         ("--max-age", config.max_age.is_some()),
         ("--restart-on-change", !config.restart_on_change.is_empty()),
-        ("--max-memory", config.max_memory.is_some()),
+        ("--max-memory", has_memory_limit),
     ];
     given.into_iter().filter_map(|(option, is_given)| is_given.then_some(option)).collect()
 }
 
 /// Says before the first of them that restarts have a gap, where one need not be.
-pub(super) fn tell_of_gap(config: &Config) {
-    let options = options_with_a_gap(config);
+pub(super) fn tell_of_gap(config: &Config, has_memory_limit: bool) {
+    let options = options_with_a_gap(config, has_memory_limit);
     if !options.is_empty() {
         log::warn!(
             "restarts by {} have a gap here: the command ends before the next one starts (with --hold-port for Node, or --listen, no \
@@ -183,11 +183,12 @@ mod tests {
     #[test]
     fn who_restarts_with_a_gap_is_told() {
         let age = Config { max_age: Some(LIMIT), ..Config::default() };
-        assert_eq!(options_with_a_gap(&age), ["--max-age"]);
+        assert_eq!(options_with_a_gap(&age, false), ["--max-age"]);
         let both = Config { restart_on_change: vec!["/tls".into()], max_memory: Some(Size::Bytes(1)), ..Config::default() };
-        assert_eq!(options_with_a_gap(&both), ["--restart-on-change", "--max-memory"]);
+        assert_eq!(options_with_a_gap(&both, true), ["--restart-on-change", "--max-memory"]);
+        assert_eq!(options_with_a_gap(&both, false), ["--restart-on-change"], "what is off restarts nothing");
         for config in [Config { hold_port: true, ..age.clone() }, Config { listen: vec![Address::Port(80)], ..age }, Config::default()] {
-            assert!(options_with_a_gap(&config).is_empty());
+            assert!(options_with_a_gap(&config, false).is_empty());
         }
     }
 

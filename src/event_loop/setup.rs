@@ -67,7 +67,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     fitness::adapt(&mut config, &command);
-    fitness::tell_of_gap(&config);
+    fitness::tell_of_gap(&config, memory.limit(memory.usage()).is_some());
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = HeldSockets::open(&config.listen)?;
     let without = not_passed_on(&config, settings_read);

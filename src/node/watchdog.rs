@@ -137,6 +137,11 @@ impl Watchdog {
         Some(lag)
     }
 
+    /// It stands still for a reason that is none of its own: what it owes is counted anew.
+    pub fn excuse(&mut self) {
+        (self.overdue, self.late_told, self.disturbed) = (Overdue::default(), false, true);
+    }
+
     /// What was asked could not be sent: it is asked again after an interval.
     pub fn withdrawn(&mut self) {
         self.asked = None;

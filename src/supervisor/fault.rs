@@ -20,15 +20,17 @@ pub enum Fault {
     NoAnswer {
         within: Duration,
     },
+    /// It did not answer in time while somebody was attached to its inspector, and may have stood still for that.
+    Inspected,
     /// The kernel said so, by this errno.
     Refused(i32),
 }
 
 impl Fault {
-    /// It says nothing of the app: there is no room for a connection here.
-    pub fn is_our_own(self) -> bool {
+    /// It is none of the app's: there is no room for a connection here, or the app was held up.
+    pub fn is_excused(self) -> bool {
         let ours = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
-        matches!(self, Fault::Refused(errno) if ours.contains(&Errno::from_raw(errno)))
+        self == Fault::Inspected || matches!(self, Fault::Refused(errno) if ours.contains(&Errno::from_raw(errno)))
     }
 }
 
@@ -39,6 +41,7 @@ impl fmt::Display for Fault {
             Fault::NoHttp => f.write_str("what it answered is no HTTP"),
             Fault::Closed => f.write_str("it closed the connection without an answer"),
             Fault::NoAnswer { within } => write!(f, "no answer within {}", human(*within)),
+            Fault::Inspected => f.write_str("no answer while somebody is attached to its inspector"),
             Fault::Refused(errno) => f.write_str(&errno::text(Errno::from_raw(*errno))),
         }
     }

@@ -79,14 +79,14 @@ impl Walk<'_> {
         let parent = |path: &Path| path.parent().map(|parent| if parent == Path::new("") { PathBuf::from(".") } else { parent.to_owned() });
         let mut nearest = parent(path);
         while let Some(folder) = nearest.take() {
-            if self.inotify.add_watch(&folder, Self::changes()).is_err() {
+            if self.inotify.add_watch(folder.as_path(), Self::changes()).is_err() {
                 nearest = parent(&folder);
             }
         }
         for above in path.ancestors().skip(1) {
             let is_link = fs::symlink_metadata(above).is_ok_and(|found| found.file_type().is_symlink());
             if let Some(folder) = parent(above).filter(|_| is_link) {
-                let _ = self.inotify.add_watch(&folder, Self::changes());
+                let _ = self.inotify.add_watch(folder.as_path(), Self::changes());
             }
         }
     }
@@ -133,7 +133,7 @@ impl Walk<'_> {
                 }
             }
         }
-        names.sort();
+        names.sort_unstable();
         0u8.hash(digest);
         for name in names {
             name.hash(digest);

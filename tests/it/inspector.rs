@@ -481,3 +481,31 @@ fn the_generation_that_is_named_is_asked() {
     let said = init.verb(&["stack", "--generation", "9"]);
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
 }
+
+/// Neither the watchdog nor a check ends an app for standing still while somebody looks into it.
+#[test]
+fn an_app_that_is_looked_into_is_not_ended_for_that() {
+    on_each_node(|node| {
+        let (scratch, port) = (Scratch::new(), free_port());
+        // A snapshot of this takes far longer than any of the limits.
+        let script = format!(
+            "const kept = []; for (let i = 0; i < 6e5; i++) kept.push({{ i }});\n\
+             require('http').createServer((_, answer) => answer.end('well ' + kept.length)).listen({port}, '127.0.0.1');\n"
+        );
+        std::fs::write(scratch.path("server.js"), script).expect("a script");
+        let url = format!("http://127.0.0.1:{port}/");
+        let options = ["-v", "--watchdog", "700ms", "--check", &url, "--check-interval", "200ms", "--check-timeout", "200ms"];
+        let bench = Bench::new(&[&options[..], &["--check-failures", "1"]].concat()).variable(ANY_PORT.0, ANY_PORT.1);
+        let mut init = bench.command([node.as_os_str(), scratch.path("server.js").as_ref()]);
+        init.allow(Duration::from_secs(120));
+        init.status_with("it is well", |status| status["check"]["ok"] == true);
+        let said = init.verb(&["heap", "--force"]);
+        assert!(said.code == Some(0) && said.out.starts_with("{\"snapshot\":"), "{:?}: {}", said.code, said.err);
+        let status = init.status_with("it is well again", |status| status["check"]["ok"] == true);
+        assert_eq!((&status["generation"], &status["restarts"]["used"]), (&1.into(), &0.into()), "{status}");
+        // Once nobody is there, it is as before.
+        let pid = pid_of(&mut init);
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("it runs");
+        init.log("check failed, 1 of 1 in a row: no answer within 200 ms: it is asked to stop");
+    });
+}

@@ -20,6 +20,8 @@ mod session;
 mod stack;
 mod target;
 
+pub use port::is_attached;
+
 use session::{INTERRUPTED, Session, Why, wait};
 use target::Target;
 

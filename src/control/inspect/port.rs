@@ -44,9 +44,7 @@ pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
             // It listens everywhere, and here.
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let connected = main_thread::connections(pid).into_iter().filter(|connection| connection.local.port() == address.port());
-        let connected: Vec<u64> = connected.map(|connection| connection.inode).collect();
-        return if held(pid, &connected).is_some() { Err(IN_USE) } else { Ok(Port { address, was_open: true }) };
+        return if has_client(pid, address.port()) { Err(IN_USE) } else { Ok(Port { address, was_open: true }) };
     }
     match processes::send(&target.process, Signal::USR1, Pid::from_raw(0)) {
         Delivery::Sent => {}
@@ -66,6 +64,18 @@ pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
         }
         wait(None, end.min(now + BETWEEN_LOOKS), false)?;
     }
+}
+
+/// Whether somebody is attached to a Node's inspector: a debugger, or one of these verbs. As long as that is so, it may stand still.
+pub fn is_attached(pid: Pid) -> bool {
+    let listeners = likely(pid, &tcp_listeners(pid), processes::ephemeral_ports().unwrap_or(NO_PORTS));
+    address_held(pid, &listeners).is_some_and(|address| has_client(pid, address.port()))
+}
+
+fn has_client(pid: Pid, port: u16) -> bool {
+    let connected = main_thread::connections(pid).into_iter().filter(|connection| connection.local.port() == port);
+    let connected: Vec<u64> = connected.map(|connection| connection.inode).collect();
+    held(pid, &connected).is_some()
 }
 
 fn tcp_listeners(pid: Pid) -> Vec<Listening> {

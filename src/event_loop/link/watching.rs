@@ -1,14 +1,18 @@
 //! Whether the event loop at the other end turns: whose time it took where it does not, and what the supervisor and observers are told of it.
 
 use super::Link;
+use crate::control::inspect::is_attached;
 use crate::logger::warn_once;
-use crate::node::watchdog::Turn;
+use crate::node::watchdog::{Turn, Watchdog};
 use crate::observe::snapshot::EventLoop;
 use crate::procfs::main_thread::Had;
 use crate::procfs::verdict::Verdict;
 use crate::supervisor::event::ChannelEvent;
 use crate::supervisor::hang::Hang;
 use crate::time::Moment;
+
+/// Why one that owes an answer is left alone.
+const ATTACHED: &str = "somebody is attached to its inspector, as a debugger or a heap snapshot is";
 
 impl Link {
     /// A look at it is due.
@@ -38,6 +42,11 @@ impl Link {
             Turn::Wait | Turn::Ask => None,
             Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
             Turn::Late => self.hang(now, Verdict::brief).map(ChannelEvent::Late),
+            Turn::Blocked if is_attached(self.pid) => {
+                let late = self.hang(now, Verdict::brief).map(|hang| Hang { verdict: ATTACHED.to_owned(), ..hang });
+                self.channel.watchdog().into_iter().for_each(Watchdog::excuse);
+                late.filter(|_| !std::mem::replace(&mut self.is_late_told, true)).map(ChannelEvent::Late)
+            }
             Turn::Blocked => self.hang(now, Verdict::of_its_own).map(ChannelEvent::Blocked),
         }
     }
