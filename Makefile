@@ -12,7 +12,7 @@ FLAGS := -C force-unwind-tables=no
 REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
+.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
 
 all: static
 
@@ -52,6 +52,12 @@ bench: static ## beside tini, dumb-init, catatonit and pm2-runtime, about 20 min
 
 bench-quick: static ## the same in about a minute, as a hint only: target/bench/quick.md
 	bench/run.py --quick
+
+bench-engine: static ## beside `docker run --restart always`, half an hour, as root: docs/engine-comparison.md, bench/engine.json, bench/plots/
+	tests/docker/with-engine bench/engine.py
+
+bench-boots: static ## what NODE_COMPILE_CACHE takes off a boot, some minutes, as root: docs/faster-boots.md
+	bench/boots.py
 
 fuzz: ## ten minutes for each of the parsers that read what others write; needs a C++ compiler
 	fuzz/run 600
