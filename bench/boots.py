@@ -89,10 +89,11 @@ def one_boot(node, program, cache):
 
 
 def measure(quick):
+    first = machine.go_first()
     node = apps.node()
     others = {version.split(".")[0].lstrip("v"): path for version, path in installed()}
     shutil.rmtree(FOLDER, ignore_errors=True)
-    found = {"machine": {**machine.describe(), "node": machine.output(node, "--version").lstrip("v")}, "quick": quick, "boots": {}, "caches": {}}
+    found = {"machine": {**machine.describe(), "node": machine.output(node, "--version").lstrip("v")}, "quick": quick, "first": first, "boots": {}, "caches": {}}
     named = programs(node)
     for at, (name, program) in enumerate(named.items()):
         cache = FOLDER / str(at)
@@ -129,7 +130,8 @@ def page(found):
     facts = found["machine"]
     lines = [f"Measured on {facts['date']} with `make bench-boots`: {facts['machine']}, {facts['kernel']}, Node {facts['node']}.", ""]
     if facts["load"] > report.BUSY:
-        lines += [f"**The machine was not quiet**: a load average of {facts['load']:.1f} at the start.", ""]
+        first = " The boots went first." if found["first"] else ""
+        lines += [f"**The machine was not quiet**: a load average of {facts['load']:.1f} at the start.{first}", ""]
     rows = []
     for name in found["boots"]:
         cells = []

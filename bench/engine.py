@@ -4,8 +4,9 @@
 always`), once by restartinit in the container. `make bench-engine` writes docs/engine-comparison.md, bench/engine.json and
 bench/plots/engine*.svg. It needs a Docker engine: tests/docker/with-engine has one.
 
-    bench/engine.py [--quick]    measure, then write; --quick: two apps, one round, into target/bench/engine.md
-    bench/engine.py --report     write again from the figures of the last whole run
+    bench/engine.py [--quick]        measure, then write; --quick: two apps, two crashes, into target/bench/engine.md
+    bench/engine.py --only NestJS    that app anew; the candidates still take turns within it
+    bench/engine.py --report         write again from the figures of the last whole run
 
 The candidates take turns. Two series: crashes in a row, each in a container whose waits grow; and crashes with more than 10 s of
 running between them, after which both the engine and restartinit begin anew.
@@ -31,13 +32,13 @@ APART = 10.5  # the engine forgets its waits where a container has run for 10 s
 ROUNDS = 2
 
 
-def in_a_row(app):
+def in_a_row(app, crashes):
     """For each candidate a container of its own, which crashes again as soon as a standby can be up."""
     found = {}
     for candidate in CANDIDATES:
         with Container(app, candidate) as container:
             found[candidate] = []
-            for _ in range(CRASHES):
+            for _ in range(crashes):
                 time.sleep(SETTLE + APPS[app].boot)
                 found[candidate].append(container.crash())
     return found
@@ -55,29 +56,40 @@ def apart(app, crashes):
     return found
 
 
-def measure(quick):
+def measure(quick, names):
     began = time.monotonic()
     node = containers.make_image()
+    first = containers.go_first()
     found = {
-        "quick": quick, "machine": {**machine.describe(), "node": node}, "engine": containers.engine(), "crashes": CRASHES,
+        "first": first, "quick": quick, "machine": {**machine.describe(), "node": node}, "engine": containers.engine(), "crashes": 2 if quick else CRASHES,
         "command": "make bench-engine", "series": {"in a row": {}, "apart": {}},
+        "loads": {app: [] for app in names}, "seconds": {},
     }
-    loads = found["loads"] = []
-    names = list(APPS)[:2] if quick else list(APPS)
-    for turn in range(1 if quick else ROUNDS):
-        for app in names:
-            machine.say(f"round {turn + 1}, {APPS[app].name}")
-            loads.append(os.getloadavg()[0])
-            for series, figures in (("in a row", in_a_row(app)), ("apart", apart(app, 2 if quick else CRASHES))):
-                for candidate, crashes in figures.items():
+    for app in names:
+        for turn in range(1 if quick else ROUNDS):
+            machine.say(f"{APPS[app].name}, round {turn + 1}")
+            for series, function in (("in a row", in_a_row), ("apart", apart)):
+                for candidate, crashes in function(app, 2 if quick else CRASHES).items():
                     found["series"][series].setdefault(app, {}).setdefault(candidate, []).append(crashes)
-    found["seconds"] = round(time.monotonic() - began)
+                found["loads"][app].append(os.getloadavg()[0])
+        found["seconds"][app] = round(time.monotonic() - began)
+        began = time.monotonic()
+    return found
+
+
+def put_together(found, last):
+    """The last run, with the apps in it that have been measured anew."""
+    for key in ("loads", "seconds"):
+        found[key] = {**last[key], **found[key]}
+    for series, by_app in last["series"].items():
+        found["series"][series] = {app: {**by_app, **found["series"][series]}[app] for app in APPS}
     return found
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two apps, one round: two minutes, and no more than a hint")
+    parser.add_argument("--only", nargs="+", metavar="APP", choices=APPS, help="these anew, the others as they were: " + ", ".join(APPS))
     parser.add_argument("--report", action="store_true", help="measure nothing")
     options = parser.parse_args()
     if options.report:
@@ -86,7 +98,9 @@ def main():
         found = json.loads(RESULTS.read_text())
     else:
         machine.install()
-        found = measure(options.quick)
+        found = measure(options.quick, options.only or (list(APPS)[:2] if options.quick else list(APPS)))
+        if options.only and not options.quick:
+            found = put_together(found, json.loads(RESULTS.read_text()))
     if found["quick"]:
         (machine.BUILT / "engine.md").write_text(engine_report.page(found))
         engine_report.draw(found, machine.BUILT / "plots")

@@ -97,12 +97,12 @@ def verdict(found):
         f" engine takes to wait, to take the dead container down and to start it again. The app's own boot stays. The engine's gap to it: {', '.join(by_place)}.",
         f"- **Large, for an app that has booted by the time it listens**: a standby. The engine's gap to its: {', '.join(by_standby)}. (Next.js loads itself"
         " after it listens.)",
-        f"- **Large**: {span(turned_away['engine'], '{:,.0f}'.format)} clients are refused in a crash under the engine,"
-        f" {span(turned_away['in place'], '{:,.0f}'.format)} in place, {span(turned_away['--hold-port'], '{:,.0f}'.format)} with a held port: they wait for their answer.",
+        f"- **Large**: {span(turned_away['engine'], '{:,.0f}'.format)} clients are refused in a crash under the engine (the longer the boot, the more),"
+        f" {span(turned_away['in place'], '{:,.0f}'.format)} in place, {span(turned_away['--hold-port'], '{:,.0f}'.format)} with a held port, where they wait for their answer.",
         f"- **Not shorter**: the gap with a held port ({', '.join(port)} to in place, in the order of the table). All who have waited are served at once, and an"
         " app that works for each answer, as Next.js does here, has the first one ready later.",
         f"- **Small, crash after crash**: both double their waits. The fifth in a row takes {span(row[0], shown)} by the engine and {span(row[1], shown)} in place,"
-        f" the growing waits in it; with a standby {span(row[2], shown)}.",
+        f" waits included; with a standby {span(row[2], shown)}.",
         "",
     ]
 
@@ -110,12 +110,15 @@ def verdict(found):
 def head(found):
     machine, engine = found["machine"], found["engine"]
     lines = [
-        f"Measured on {machine['date']} with `{found['command']}` ({max(1, round(found['seconds'] / 60))} min): {machine['machine']},"
+        f"Measured on {machine['date']} with `{found['command']}` ({max(1, round(sum(found['seconds'].values()) / 60))} min): {machine['machine']},"
         f" {machine['kernel']}, Node {machine['node']}, Docker {engine['version']} ({engine['runtime']}, storage {engine['storage']},"
         " `--network host`).", "",
     ]
-    if max(found["loads"]) > BUSY + OWN:
-        lines += [f"**The machine was not quiet**: a load average of {span(found['loads'], '{:.1f}'.format)} while this ran, of which its own part is about {OWN:g}.", ""]
+    loads = ", ".join(f"{app} {span(found['loads'][app], '{:.1f}'.format)}" for app in apps_of(found))
+    if max(load for app in apps_of(found) for load in found["loads"][app]) > BUSY + OWN:
+        first = " The engine, its containers and the clients went first." if found["first"] else ""
+        words = f"**The machine was not quiet**: others used it too. The load average, of which the measurement's own part is about {OWN:g}: {loads}."
+        lines += [words + first, ""]
     if found["quick"]:
         lines += ["This was the quick run: few crashes, no more than a hint.", ""]
     pictures = [("engine", "SIGKILL of a Node server to the next answer, by app"), ("engine-row", "The same, crash after crash")]
