@@ -101,7 +101,7 @@ def verdict(found):
         f" {span(turned_away['in place'], '{:,.0f}'.format)} in place, {span(turned_away['--hold-port'], '{:,.0f}'.format)} with a held port, where they wait for their answer.",
         f"- **Not shorter**: the gap with a held port ({', '.join(port)} to in place, in the order of the table). All who have waited are served at once, and an"
         " app that works for each answer, as Next.js does here, has the first one ready later.",
-        f"- **Small, crash after crash**: both double their waits. The fifth in a row takes {span(row[0], shown)} by the engine and {span(row[1], shown)} in place,"
+        f"- **Small, crash after crash**: both double their waits. The last of these in a row takes {span(row[0], shown)} by the engine and {span(row[1], shown)} in place,"
         f" waits included; with a standby {span(row[2], shown)}.",
         "",
     ]
@@ -251,7 +251,8 @@ def row_plot(found):
     waits = [1000 * max(wait, PUBLISHED["noticed_within_s"]) for wait in PUBLISHED["waits_s"][: found["crashes"]]]
     dashed(drawing, [(across(number), up(wait)) for number, wait in enumerate(waits)], "s-floor")
     drawing.text(right + 10, up(waits[-1]) + 4, tick(waits[-1]), "small f-text")
-    drawing.text(across(2), up(waits[2]) - 34, NAMED, "small rim s-ground f-muted", "middle")
+    at = len(waits) // 2
+    drawing.text(across(at), up(waits[at]) - 34, NAMED, "small rim s-ground f-muted", "middle")
     drawing.text(WIDTH - 24, 412, "Kubernetes: a death is noticed within 1 s; 10 s of wait, doubled to 300 s, forgotten after 10 min", "small f-muted", "end")
     return drawing
 
