@@ -12,7 +12,7 @@ FLAGS := -C force-unwind-tables=no
 REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick fleet fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
+.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
 
 all: static
 
@@ -55,6 +55,12 @@ bench-quick: static ## the same in about a minute, as a hint only: target/bench/
 
 fleet: ## 10,000 replicas, simulated: what the limits do to them; docs/choosing-limits.md and bench/plots/fleet*.svg, some minutes
 	bench/fleet/run.py
+
+bench-engine: static ## beside `docker run --restart always`, half an hour, as root: docs/engine-comparison.md, bench/engine.json, bench/plots/
+	tests/docker/with-engine bench/engine.py
+
+bench-boots: static ## what NODE_COMPILE_CACHE takes off a boot, some minutes, as root: docs/faster-boots.md
+	bench/boots.py
 
 fuzz: ## ten minutes for each of the parsers that read what others write; needs a C++ compiler
 	fuzz/run 600

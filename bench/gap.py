@@ -44,6 +44,16 @@ def ask(port, seconds=1.0):
         return None
 
 
+def ask_status(port, seconds=5.0):
+    """The status of the answer there, or None."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), seconds) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            return int(client.recv(4096).split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def await_answer(port, other_than=None):
     until = time.monotonic() + 30
     while time.monotonic() < until:

@@ -5,7 +5,7 @@ nothing was measured it says so."""
 import budgets
 from budgets import OURS, number, times
 from figures import Figures, duration, kibibytes, rate, three_digits
-from machine import EVERYTHING, HOSTILITY
+from machine import EVERYTHING, HOSTILITY, fail
 
 BUSY = 0.5  # a load average at the start above this: other work disturbed the figures
 
@@ -228,3 +228,13 @@ def write(found):
 
 def page(found):
     return Report(found).page()
+
+
+def put_in(path, command, text):
+    """Between the two marks of that command."""
+    begin, end = f"<!-- {command} writes this -->\n", f"<!-- {command}: end -->\n"
+    before, _, rest = path.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        fail(f"{path}: no such lines as {begin.strip()} and {end.strip()}")
+    path.write_text(before + begin + "\n" + text + "\n" + end + after)

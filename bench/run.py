@@ -44,17 +44,6 @@ def measure(quick, only):
     return json.loads(json.dumps(found))
 
 
-BEGIN, END = "<!-- make bench writes this -->\n", "<!-- make bench: end -->\n"
-
-
-def put_in(path, text):
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        machine.fail(f"{path}: no such lines as {BEGIN.strip()} and {END.strip()}")
-    path.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute, and no more than a hint")
@@ -77,7 +66,7 @@ def main():
     else:
         RESULTS.write_text(json.dumps(found))
         out, drawn = FOLDER / "results.md", FOLDER / "plots"
-        put_in(machine.ROOT / "docs/benchmark.md", report.page(found))
+        report.put_in(machine.ROOT / "docs/benchmark.md", "make bench", report.page(found))
     out.write_text(text)
     plots.draw(found, drawn)
     print(text)

@@ -1,8 +1,9 @@
 // Called by: bench/machine.py, which compiles it.
 // load PORT RATE SECONDS: new connections to 127.0.0.1:PORT at a steady rate, one GET each, whatever becomes of the earlier ones.
 // One line for each connection, when its fate is known: opened and decided (CLOCK_MONOTONIC, nanoseconds), its fate, and the body
-// of the answer, which is the server's pid. After TERM it opens no more and ends as it would have. The fates:
+// of the answer, which is the server's pid (`-` where it came in chunks). After TERM it opens no more and ends as it would have. The fates:
 //   ok       a whole answer
+//   wrong    a whole answer that is no 200
 //   refused  nobody listens
 //   reset    connected, then cut off before a whole answer
 //   lost     no answer within 5 s
@@ -30,7 +31,8 @@ struct connection {
     int asked;
     int64_t opened;
     size_t length;
-    char answer[512];
+    char answer[512]; // as much as fits
+    char last[5];
 };
 
 static struct connection connections[MOST];
@@ -90,10 +92,21 @@ static void open_one(int port) {
     if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &interest) != 0) fail("epoll_ctl");
 }
 
-// A whole answer: the header's end, and as many bytes after it as Content-Length says. NULL while there is more to come.
+static void keep(struct connection *connection, const char *data, size_t size) {
+    size_t room = sizeof connection->answer - 1 - connection->length, kept = size < room ? size : room, end = sizeof connection->last;
+    memcpy(connection->answer + connection->length, data, kept);
+    connection->length += kept;
+    size_t fresh = size < end ? size : end;
+    memmove(connection->last, connection->last + fresh, end - fresh);
+    memcpy(connection->last + end - fresh, data + size - fresh, fresh);
+}
+
+// A whole answer: the header's end, and as many bytes after it as Content-Length says, or the last chunk. NULL while there is more to come.
 static const char *body_of(struct connection *connection) {
     connection->answer[connection->length] = 0;
     char *body = strstr(connection->answer, "\r\n\r\n"), *said = strcasestr(connection->answer, "\r\nContent-Length:");
+    char *chunked = strcasestr(connection->answer, "\r\nTransfer-Encoding: chunked");
+    if (body && chunked && chunked < body) return memcmp(connection->last, "0\r\n\r\n", 5) == 0 ? "-" : NULL;
     if (!body || !said || said > body || strlen(body + 4) < (size_t)atol(said + 17)) return NULL;
     body[4 + atol(said + 17)] = 0;
     return body + 4;
@@ -112,13 +125,13 @@ static void proceed(struct connection *connection) {
         connection->asked = 1;
     }
     for (;;) {
-        size_t room = sizeof connection->answer - 1 - connection->length;
-        ssize_t got = recv(connection->fd, connection->answer + connection->length, room, 0);
+        char data[16384];
+        ssize_t got = recv(connection->fd, data, sizeof data, 0);
         if (got < 0 && errno == EAGAIN) return;
         if (got <= 0) return decide(connection, "reset", "-");
-        connection->length += (size_t)got;
+        keep(connection, data, (size_t)got);
         const char *body = body_of(connection);
-        if (body) return decide(connection, "ok", body);
+        if (body) return decide(connection, strncmp(connection->answer, "HTTP/1.1 200", 12) == 0 ? "ok" : "wrong", body);
     }
 }
 
