@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use nix::unistd::{Pid, getpid};
 
@@ -97,8 +97,12 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         }
     }
     let notifier = Notifier::open(environment::variables(), &config, std::process::id());
-    let surroundings =
-        Surroundings { job_control: terminal.is_some() && !is_init, is_init, is_notified: notifier.is_wanted(), seed: seed() };
+    let surroundings = Surroundings {
+        job_control: terminal.is_some() && !is_init,
+        is_init,
+        is_notified: notifier.is_wanted(),
+        seed: environment::random_bytes(),
+    };
     Ok(EventLoop {
         started: Instant::now(),
         spawner,
@@ -132,12 +136,6 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
         // A child may have ended before CHLD was blocked.
         more_to_reap: true,
     })
-}
-
-/// No two containers start in the same nanosecond with the same pid: that is chance enough to spread a fleet.
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_secs().rotate_left(32) ^ u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()).rotate_left(48)
 }
 
 fn child_setup(own_group: bool, die_with_us: bool) -> ChildSetup {

@@ -100,12 +100,9 @@ pub enum Awaited {
 }
 
 impl Reason {
-    /// Whether a generation that ends for it has failed, whatever its exit says.
+    /// Whether a generation that ends for it has failed even if it ends well: it was asked to stop for that, and killed only where it did not.
     pub fn is_fault(self) -> bool {
-        match self {
-            Reason::EventLoopBlocked { .. } | Reason::NotReady { .. } | Reason::CheckFailed { .. } => true,
-            Reason::OutOfMemory { .. } | Reason::MemoryLimit | Reason::MaxAge { .. } | Reason::FilesChanged | Reason::Asked => false,
-        }
+        matches!(self, Reason::CheckFailed { .. })
     }
 
     /// The one name it has in the log, the status, the metrics and the termination log.

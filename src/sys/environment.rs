@@ -38,6 +38,15 @@ pub fn variables() -> impl Iterator<Item = (OsString, OsString)> {
     entries().into_iter().filter_map(split)
 }
 
+/// Eight bytes of chance that the kernel has given this process, the same at each call; where it has given none, zero.
+pub fn random_bytes() -> u64 {
+    // SAFETY: the kernel's entry is null, or the address of 16 bytes that stay as they are.
+    unsafe {
+        let bytes = libc::getauxval(libc::AT_RANDOM) as *const u64;
+        if bytes.is_null() { 0 } else { bytes.read_unaligned() }
+    }
+}
+
 /// The arguments, given what C's `main` is given; without the first, the program's name.
 ///
 /// # Safety

@@ -81,6 +81,20 @@ impl Scene {
 /// What it is called, the verdict, and the call that is told with its line.
 type Way = (&'static str, &'static str, Option<(&'static str, u32)>);
 
+/// A loop that is blocked in that way, and the line that tells of it. Where the app had to wait for a processor, so had who asked for its stack,
+/// and that has a limit: then it is tried again.
+fn blocked(node: &Path, way: &str, has_stack: bool) -> (Scene, String) {
+    for _ in 0..5 {
+        let scene = start(node, &["--watchdog", "500ms"]);
+        let _stream = scene.ask(way);
+        let line = scene.init.log("(event loop blocked for 500 ms");
+        if !has_stack || line.contains(", in ") || !line.contains(" of its own in ") {
+            return (scene, line);
+        }
+    }
+    panic!("{way}: this machine has no processor for it, five times");
+}
+
 #[test]
 fn the_line_says_what_the_loop_did_and_where_it_was() {
     // The verdict, and a call of the app with its line, the innermost but for Node's own; none: no JavaScript can be interrupted there.
@@ -97,9 +111,7 @@ fn the_line_says_what_the_loop_did_and_where_it_was() {
     ];
     on_every_node(|node| {
         for (way, verdict, call) in ways {
-            let scene = start(node, &["--watchdog", "500ms"]);
-            let _stream = scene.ask(way);
-            let line = scene.init.log("(event loop blocked for 500 ms");
+            let (scene, line) = blocked(node, way, call.is_some());
             assert!(line.contains(&format!(": {verdict}")), "{way}: {line}");
             if way == "fifo" {
                 assert!(line.contains(&scene.scratch.path("fifo")), "{line}");
