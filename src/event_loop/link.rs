@@ -60,6 +60,8 @@ pub(super) struct Link {
     own_time: OwnTime,
     /// It was told that its loop is late for want of a processor.
     is_late_told: bool,
+    /// Somebody was attached to its inspector when it last owed an answer for too long.
+    was_attached: bool,
     /// The app reads nothing now.
     is_full: bool,
     answered: bool,
@@ -92,6 +94,7 @@ impl Link {
             has_launcher: false,
             own_time: OwnTime::default(),
             is_late_told: false,
+            was_attached: false,
             is_full: false,
             answered: false,
             has_turned: false,

@@ -5,7 +5,7 @@ use crate::support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::nodes;
 use support::web::{connect, free_port, get, loopback};
@@ -18,6 +18,8 @@ const SLOW: &str =
   console.log('serving');
 }), 5000);";
 const PAUSE: Duration = Duration::from_millis(200);
+/// Far more than any part of a row takes.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// One row of the table.
 struct Row {
@@ -70,7 +72,9 @@ impl Sample {
 /// Samples until somebody is served who was not, or for as long as `goes_on`; gives back whether a probe said that it is not ready.
 fn was_unready(http: &str, port: u16, row: &Row, wrong: &mut Vec<Sample>, mut goes_on: impl FnMut(&Sample) -> bool) -> bool {
     let mut was_unready = false;
+    let until = Instant::now() + LONGEST;
     loop {
+        assert!(Instant::now() < until, "{}: the deadline passed", row.shown);
         let sample = Sample::take(http, port, row.is_node);
         was_unready |= !sample.ready;
         let done = !goes_on(&sample);
@@ -126,8 +130,9 @@ fn measure(row: &Row) -> String {
     init.log("restart 1 of");
     let crash = was_unready(&http, port, row, &mut wrong, |sample| !is_worker && !sample.after);
     init.until("it is ready again", || get(&http, "/readyz").status == 200);
-    let mut asked = Some(init.ask(&["restart"]));
+    // Before it is asked: a worker is replaced in milliseconds.
     let mut generation = get(&http, "/metrics").sample("restartinit_generation");
+    let mut asked = Some(init.ask(&["restart"]));
     let replaced = was_unready(&http, port, row, &mut wrong, |sample| {
         let now = get(&http, "/metrics").sample("restartinit_generation");
         let is_new = now > generation;

@@ -42,7 +42,9 @@ impl Link {
             Turn::Wait | Turn::Ask => None,
             Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
             Turn::Late => self.hang(now, Verdict::brief).map(ChannelEvent::Late),
-            Turn::Blocked if is_attached(self.pid) => {
+            // Somebody who has just gone had part of that time.
+            Turn::Blocked if is_attached(self.pid) || std::mem::take(&mut self.was_attached) => {
+                self.was_attached = is_attached(self.pid);
                 let late = self.hang(now, Verdict::brief).map(|hang| Hang { verdict: ATTACHED.to_owned(), ..hang });
                 self.channel.watchdog().into_iter().for_each(Watchdog::excuse);
                 late.filter(|_| !std::mem::replace(&mut self.is_late_told, true)).map(ChannelEvent::Late)
