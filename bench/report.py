@@ -230,9 +230,9 @@ def page(found):
     return Report(found).page()
 
 
-def put_in(path, command, text):
-    """Between the two marks of that command."""
-    begin, end = f"<!-- {command} writes this -->\n", f"<!-- {command}: end -->\n"
+def put_in(path, command, text, part=""):
+    """Between the two marks of that command; where a page has several parts of it, between those of that part."""
+    begin, end = f"<!-- {command} writes this{part and ': '}{part} -->\n", f"<!-- {command}: end -->\n"
     before, _, rest = path.read_text().partition(begin)
     _, found, after = rest.partition(end)
     if not found:

@@ -21,13 +21,13 @@ sys.path.append(str(Path(__file__).parent.parent))
 
 import drawing
 import inputs
+import report
 import scenarios
 import tables
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "target/bench"
 PAGE = ROOT / "docs/choosing-limits.md"
-BEGIN, END = "<!-- make fleet writes this: {} -->\n", "<!-- make fleet: end -->\n"
 REPLICAS, QUICK = 10_000, 100
 
 
@@ -44,18 +44,6 @@ def simulate(replicas, around, seed, jobs):
     with ProcessPoolExecutor(jobs) as pool:
         figures = list(pool.map(one, tasks))
     return {"replicas": replicas, "seed": seed, "seconds": round(time.monotonic() - began), "inputs": known.told, "runs": figures}
-
-
-def put_in(path, parts):
-    """Each part of the text between its own two marks."""
-    text = path.read_text()
-    for name, part in parts.items():
-        before, begin, rest = text.partition(BEGIN.format(name))
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            sys.exit(f"{path}: no such lines as {BEGIN.format(name).strip()} and {END.strip()}")
-        text = before + begin + "\n" + part.strip() + "\n\n" + end + after
-    path.write_text(text)
 
 
 def main():
@@ -80,7 +68,8 @@ def main():
         if not options.report:
             results.write_text(json.dumps(simulate(REPLICAS, scenarios.AROUND, options.seed, options.jobs)))
         found = json.loads(results.read_text())
-        put_in(PAGE, tables.parts(found))
+        for name, part in tables.parts(found).items():
+            report.put_in(PAGE, "make fleet", part.strip() + "\n", name)
         drawing.draw(found, ROOT / "bench/plots")
 
 

@@ -143,6 +143,11 @@ impl Config {
         }
     }
 
+    /// How long a command has to stop; `otherwise` where no grace period is set.
+    pub fn grace_or(&self, otherwise: Duration) -> Duration {
+        if self.grace_period.is_zero() { otherwise } else { self.grace_period }
+    }
+
     /// Whether ports are held for the command: asked for, or implied.
     pub fn holds_ports(&self) -> bool {
         self.hold_port || self.standby || self.stop_by == StopBy::Drain

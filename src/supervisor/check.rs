@@ -119,7 +119,7 @@ impl Supervisor {
 
     /// Asks a generation to stop, since it has failed; it is killed if it takes too long.
     fn end_unhealthy(&mut self, now: Moment, number: GenerationNumber, reason: Reason, actions: &mut Actions) {
-        let grace = if self.config.grace_period.is_zero() { Self::CHECK_GRACE } else { self.config.grace_period };
+        let grace = self.config.grace_or(Self::CHECK_GRACE);
         let (signal, group_has_it) = (self.planned_signal(), self.config.group);
         let Some(generation) = generation::with_number(&mut self.generations, number) else { return };
         generation.need_not_be_ready();

@@ -20,7 +20,7 @@ impl Supervisor {
 
     /// How long a generation that makes room has to stop: where no grace period is set, no orchestrator watches over it.
     pub(super) fn planned_grace(&self) -> Duration {
-        if self.config.grace_period.is_zero() { Self::PLANNED_GRACE } else { self.config.grace_period }
+        self.config.grace_or(Self::PLANNED_GRACE)
     }
 
     /// A generation is to make room for another: asked to stop after `delay`, killed if it takes too long.

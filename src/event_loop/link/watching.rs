@@ -42,15 +42,19 @@ impl Link {
             Turn::Wait | Turn::Ask => None,
             Turn::Late if std::mem::replace(&mut self.is_late_told, true) => None,
             Turn::Late => self.hang(now, Verdict::brief).map(ChannelEvent::Late),
-            // Somebody who has just gone had part of that time.
-            Turn::Blocked if is_attached(self.pid) || std::mem::take(&mut self.was_attached) => {
-                self.was_attached = is_attached(self.pid);
+            Turn::Blocked if self.is_excused() => {
                 let late = self.hang(now, Verdict::brief).map(|hang| Hang { verdict: ATTACHED.to_owned(), ..hang });
                 self.channel.watchdog().into_iter().for_each(Watchdog::excuse);
                 late.filter(|_| !std::mem::replace(&mut self.is_late_told, true)).map(ChannelEvent::Late)
             }
             Turn::Blocked => self.hang(now, Verdict::of_its_own).map(ChannelEvent::Blocked),
         }
+    }
+
+    /// Whether somebody is attached to its inspector; or has just gone, and so had part of the time.
+    fn is_excused(&mut self) -> bool {
+        let is_attached = is_attached(self.pid);
+        std::mem::replace(&mut self.was_attached, is_attached) || is_attached
     }
 
     /// Whether its loop has turned since this was last asked.
