@@ -62,17 +62,23 @@ impl Supervisor {
         (active.is_ready() && active.number == watch.of).then_some(watch.look_at)
     }
 
-    /// A generation is ready: its first look comes after a pause.
-    pub(super) fn check_from(&mut self, now: Moment, number: GenerationNumber) {
+    /// Another generation may be the active one by now, and ready: its first look comes after a pause.
+    pub(super) fn note_check(&mut self, now: Moment) {
         if self.config.check.is_none() {
             return;
         }
+        let Some(of) = self.active().filter(|active| active.is_ready()).map(|active| active.number) else { return };
+        if self.check.is_none_or(|watch| watch.of != of) {
+            let look_at = now + self.config.check_interval;
+            self.check = Some(CheckWatch { of, look_at, is_asked: false, has_passed: false, failures: 0, last: None });
+        }
+    }
+
+    /// A generation is ready, perhaps once more: a pause comes first.
+    pub(super) fn check_later(&mut self, now: Moment, number: GenerationNumber) {
         let look_at = now + self.config.check_interval;
-        match &mut self.check {
-            Some(watch) if watch.of == number => watch.look_at = watch.look_at.max(look_at),
-            watch => {
-                *watch = Some(CheckWatch { of: number, look_at, is_asked: false, has_passed: false, failures: 0, last: None });
-            }
+        if let Some(watch) = self.check.as_mut().filter(|watch| watch.of == number) {
+            watch.look_at = watch.look_at.max(look_at);
         }
     }
 

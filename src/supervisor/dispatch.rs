@@ -98,6 +98,7 @@ impl Supervisor {
         }
         self.settle(now, actions);
         self.note_age(now);
+        self.note_check(now);
     }
 
     /// Time has passed for the generations: leftovers, those that retire, those that should be ready.

@@ -70,6 +70,15 @@ fn configs() -> Vec<(Config, bool)> {
                 let standby = Config { standby: true, hold_port: true, ..plain };
                 configs.push(standby.clone());
                 let check = check.clone();
+                configs.push(Config {
+                    check: check.clone(),
+                    check_interval: ms(200),
+                    ready_when: None,
+                    wait_ready,
+                    hold_port: true,
+                    standby: false,
+                    ..standby.clone()
+                });
                 configs.push(Config { check, check_interval: ms(200), check_failures: two, max_age: Some(ms(800)), ..standby.clone() });
                 configs.push(Config { max_memory, ..standby.clone() });
                 configs.push(Config { ready_when: None, wait_ready, watchdog, ..standby.clone() });

@@ -114,7 +114,7 @@ impl Supervisor {
                 if is_watched {
                     actions.push_back(Action::Watch { pid });
                 }
-                self.check_from(now, number);
+                self.check_later(now, number);
             }
             Some(since) if !is_ready => {
                 readiness.since = None;

@@ -95,6 +95,16 @@ fn nobody_is_asked_in_an_overlap_a_drain_or_a_stop() {
     assert_eq!(bench.supervisor.check_due(), None);
 }
 
+/// One that is ready, and yet does not take over, changes nothing for the one that goes on.
+#[test]
+fn the_old_one_is_asked_on_where_its_successor_fails() {
+    let mut bench = Bench::listening(Config { wait_ready: Some(ms(60_000)), ..config() });
+    bench.events(101, &[ChannelEvent::Ready]).look(1000, 101, BUSY).tell(Event::RestartAsked);
+    bench.events(102, &[ChannelEvent::Answered, ChannelEvent::Ready]).exit(102, Exit::Code(1));
+    bench.look(2000, 101, BUSY);
+    assert_eq!(bench.take_log(), ["SIGTERM to 101"], "both of its failures count");
+}
+
 #[test]
 fn an_answer_that_is_late_or_anothers_does_not_count() {
     let mut bench = Bench::listening(config());

@@ -252,6 +252,14 @@ impl World {
         !supervisor.view(self.now).ready || self.holding.contains(&active.pid) || self.listening.contains(&active.pid)
     }
 
+    /// Whoever serves undisturbed is asked whether it is well, or will be.
+    fn is_checked(&self) -> bool {
+        let supervisor = &self.supervisor;
+        let serves = supervisor.undisturbed().is_some_and(Generation::is_ready);
+        let is_asked = supervisor.check.is_some_and(|watch| watch.key().0);
+        supervisor.config.check.is_none() || !serves || is_asked || supervisor.check_due().is_some()
+    }
+
     /// The new generation of a planned restart serves alone, and whoever waits for it has no end in sight.
     fn plan_waits_for_ever(&self) -> bool {
         let supervisor = &self.supervisor;
@@ -333,6 +341,7 @@ impl World {
         let planned = self.supervisor.planned.is_some() || self.supervisor.wanted.is_some();
         assert!(planned || !self.restart_awaited, "whoever asked for a restart waits for ever");
         assert!(self.finished.is_some() || self.is_told_ready_rightly(), "ready, and nothing listens: {}", self.key());
+        assert!(self.finished.is_some() || self.is_checked(), "one that serves, and is asked no more: {}", self.key());
         assert!(self.finished.is_some() || !self.plan_waits_for_ever(), "a plan without an end: {}", self.key());
         let used = self.supervisor.restarts.clone().used(&self.supervisor.config, self.now);
         assert!(used <= self.supervisor.config.max_restarts, "more restarts than allowed");
