@@ -25,26 +25,26 @@ struct Launcher {
     line: &'static str,
     package: &'static str,
     kind: Kind,
-    /// Where the launcher itself decides, by how fast the app is, what becomes of a request in flight: all that was seen.
-    unsteady: Option<&'static str>,
+    /// Where the launcher itself kills an app that is not fast enough: all that was seen of a request in flight.
+    kills: Option<&'static str>,
 }
 
 const fn launcher(line: &'static str, package: &'static str, kind: Kind) -> Launcher {
-    Launcher { line, package, kind, unsteady: None }
+    Launcher { line, package, kind, kills: None }
 }
 
-const fn tsx(line: &'static str, package: &'static str, stop: &'static str) -> Launcher {
-    Launcher { line, package, kind: Kind::Node, unsteady: Some(stop) }
+const fn killer(line: &'static str, package: &'static str, stop: &'static str) -> Launcher {
+    Launcher { line, package, kind: Kind::Node, kills: Some(stop) }
 }
 
 const LAUNCHERS: [Launcher; 14] = [
     launcher("npm start", "npm", Kind::Node),
-    tsx("npx tsx server.ts", "npm", "finishes, 143; under load it is cut off, 143"),
+    killer("npx tsx server.ts", "npm", "finishes, 143; under load it is cut off, 143"),
     launcher("yarn start", "yarn", Kind::Node),
     launcher("pnpm start", "pnpm", Kind::Node),
     launcher("pnpm start", "@pnpm/exe", Kind::Native),
-    launcher("nodemon server.js", "nodemon", Kind::Node),
-    tsx("tsx server.ts", "tsx", "finishes, 0; under load it is cut off, 143"),
+    killer("nodemon server.js", "nodemon", "is cut off, 143"),
+    killer("tsx server.ts", "tsx", "finishes, 0; under load it is cut off, 143"),
     launcher("ts-node server.ts", "ts-node", Kind::Node),
     launcher("node --watch server.js", "node", Kind::Node),
     launcher("node --run start", "node", Kind::Node),
@@ -80,7 +80,7 @@ impl Launcher {
     }
 
     fn cell(&self, form: Form, options: &'static [&'static str]) -> Cell {
-        Cell { line: self.line, package: self.package, form, options, passes_on: self.passes_on(form) }
+        Cell { line: self.line, package: self.package, form, options, passes_on: self.passes_on(form), is_killed: self.kills.is_some() }
     }
 
     /// The pairs that are tried, those of the launcher at that place in the table.
@@ -126,7 +126,7 @@ impl Launcher {
         let instead = one(&mut of_command().flat_map(|(_, seen)| seen.told.iter()).map(|(_, instead)| instead.clone()));
         let by_signal = || seen.iter().filter(|(cell, _)| !cell.is_stopped_otherwise());
         let stop = one(&mut by_signal().map(|(_, seen)| seen.stop.clone()));
-        let stop = self.unsteady.map_or(stop, |all| {
+        let stop = self.kills.map_or(stop, |all| {
             by_signal().for_each(|(_, seen)| assert!(all.contains(&seen.stop), "{}: {seen:?}", self.line));
             all.to_owned()
         });

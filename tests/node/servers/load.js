@@ -1,9 +1,10 @@
-// A load over TLS: `load.js PORT FRESH KEPT`. So many clients with a connection for each request, and so many that keep one. Prints a
-// tally again and again: answered, refused, reset, lost, hung, wrong, sent again. Ends with its input.
+// A load over TLS: `load.js PORT FRESH KEPT [RATE]`. So many clients with a connection for each request, and so many that keep one; with a
+// rate, they ask that many times a second together. Prints a tally again and again: answered, refused, reset, lost, hung, wrong, sent again.
+// Ends with its input, and then tells how many were answered a second if there was a rate.
 'use strict';
 const https = require('https');
 
-const [port, fresh, kept] = process.argv.slice(2).map(Number);
+const [port, fresh, kept, rate] = process.argv.slice(2).map(Number);
 const LIMIT = 20000;
 const tally = { answered: 0, refused: 0, reset: 0, lost: 0, hung: 0, wrong: 0, again: 0 };
 let over = false;
@@ -37,10 +38,16 @@ const ask = (agent) =>
     });
   });
 
+const start = performance.now();
+const passed = () => performance.now() - start;
+let asked = 0;
+// What a client waits for before it asks again, in milliseconds.
+const pause = () => (rate ? (asked++ * 1000) / rate - passed() : 3);
+
 const client = async (agent) => {
   while (!over) {
     tally[await ask(agent)] += 1;
-    await new Promise((done) => setTimeout(done, 3));
+    await new Promise((done) => setTimeout(done, pause()));
   }
 };
 
@@ -53,5 +60,6 @@ const agents = [...Array(fresh).fill(undefined), ...Array(kept).fill(0)].map((_,
 Promise.all(agents.map(client)).then(() => {
   clearInterval(timer);
   tell();
+  if (rate) console.log(`rate ${Math.round((tally.answered * 1000) / passed())}`);
   agents.forEach((agent) => agent.destroy());
 });
