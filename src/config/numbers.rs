@@ -14,12 +14,28 @@ pub fn duration(text: &str) -> Result<Duration, Accepted> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map(Duration::from_secs).map_err(|_| ACCEPTED);
     }
-    // humantime also knows months as M and years: too close to 2m for a container's settings.
-    let known = |unit: &str| matches!(unit, "" | "ms" | "s" | "m" | "h");
-    if !text.split(|c: char| c.is_ascii_digit()).all(known) {
-        return Err(ACCEPTED);
+    sum_of_parts(text).ok_or(ACCEPTED)
+}
+
+/// Numbers with a unit each, added up.
+fn sum_of_parts(mut text: &str) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    while !text.is_empty() {
+        let (number, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let number: u64 = number.parse().ok()?;
+        let seconds = |each| number.checked_mul(each).map(Duration::from_secs);
+        let part = match unit {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => seconds(1),
+            "m" => seconds(60),
+            "h" => seconds(3600),
+            _ => None,
+        };
+        sum = sum.checked_add(part?)?;
+        text = rest;
     }
-    humantime::parse_duration(text).map_err(|_| ACCEPTED)
+    Some(sum)
 }
 
 /// A time that is no time would be no limit, and no pause.

@@ -270,10 +270,13 @@ fn a_node_is_asked_with_what_is_asked_of_whom() {
     };
     let second = Duration::from_secs;
     let stack = asked(&["stack"]);
-    let plain = Inspection { subject: Subject::Stack { json: false }, generation: None, process: None, within: second(5) };
+    let plain = Inspection { subject: Subject::Stack { json: false }, generation: None, process: None, within: None };
     assert_eq!(stack, plain);
     let full = asked(&["stack", "--json", "--generation", "3", "--process=17", "--within=2s"]);
-    assert_eq!(full, Inspection { subject: Subject::Stack { json: true }, generation: Some(3), process: Some(17), within: second(2) });
+    assert_eq!(
+        full,
+        Inspection { subject: Subject::Stack { json: true }, generation: Some(3), process: Some(17), within: Some(second(2)) }
+    );
     assert_eq!(asked(&["profile"]).subject, Subject::Profile { over: second(5) });
     assert_eq!(asked(&["profile", "--generation=2", "1m"]).subject, Subject::Profile { over: second(60) });
     assert_eq!(asked(&["heap", "--force"]).subject, Subject::Heap { is_forced: true });

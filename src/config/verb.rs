@@ -23,8 +23,8 @@ pub struct Inspection {
     pub generation: Option<u32>,
     /// Of which process, whatever its generation: nobody is asked who runs.
     pub process: Option<i32>,
-    /// How long a stack may take.
-    pub within: Duration,
+    /// How long a stack may take, and whatever is to be closed after it; `None`: a few seconds, and then as long as that takes.
+    pub within: Option<Duration>,
 }
 
 /// What is asked.
@@ -38,7 +38,7 @@ pub enum Subject {
 impl Inspection {
     /// With nothing said but that.
     const fn verb(subject: Subject) -> Verb {
-        Verb::Inspect(Inspection { subject, generation: None, process: None, within: Duration::from_secs(5) })
+        Verb::Inspect(Inspection { subject, generation: None, process: None, within: None })
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn read(
             }
             (Verb::Inspect(Inspection { subject: Subject::Stack { .. }, within, .. }), "--within") => {
                 let (value, bad) = value("a duration above 0 such as 2s");
-                *within = duration(&value).ok_or(bad)?;
+                *within = Some(duration(&value).ok_or(bad)?);
             }
             _ if text.contains('=') => return Err(unexpected()),
             (Verb::Status { json } | Verb::Inspect(Inspection { subject: Subject::Stack { json }, .. }), "--json") => *json = true,

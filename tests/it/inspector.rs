@@ -231,6 +231,30 @@ fn nothing_is_left_behind() {
     });
 }
 
+/// A loop that is blocked outside of JavaScript opens its inspector when it is too late for an answer.
+#[test]
+fn what_opens_too_late_is_closed_too() {
+    let native = "const { pbkdf2Sync } = require('crypto'); const hash = (rounds) => pbkdf2Sync('a', 'b', rounds, 64, 'sha512');\
+                  let rounds = 1000, took = 0; \
+                  while (took < 100) { rounds *= 2; const began = Date.now(); hash(rounds); took = Date.now() - began; }\
+                  setTimeout(() => { say('there'); hash(Math.ceil(rounds * 4000 / took)); say('done'); }, 1); stay()";
+    let all = nodes();
+    for node in [all.first(), all.last()].into_iter().flatten() {
+        let mut init = bench().node(Path::new(&node.binary), native);
+        init.allow(Duration::from_secs(60));
+        init.out("there");
+        let pid = pid_of(&mut init);
+        let before = sockets(pid);
+        let said = init.verb(&["stack"]);
+        assert!(said.err.contains("its inspector may open when its loop turns: waiting for that, to close it"), "{said:?}");
+        init.out("done");
+        assert!(init.lines(Stream::Log).iter().any(|line| line.starts_with("Debugger listening on")), "it did open");
+        init.until("the inspector is closed", || sockets(pid) == before);
+        let answer = told(&mut init, "the event loop is idle");
+        assert_eq!(functions(&answer), [] as [&str; 0]);
+    }
+}
+
 /// A few here, a thousand with `RESTARTINIT_LONG=1`; `--nocapture` shows what each took.
 #[test]
 fn under_load_nobody_notices() {

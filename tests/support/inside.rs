@@ -3,10 +3,12 @@
 use super::paths::init;
 use super::running::Running;
 use serde_json::Value;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-/// Beyond what any program of a test needs; SIGKILL then, and the test fails.
-const LIMIT: &str = "30";
+/// Beyond what any program of a test needs, unless the test allows for more; SIGKILL then, and the test fails.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How it ended and what it said.
 #[derive(Debug)]
@@ -34,7 +36,9 @@ impl Inside {
     pub fn end(self) -> Said {
         let output = self.0.wait_with_output().expect("its end");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_ne!(output.status.code(), Some(137), "it did not end in time: {}{}", text(&output.stdout), text(&output.stderr));
+        // timeout(1) ends itself as it ended what it ran.
+        let is_killed = output.status.code() == Some(137) || output.status.signal() == Some(libc::SIGKILL);
+        assert!(!is_killed, "it did not end in time: {}{}", text(&output.stdout), text(&output.stderr));
         // timeout(1) warns where the tests of storms have used up the user's queued signals: it is not the verb's word.
         let err = text(&output.stderr).split_inclusive('\n').filter(|line| !line.starts_with("timeout: warning: ")).collect();
         Said { code: output.status.code(), out: text(&output.stdout), err }
@@ -45,8 +49,9 @@ impl Running {
     /// Starts a program inside.
     pub fn enter(&mut self, line: &[&str]) -> Inside {
         let pid = self.init_pid().to_string();
+        let limit = self.left().max(LIMIT).as_secs().to_string();
         let mut nsenter = Command::new("timeout");
-        nsenter.args(["--signal", "KILL", LIMIT, "nsenter", "--target", &pid, "--pid", "--mount"]);
+        nsenter.args(["--signal", "KILL", &limit, "nsenter", "--target", &pid, "--pid", "--mount"]);
         // SAFETY: no precondition.
         if unsafe { libc::geteuid() } != 0 {
             nsenter.args(["--user", "--preserve-credentials"]);

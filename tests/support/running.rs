@@ -154,7 +154,12 @@ impl Running {
 
     /// Whether the deadline has passed.
     pub fn late(&self) -> bool {
-        Instant::now() >= self.until
+        self.left().is_zero()
+    }
+
+    /// How long it is until then.
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
     }
 
     /// Its first generation, above its memory limit, is replaced by plan; the second, which obeys, ends when it is told to.
@@ -186,8 +191,7 @@ impl Running {
         ended.unwrap_or_else(|reason| panic!("waited for the end of the output: {reason}"));
         let descriptor = pidfd(i32::try_from(self.child.id()).expect("a pid")).expect("not collected yet");
         let mut watched = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
-        let left = self.until.saturating_duration_since(Instant::now());
-        let ready = poll(&mut watched, PollTimeout::try_from(left).expect("a timeout"));
+        let ready = poll(&mut watched, PollTimeout::try_from(self.left()).expect("a timeout"));
         assert_eq!(ready, Ok(1), "waited for the init to exit: the deadline passed");
         let status = self.child.wait().expect("its status");
         End { code: status.code(), out: self.lines(Stream::Out), log: self.lines(Stream::Log) }

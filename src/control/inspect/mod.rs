@@ -13,7 +13,7 @@ use crate::observe::status::human_bytes;
 use crate::procfs::verdict::Verdict;
 use crate::supervisor::exit::USAGE;
 use crate::sys::cgroup::MemoryCgroup;
-use crate::sys::signals;
+use crate::sys::{main_thread, signals};
 
 mod port;
 mod session;
@@ -23,7 +23,7 @@ mod target;
 pub use port::is_attached;
 
 use session::{INTERRUPTED, Session, Why, wait};
-use target::Target;
+use target::{Opening, Target};
 
 /// How long the inspector has to open and to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(300);
 /// Nothing takes longer, whatever the app sends.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How long a loop that does not turn is waited for, and how long one that turns may take to open its inspector.
+const LATEST: Duration = Duration::from_secs(60);
+const OPENS_WITHIN: Duration = Duration::from_secs(2);
 /// For so long after the last sign of this process the inspector stays open.
 const ALONE: Duration = Duration::from_secs(10);
 
@@ -52,14 +55,30 @@ pub(super) fn run(asked: Inspection, restartinit: Option<Pid>) -> u8 {
         Err(why) => return complain(&why),
     };
     let told = target::may_ask(target.pid()).map_err(str::to_owned).and_then(|()| match asked.subject {
-        Subject::Stack { json } => stack::take(&target, asked.within, json),
+        Subject::Stack { json } => stack::take(&target, asked.within.unwrap_or(PATIENCE), json),
         Subject::Profile { over } => Ok(profile(&target, over)?),
         Subject::Heap { is_forced } => Ok(heap(&target, is_forced)?),
     });
-    match told {
+    let code = match told {
         Ok(text) => u8::from(print(&text).is_err()),
         Err(why) => complain(&format!("{}: {why}", target.name())),
+    };
+    if asked.within.is_none() && target.opening.get() == Opening::Asked {
+        let _ = close_late(&target);
     }
+    code
+}
+
+/// A loop that does not turn opens its inspector once it does, when nobody waits for that any more: then it is to be closed.
+fn close_late(target: &Target) -> Result<(), Why> {
+    complain(&format!("{}: its inspector may open when its loop turns: waiting for that, to close it; Ctrl-C leaves it", target.name()));
+    signals::forget_end();
+    let end = Instant::now() + LATEST;
+    while !main_thread::place(target.pid()).is_in_own_loop && Instant::now() < end {
+        wait(None, Instant::now() + BETWEEN_ATTEMPTS, true)?;
+    }
+    // Of one that turns and does not open it, a handler of its own has the signal.
+    attach(target, Output::Nothing, Instant::now() + OPENS_WITHIN, Instant::now() + PATIENCE, ALONE).map(Session::close)
 }
 
 fn profile(target: &Target, over: Duration) -> Result<String, Why> {

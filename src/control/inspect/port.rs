@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use super::session::{Why, wait};
-use super::target::Target;
+use super::target::{Opening, Target};
 use crate::procfs::inspector::is_inspector;
 use crate::procfs::listeners::ListenAddress;
 use crate::signal::Signal;
@@ -44,17 +44,25 @@ pub(super) fn open(target: &Target, end: Instant) -> Result<Port, Why> {
             // It listens everywhere, and here.
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        return if has_client(pid, address.port()) { Err(IN_USE) } else { Ok(Port { address, was_open: true }) };
+        let was_open = target.opening.get() == Opening::Unasked;
+        if !was_open {
+            target.opening.set(Opening::Open);
+        }
+        return if has_client(pid, address.port()) { Err(IN_USE) } else { Ok(Port { address, was_open }) };
     }
-    match processes::send(&target.process, Signal::USR1, Pid::from_raw(0)) {
-        Delivery::Sent => {}
-        Delivery::Gone => return Err("it has just ended"),
-        Delivery::Refused | Delivery::Unknown => return Err("it may not be signalled: ask as root, or as its own user"),
+    // Once: an app with a handler of its own takes each for a word of its user's.
+    if target.opening.get() == Opening::Unasked {
+        match processes::send(&target.process, Signal::USR1, Pid::from_raw(0)) {
+            Delivery::Sent => target.opening.set(Opening::Asked),
+            Delivery::Gone => return Err("it has just ended"),
+            Delivery::Refused | Delivery::Unknown => return Err("it may not be signalled: ask as root, or as its own user"),
+        }
     }
     loop {
         let mut new = tcp_listeners(pid);
         new.retain(|(inode, address)| address.ip().is_loopback() && !before.iter().any(|(known, _)| known == inode));
         if let Some(address) = address_held(pid, &new) {
+            target.opening.set(Opening::Open);
             return Ok(Port { address, was_open: false });
         }
         let now = Instant::now();

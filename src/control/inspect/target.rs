@@ -1,5 +1,7 @@
 //! Whom `stack`, `profile` and `heap` ask: the Node of a generation, and whether it may be asked.
 
+use std::cell::Cell;
+
 use nix::unistd::Pid;
 
 use super::port::held;
@@ -18,6 +20,17 @@ use crate::sys::{credentials, listening, main_thread, processes};
 pub(super) struct Target {
     pub(super) generation: Option<u32>,
     pub(super) process: Process,
+    pub(super) opening: Cell<Opening>,
+}
+
+/// How far its inspector was opened for this process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// It was not asked to, or was open before.
+    Unasked,
+    /// The signal was sent, and it is not open yet.
+    Asked,
+    Open,
 }
 
 impl Target {
@@ -58,7 +71,7 @@ pub(super) fn find(asked: &Inspection, restartinit: Option<Pid>) -> Result<Targe
         }
     };
     let process = processes::one(pid).filter(|process| !process.ended).ok_or("no such process runs here")?;
-    Ok(Target { generation, process })
+    Ok(Target { generation, process, opening: Cell::new(Opening::Unasked) })
 }
 
 /// Which generation is meant, and its command's pid, off the status.
