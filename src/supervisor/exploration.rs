@@ -6,8 +6,9 @@ mod state_key;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::num::NonZeroU32;
+use std::num::{NonZero, NonZeroU32};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -96,29 +97,31 @@ fn configs() -> Vec<(Config, bool)> {
 fn every_event_in_every_reachable_state_keeps_the_promises() {
     let mut seen = Seen::default();
     walk_far(&mut seen);
-    let mut total = 0;
     let chosen = std::env::var("RESTARTINIT_CONFIGURATIONS").ok();
-    for (config, harsh) in configs() {
-        let name = format!(
-            "{}{:?} drain {:?} grace {:?} mem {} ready {} {} stop by {:?} hold {} standby {}",
-            if harsh { "harsh " } else { "" },
-            config.restart,
-            config.drain_delay,
-            config.grace_period,
-            config.max_memory.is_some(),
-            config.ready_when(),
-            config.wait_ready.is_some(),
-            config.stop_by,
-            config.hold_port,
-            config.standby
-        );
-        if chosen.as_ref().is_some_and(|word| !name.contains(word)) {
-            continue;
-        }
-        let n = explore(config, harsh, &mut seen);
-        total += n;
-        eprintln!("{n} {name}");
-    }
+    let named = configs().into_iter().map(|(config, harsh)| (name(&config, harsh), config, harsh));
+    let queue = Mutex::new(named.filter(|(name, ..)| chosen.as_ref().is_none_or(|word| name.contains(word))));
+    let next = || queue.lock().ok()?.next();
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let total: usize = std::thread::scope(|threads| {
+        let explorer = || {
+            let mut seen = Seen::default();
+            let mut total = 0;
+            while let Some((name, config, harsh)) = next() {
+                let n = explore(config, harsh, &mut seen);
+                total += n;
+                eprintln!("{n} {name}");
+            }
+            (total, seen)
+        };
+        let running: Vec<_> = (0..workers).map(|_| threads.spawn(explorer)).collect();
+        let found = running.into_iter().map(|one| one.join().expect("the promises are kept"));
+        found
+            .map(|(total, found)| {
+                seen.add(found);
+                total
+            })
+            .sum()
+    });
     let Seen { outcomes, phases, duties, cells } = seen;
     eprintln!("{total} states; ends reached: {outcomes:?}");
     if chosen.is_none() {
@@ -133,6 +136,22 @@ fn every_event_in_every_reachable_state_keeps_the_promises() {
     }
 }
 
+fn name(config: &Config, harsh: bool) -> String {
+    format!(
+        "{}{:?} drain {:?} grace {:?} mem {} ready {} {} stop by {:?} hold {} standby {}",
+        if harsh { "harsh " } else { "" },
+        config.restart,
+        config.drain_delay,
+        config.grace_period,
+        config.max_memory.is_some(),
+        config.ready_when(),
+        config.wait_ready.is_some(),
+        config.stop_by,
+        config.hold_port,
+        config.standby
+    )
+}
+
 fn most() -> usize {
     std::env::var("RESTARTINIT_STATES").ok().and_then(|most| most.parse().ok()).unwrap_or(MOST)
 }
@@ -144,6 +163,17 @@ struct Seen {
     phases: Ways,
     duties: Ways,
     cells: BTreeSet<[String; 3]>,
+}
+
+impl Seen {
+    fn add(&mut self, other: Seen) {
+        for (outcome, count) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+        self.phases.extend(other.phases);
+        self.duties.extend(other.duties);
+        self.cells.extend(other.cells);
+    }
 }
 
 /// A way that lies deeper than the states that are visited: a successor has taken over and crashed, and cannot be executed any more, while the

@@ -92,7 +92,8 @@ fn a_restart_gives_back_what_it_takes() {
             counted.init.out(&format!("up {generation}"));
         };
         counted.init.out("up 1");
-        // The first line in the log makes what all later ones use.
+        // The first look for who listens, and the first line in the log, make what all later ones use.
+        counted.init.verb(&["health"]);
         (2..20).for_each(|generation| restart(&mut counted, generation));
         let early = counted.at_rest();
         (20..120).for_each(|generation| restart(&mut counted, generation));
