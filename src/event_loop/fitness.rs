@@ -1,10 +1,12 @@
 //! Before the first spawn: which of the options for Node work for this command. The others are off, with a line that says what to do.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::config::values::{ReadyWhen, StopBy};
+use crate::node::entry;
 use crate::node::script::{self, Unfit};
 use crate::sys::spawn;
 
@@ -25,7 +27,11 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     let script = script::of_command(command).filter(|_| config.holds_ports());
     let folder = script.and_then(|path| std::path::absolute(path).ok());
     let package = folder.iter().flat_map(|path| path.ancestors().skip(1)).find_map(|folder| text(&folder.join("package.json")));
-    let Some(unfit) = script::unfit(command, script.and_then(text).as_deref(), package.as_deref()) else { return };
+    let unfit = script::unfit(command, script.and_then(text).as_deref(), package.as_deref());
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    let by_entry = || entry::runs_without_channel(&words, shell_script).map(Unfit::HasLauncher);
+    let Some(unfit) = unfit.or_else(by_entry) else { return };
     let mut off = Vec::new();
     without_held_ports(config, &mut off);
     match &unfit {
@@ -123,6 +129,15 @@ fn without_channel(config: &mut Config, off: &mut Vec<&'static str>) {
     without_watchdog(config, off);
     without_message(config, off);
     off.extend(std::mem::take(&mut config.ipc).then_some("--ipc"));
+}
+
+/// The text of a script that is executed by this name, if it begins as one.
+fn shell_script(name: &str) -> Option<String> {
+    let folders = std::env::var_os("PATH");
+    let candidates = spawn::candidates(OsStr::new(name), folders.as_deref().unwrap_or(OsStr::new(spawn::DEFAULT_PATH)));
+    let file = candidates.into_iter().map(|path| PathBuf::from(OsString::from_vec(path))).find(|path| path.is_file())?;
+    let is_script = spawn::beginning(&file, 2).is_ok_and(|beginning| beginning == b"#!");
+    if is_script { text(&file) } else { None }
 }
 
 /// It need not be UTF-8.

@@ -45,6 +45,7 @@ impl Sink for Script {
     }
 }
 
+pub const NODE_RUN: &str = "node --run";
 /// Those that run a script of package.json.
 const PACKAGE_MANAGERS: [&str; 4] = ["npm", "yarn", "pnpm", "bun"];
 /// Those that run whatever they are given, in a process of its own.
@@ -99,9 +100,9 @@ fn of_node(arguments: &[&str]) -> Option<Launcher> {
         let after = || arguments.get(at + 1..).unwrap_or_default();
         match word {
             "--watch" => return launcher("node --watch", runs("node", after())),
-            "--run" => return launcher("node --run", Runs::Script(after().first()?.to_string())),
+            "--run" => return launcher(NODE_RUN, Runs::Script(after().first()?.to_string())),
             _ if word.starts_with("--watch-path") => return launcher("node --watch", Runs::Unknown),
-            _ if word.starts_with("--run=") => return launcher("node --run", Runs::Script(word.trim_start_matches("--run=").to_owned())),
+            _ if word.starts_with("--run=") => return launcher(NODE_RUN, Runs::Script(word.trim_start_matches("--run=").to_owned())),
             _ if TAKES_A_WORD.contains(&word) => drop(words.next()),
             _ if word.starts_with('-') => {}
             // tsx and ts-node have scripts of quite general names.

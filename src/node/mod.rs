@@ -3,6 +3,7 @@
 //! here, and bytes come in and go out.
 
 pub mod channel;
+pub mod entry;
 pub mod framing;
 pub mod json;
 pub mod launcher;

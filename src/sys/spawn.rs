@@ -6,6 +6,8 @@
 mod child;
 mod path;
 
+pub use path::{DEFAULT as DEFAULT_PATH, candidates};
+
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt::Write as _;

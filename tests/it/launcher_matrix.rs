@@ -92,13 +92,7 @@ impl Launcher {
         } else {
             vec![(Form::Command, HEADLINE), (Form::Command, option(0)), (Form::Script, option(3))]
         };
-        let cells = pairs.into_iter().map(|(form, options)| self.cell(form, options));
-        cells.filter(|cell| !self.is_left_out(cell)).collect()
-    }
-
-    /// `node --run` may crash with a channel that is not its own.
-    fn is_left_out(&self, cell: &Cell) -> bool {
-        self.line.starts_with("node --run") && cell.form == Form::Script && !cell.options.is_empty()
+        pairs.into_iter().map(|(form, options)| self.cell(form, options)).collect()
     }
 
     fn version(&self) -> String {
