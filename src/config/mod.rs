@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod check_url;
+mod foreign;
 pub mod numbers;
 pub mod options;
 mod settings;
@@ -113,7 +114,10 @@ where
                 let name = name.to_owned();
                 read_option(&name, &mut parser, &mut flags)?;
             }
-            Arg::Short(letter) => return Err(UsageError(format!("unknown option -{letter} (see restartinit -h)"))),
+            Arg::Short(letter) => {
+                let known = foreign::hint(letter.encode_utf8(&mut [0; 4]));
+                return Err(UsageError(known.unwrap_or_else(|| format!("unknown option -{letter} (see restartinit -h)"))));
+            }
             Arg::Value(first) => {
                 let rest = parser.raw_args().map_err(usage)?;
                 if verbs && let Some(verb) = verb::known(&first) {
@@ -159,8 +163,11 @@ fn usage(error: lexopt::Error) -> UsageError {
 
 fn read_option(name: &str, parser: &mut lexopt::Parser, flags: &mut Flags) -> Result<(), UsageError> {
     let Some((option, slot)) = OPTIONS.iter().zip(&mut flags.values).find(|(option, _)| option.name == name) else {
-        return Err(UsageError(match nearest(name) {
-            (apart, near) if apart <= 1 + near.len() / 3 => format!("unknown option --{name}: did you mean --{near}? (see restartinit -h)"),
+        return Err(UsageError(match (foreign::hint(name), nearest(name)) {
+            (Some(known), _) => known,
+            (None, (apart, near)) if apart <= 1 + near.len() / 3 => {
+                format!("unknown option --{name}: did you mean --{near}? (see restartinit -h)")
+            }
             _ => format!("unknown option --{name} (see restartinit -h)"),
         }));
     };
