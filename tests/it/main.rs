@@ -7,6 +7,7 @@ mod between;
 mod cgroup_limits;
 mod changes;
 mod check;
+mod coming_from;
 mod config;
 mod cut_off;
 mod denied;
