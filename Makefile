@@ -12,7 +12,7 @@ FLAGS := -C force-unwind-tables=no
 REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
+.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
 
 all: static
 
@@ -40,6 +40,9 @@ static: ## target/static/restartinit: one file, no libraries
 	@mkdir -p target/static
 	@cp $${CARGO_TARGET_DIR:-target}/$(TARGET)/release/restartinit $(STATIC).new && mv $(STATIC).new $(STATIC)
 	@ls -l $(STATIC)
+
+manual: ## target/manual/: the man page, and completions for bash, zsh and fish
+	cargo run --quiet --locked --example manual target/manual
 
 packages: ## what the tests need beyond Rust and Node
 	tests/packages

@@ -1,12 +1,11 @@
 //! Before the first spawn: which of the options for Node work for this command. The others are off, with a line that says what to do.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use crate::config::Config;
 use crate::config::values::{ReadyWhen, StopBy};
-use crate::node::entry;
 use crate::node::script::{self, Unfit};
 use crate::sys::spawn;
 
@@ -14,7 +13,7 @@ use crate::sys::spawn;
 const LONGEST_SCRIPT: u64 = 256 * 1024;
 
 /// Turns off what would do nothing, or harm.
-pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
+pub(super) fn adapt(config: &mut Config, command: &[OsString], environment: &[&CStr]) {
     if !config.listen.is_empty() && script::takes_sockets_in_part(command) {
         log::warn!(
             "bun's HTTP servers bind a socket of their own in place of one of --listen: only node:net takes it (listen({{ fd: 3 }}))"
@@ -27,11 +26,8 @@ pub(super) fn adapt(config: &mut Config, command: &[OsString]) {
     let script = script::of_command(command).filter(|_| config.holds_ports());
     let folder = script.and_then(|path| std::path::absolute(path).ok());
     let package = folder.iter().flat_map(|path| path.ancestors().skip(1)).find_map(|folder| text(&folder.join("package.json")));
-    let unfit = script::unfit(command, script.and_then(text).as_deref(), package.as_deref());
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-    let by_entry = || entry::runs_without_channel(&words, shell_script).map(Unfit::HasLauncher);
-    let Some(unfit) = unfit.or_else(by_entry) else { return };
+    let unfit = script::unfit(command, script.and_then(text).as_deref(), package.as_deref(), &|name| entry_script(name, environment));
+    let Some(unfit) = unfit else { return };
     let mut off = Vec::new();
     without_held_ports(config, &mut off);
     match &unfit {
@@ -132,12 +128,14 @@ fn without_channel(config: &mut Config, off: &mut Vec<&'static str>) {
 }
 
 /// The text of a script that is executed by this name, if it begins as one.
-fn shell_script(name: &str) -> Option<String> {
-    let folders = std::env::var_os("PATH");
-    let candidates = spawn::candidates(OsStr::new(name), folders.as_deref().unwrap_or(OsStr::new(spawn::DEFAULT_PATH)));
-    let file = candidates.into_iter().map(|path| PathBuf::from(OsString::from_vec(path))).find(|path| path.is_file())?;
-    let is_script = spawn::beginning(&file, 2).is_ok_and(|beginning| beginning == b"#!");
-    if is_script { text(&file) } else { None }
+fn entry_script(name: &str, environment: &[&CStr]) -> Option<String> {
+    for path in spawn::candidates(OsStr::new(name), environment) {
+        let path = Path::new(OsStr::from_bytes(&path));
+        if let Ok(beginning) = spawn::beginning(path, 2) {
+            return if beginning == b"#!" { text(path) } else { None };
+        }
+    }
+    None
 }
 
 /// It need not be UTF-8.
@@ -168,7 +166,7 @@ mod tests {
     }
 
     fn adapted(command: &[&str], mut config: Config) -> Config {
-        adapt(&mut config, &command.iter().map(OsString::from).collect::<Vec<_>>());
+        adapt(&mut config, &command.iter().map(OsString::from).collect::<Vec<_>>(), &[]);
         config
     }
 

@@ -66,12 +66,13 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     }
     let terminal = Terminal::find();
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-    fitness::adapt(&mut config, &command);
+    let inherited = environment::entries();
+    fitness::adapt(&mut config, &command, &inherited);
     fitness::tell_of_gap(&config, memory.limit(memory.usage()).is_some());
     let spawn_options = SpawnOptions { has_channel: config.has_channel(), holds_ports: config.holds_ports(), tells_role: config.standby };
     let sockets = HeldSockets::open(&config.listen)?;
     let without = not_passed_on(&config, settings_read);
-    let mut spawner = Spawner::new(command, &environment::entries(), &without, child_setup(terminal.is_none(), !is_init))?;
+    let mut spawner = Spawner::new(command, &inherited, &without, child_setup(terminal.is_none(), !is_init))?;
     let (passed_on, placeholders) = sockets.to_pass_on()?;
     if !passed_on.is_empty() {
         let names: Vec<String> = config.listen.iter().map(|address| address.to_string().replace(':', "_")).collect();

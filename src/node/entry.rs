@@ -9,7 +9,7 @@ const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
 /// `node --run` at the end of a command that is a shell's script, or a shell with one. It leaves the app the variables of its channel without the
 /// descriptor, and says nothing on it: all other launchers are known by the command line of whoever speaks. `read` gives the text of a script,
 /// which begins with `#!`.
-pub fn runs_without_channel(command: &[&str], read: impl Fn(&str) -> Option<String>) -> Option<Launcher> {
+pub fn runs_without_channel(command: &[&str], read: &dyn Fn(&str) -> Option<String>) -> Option<Launcher> {
     let (program, rest) = command.split_first()?;
     let is_shell = Path::new(program).file_name().is_some_and(|name| SHELLS.iter().any(|shell| name == *shell));
     let (text, arguments) = match rest {
@@ -20,10 +20,11 @@ pub fn runs_without_channel(command: &[&str], read: impl Fn(&str) -> Option<Stri
     };
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
     let last = line.rsplit([';', '&', '|']).map(str::trim).find(|part| !part.is_empty())?;
-    let words = last.split_whitespace().skip_while(|word| *word == "exec" || word.contains('='));
-    let words: Vec<&str> = words.map(|word| word.trim_matches(['"', '\''])).collect();
-    let words = if words == ["$@"] { arguments } else { &words };
-    launcher::of_words(words).filter(|launcher| launcher.name == launcher::NODE_RUN)
+    let words: Vec<&str> = last.split(' ').collect();
+    let words = if words.last() == Some(&"\"$@\"") { arguments } else { &words };
+    // Variables, `exec` and what takes on another user may stand before it.
+    let node = words.iter().position(|word| word.ends_with("node"))?;
+    launcher::of_words(words.get(node..)?).filter(|launcher| launcher.name == launcher::NODE_RUN)
 }
 
 #[cfg(test)]
@@ -34,7 +35,7 @@ mod tests {
     const FILE: &str = "#!/bin/sh\nset -e\nif [ \"$1\" ]; then echo \"$1\"; fi\nexec \"$@\"\n";
 
     fn found(command: &[&str], file: &str) -> Option<Runs> {
-        runs_without_channel(command, |name| (name == "/entry.sh").then(|| file.to_owned())).map(|launcher| launcher.runs)
+        runs_without_channel(command, &|name| (name == "/entry.sh").then(|| file.to_owned())).map(|launcher| launcher.runs)
     }
 
     #[test]
@@ -42,7 +43,7 @@ mod tests {
         let start = Some(Runs::Script("start".to_owned()));
         for (command, file) in [
             (&["sh", "-c", "exec node --run start"][..], ""),
-            (&["/bin/bash", "-c", "npm run migrate && NODE_ENV=production exec \"node\" --run=start;"], ""),
+            (&["/bin/bash", "-c", "npm run migrate && NODE_ENV=production exec gosu app node --run=start;"], ""),
             (&["sh", "-c", "exec \"$@\"", "sh", "node", "--run", "start"], ""),
             (&["/entry.sh"], "#!/bin/sh\nnpm ci\nexec node --run start\n# the end\n\n"),
             (&["sh", "/entry.sh", "-v"], "#!/bin/sh\nnode --run start"),
@@ -57,6 +58,7 @@ mod tests {
         for (command, file) in [
             (&["sh", "-c", "node --run migrate; exec node server.js"][..], ""),
             (&["sh", "-c", "exec npm start"], ""),
+            (&["sh", "-c", "exec pnpm --run start"], ""),
             (&["sh", "-c", ""], ""),
             (&["sh", "-c"], ""),
             (&["sh"], ""),

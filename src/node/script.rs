@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::entry;
 use super::launcher::{self, Launcher};
 
 /// Libraries whose apps fork workers of their own.
@@ -36,9 +37,16 @@ pub fn of_command(command: &[OsString]) -> Option<&Path> {
 }
 
 /// Whether the options for Node work for an app, given the text of its script and of the package.json that is nearest to it, where there are such.
-pub fn unfit(command: &[OsString], script: Option<&str>, package: Option<&str>) -> Option<Unfit> {
+/// `read_entry`: as of [`entry::runs_without_channel`].
+pub fn unfit(
+    command: &[OsString],
+    script: Option<&str>,
+    package: Option<&str>,
+    read_entry: &dyn Fn(&str) -> Option<String>,
+) -> Option<Unfit> {
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    if let Some(launcher) = launcher::of_words(&words.iter().map(AsRef::as_ref).collect::<Vec<_>>()) {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    if let Some(launcher) = launcher::of_words(&words).or_else(|| entry::runs_without_channel(&words, read_entry)) {
         return Some(Unfit::HasLauncher(launcher));
     }
     let is = |program: &str| command.first().is_some_and(|file| Path::new(file).file_name().is_some_and(|name| name == program));
@@ -104,7 +112,9 @@ mod tests {
 
     #[test]
     fn a_cluster_is_told_from_a_server() {
-        let forks = |script: &str| unfit(&words(&["node", "app.js"]), Some(script), None) == Some(Unfit::ForksACluster { library: None });
+        let forks = |script: &str| {
+            unfit(&words(&["node", "app.js"]), Some(script), None, &|_| None) == Some(Unfit::ForksACluster { library: None })
+        };
         assert!(forks("const cluster = require('cluster')\nfor (;;) cluster.fork()"));
         assert!(forks("import cluster from \"node:cluster\"; cluster.fork();"));
         assert!(!forks("const redis = new Redis.Cluster([]); child.fork(cluster)"));
@@ -113,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_library_that_forks_is_found_among_the_dependencies() {
-        let library = |package: &str| match unfit(&words(&["node", "app.js"]), None, Some(package)) {
+        let library = |package: &str| match unfit(&words(&["node", "app.js"]), None, Some(package), &|_| None) {
             Some(Unfit::ForksACluster { library }) => library,
             _ => None,
         };
@@ -138,7 +148,7 @@ mod tests {
             ("require('./server')", true),
             ("import throng from 'throng'; throng({ worker: () => app.listen(80) })", true),
         ] {
-            assert_eq!(unfit(&words(&["node", "app.js"]), Some(script), Some(package)).is_some(), forks, "{script}");
+            assert_eq!(unfit(&words(&["node", "app.js"]), Some(script), Some(package), &|_| None).is_some(), forks, "{script}");
         }
     }
 
@@ -152,10 +162,10 @@ mod tests {
     fn a_worker_needs_a_file() {
         for command in [&["node", "-e", "listen()"][..], &["/usr/bin/node", "--eval", "x"], &["node", "-"], &["node", "-r", "x", "-p", "1"]]
         {
-            assert_eq!(unfit(&words(command), None, None), Some(Unfit::HasNoFile), "{command:?}");
+            assert_eq!(unfit(&words(command), None, None, &|_| None), Some(Unfit::HasNoFile), "{command:?}");
         }
         for command in [&["node", "app.js", "-e"][..], &["node", "server"], &["sh", "-e", "x"], &["node"], &[]] {
-            assert_eq!(unfit(&words(command), None, None), None, "{command:?}");
+            assert_eq!(unfit(&words(command), None, None, &|_| None), None, "{command:?}");
         }
     }
 }

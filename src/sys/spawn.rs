@@ -6,8 +6,6 @@
 mod child;
 mod path;
 
-pub use path::{DEFAULT as DEFAULT_PATH, candidates};
-
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt::Write as _;
@@ -104,7 +102,6 @@ impl Spawner {
         let own_pid = getpid();
         let file = command.first().cloned().unwrap_or_default();
         let value_of = |name: &str| environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(name.as_bytes()));
-        let path = value_of("PATH=").map_or(OsStr::new(path::DEFAULT), OsStr::from_bytes);
         let tells_pid = value_of(LISTEN_PID) == Some(own_pid.to_string().as_bytes());
         let is_dropped = |entry: &&&CStr| {
             let entry = entry.to_bytes();
@@ -113,7 +110,7 @@ impl Spawner {
             names_us || without.iter().any(|name| is(name))
         };
         let env: Vec<*const c_char> = environment.iter().filter(|entry| !is_dropped(entry)).map(|entry| entry.as_ptr()).collect();
-        let candidates = path::candidates(&file, path).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let candidates = candidates(&file, environment).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
         let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();
         let mut spawner = Spawner {
@@ -214,10 +211,17 @@ impl Spawner {
     }
 }
 
+/// The files that execvp(3) would try for a command with this environment.
+pub fn candidates(file: &OsStr, environment: &[&CStr]) -> Vec<Vec<u8>> {
+    let path = environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
+    path::candidates(file, path.map_or(OsStr::new(path::DEFAULT), OsStr::from_bytes))
+}
+
 /// The beginning of a file that is to be executed, of at most so many bytes.
 ///
 /// # Errors
 /// That of opening or reading it.
+#[inline(never)]
 pub fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut beginning = Vec::new();
     // A pipe in its place must not hold us up.

@@ -30,6 +30,8 @@ fn bench() -> Bench {
     Bench::new(&[]).variable(ANY_PORT.0, ANY_PORT.1)
 }
 
+const OPENS_LATE: &str = ": its inspector may open when its loop turns: waiting for that, to close it; Ctrl-C leaves it";
+
 /// An app of a line, whose loop is in the middle of this function once it has said `there`.
 fn blocked(node: &Path, body: &str) -> Running {
     let init = bench().node(node, &format!("setTimeout(function handler() {{ say('there'); {body} }}, 1)"));
@@ -41,15 +43,18 @@ fn pid_of(init: &mut Running) -> i32 {
     *commands(init).first().expect("the command runs")
 }
 
+/// An answer; of a loop that did not turn meanwhile, as for want of a processor, with the line about its inspector.
 fn json(said: &Said) -> Value {
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let is_quiet = said.err.is_empty() || (said.err.lines().count() == 1 && said.err.contains(OPENS_LATE));
+    assert!(said.code == Some(0) && is_quiet, "{said:?}");
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
 }
 
 /// What is told once the app has come to what it is to do, and its children to their names.
 fn told(init: &mut Running, verdict: &str) -> Value {
     loop {
-        let answer = json(&init.verb(&["stack", "--json"]));
+        // Where the loop never turns, nobody waits for that.
+        let answer = json(&init.verb(&["stack", "--json", "--within", "5s"]));
         if answer["verdict"].as_str().is_some_and(|found| found.starts_with(verdict)) {
             return answer;
         }
@@ -236,17 +241,28 @@ fn nothing_is_left_behind() {
 fn what_opens_too_late_is_closed_too() {
     let native = "const { pbkdf2Sync } = require('crypto'); const hash = (rounds) => pbkdf2Sync('a', 'b', rounds, 64, 'sha512');\
                   let rounds = 1000, took = 0; \
-                  while (took < 100) { rounds *= 2; const began = Date.now(); hash(rounds); took = Date.now() - began; }\
-                  setTimeout(() => { say('there'); hash(Math.ceil(rounds * 4000 / took)); say('done'); }, 1); stay()";
+                  while (took < 1e5) { rounds *= 2; const before = process.cpuUsage(); hash(rounds); took = process.cpuUsage(before).user; }\
+                  setTimeout(() => { say('there'); hash(Math.ceil(rounds * 5e6 / took)); say('done'); }, 1); stay()";
     let all = nodes();
     for node in [all.first(), all.last()].into_iter().flatten() {
-        let mut init = bench().node(Path::new(&node.binary), native);
-        init.allow(Duration::from_secs(60));
-        init.out("there");
-        let pid = pid_of(&mut init);
-        let before = sockets(pid);
-        let said = init.verb(&["stack"]);
-        assert!(said.err.contains("its inspector may open when its loop turns: waiting for that, to close it"), "{said:?}");
+        let ask = || {
+            let mut init = bench().node(Path::new(&node.binary), native);
+            init.allow(Duration::from_secs(60));
+            init.out("there");
+            let pid = pid_of(&mut init);
+            let before = sockets(pid);
+            let said = init.verb(&["stack"]);
+            (init, pid, before, said)
+        };
+        // A verb that starts late, as beside other tests, may find it idle.
+        let mut asked = ask();
+        for _ in 0..4 {
+            if asked.3.err.is_empty() {
+                asked = ask();
+            }
+        }
+        let (mut init, pid, before, said) = asked;
+        assert!(said.err.contains(OPENS_LATE), "{said:?}");
         init.out("done");
         assert!(init.lines(Stream::Log).iter().any(|line| line.starts_with("Debugger listening on")), "it did open");
         init.until("the inspector is closed", || sockets(pid) == before);

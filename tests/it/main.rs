@@ -34,6 +34,7 @@ mod leftovers;
 mod listen;
 mod logs;
 mod long_ports;
+mod manual;
 mod memory;
 mod metrics;
 mod no_gap;

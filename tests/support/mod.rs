@@ -24,7 +24,7 @@ pub use cgroup::{MemoryCgroup, ProcessorCgroup};
 pub use inside::{Inside, Said};
 pub use names::{RTMAX, RTMIN, name};
 pub use nodes::{Node, lines_of, newest_node, nodes, on_every_node};
-pub use paths::{Scratch, counting, fixture, init, is_restartinit};
+pub use paths::{Scratch, counting, fixture, init, is_restartinit, manual};
 pub use procfs::{children, descriptors, kilobytes, sockets, status_field};
 pub use running::{End, Running};
 pub use transcript::Stream;

@@ -25,6 +25,11 @@ pub fn counting() -> PathBuf {
     example("counting")
 }
 
+/// What writes the man page and the completions.
+pub fn manual() -> PathBuf {
+    example("manual")
+}
+
 /// Next to the folder of this test's executable, where cargo puts it. `cargo test` without a filter of programs builds it as well; where that
 /// has not been, this does.
 fn example(name: &str) -> PathBuf {

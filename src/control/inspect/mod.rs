@@ -32,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(300);
 /// Nothing takes longer, whatever the app sends.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How long a loop that does not turn is waited for, and how long one that turns may take to open its inspector.
-const LATEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_secs(30);
 const OPENS_WITHIN: Duration = Duration::from_secs(2);
 /// For so long after the last sign of this process the inspector stays open.
 const ALONE: Duration = Duration::from_secs(10);

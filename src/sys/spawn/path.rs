@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 /// Where a command without a slash is looked for when PATH is not set.
-pub const DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The files that execvp(3) would try.
-pub fn candidates(file: &OsStr, path: &OsStr) -> Vec<Vec<u8>> {
+pub(super) fn candidates(file: &OsStr, path: &OsStr) -> Vec<Vec<u8>> {
     let file = file.as_bytes();
     if file.is_empty() || file.contains(&b'/') {
         return vec![file.to_vec()];
