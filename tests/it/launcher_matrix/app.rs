@@ -127,6 +127,8 @@ impl Stage {
             .folder(&folder)
             .variable("PATH", path + &std::env::var("PATH").unwrap_or_default())
             .variable("HOME", scratch.path(""))
+            // tsx has a socket there that is called after its pid: that of another PID namespace is in its way.
+            .variable("TMPDIR", scratch.path(""))
             .variable("npm_config_update_notifier", "false")
             .variable("NO_COLOR", "1")
             .variable("PORT", port.to_string())
