@@ -2,14 +2,8 @@
 # /bin/sh only: the build half of Dockerfile.example runs `make static` on Alpine.
 
 ARCH := $(shell uname -m)
-TARGET := $(ARCH)-unknown-linux-musl
-STATIC := target/static/restartinit
-# MUSL_CARGO: a cargo that builds for musl where the rustup target cannot be had.
-HAS_TARGET = rustc --print target-libdir --target $(TARGET) 2>/dev/null | xargs -I{} sh -c 'ls {}/libstd-*.rlib' >/dev/null 2>&1
-# A panic aborts: nothing unwinds, and without the tables for it the binary is a sixth smaller.
-FLAGS := -C force-unwind-tables=no
-# No path of the machine that built it is in the binary: the same sources give the same bytes anywhere.
-REMAP = RUSTFLAGS="$$RUSTFLAGS $(FLAGS) --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo --remap-path-prefix=$$PWD=/src"
+# The machine's own architecture is where all tests look.
+STATIC := target/static/$(if $(filter $(shell uname -m),$(ARCH)),,$(ARCH)/)restartinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
@@ -27,19 +21,8 @@ run: ## a real server under restartinit, and what to try on it
 	@echo
 	@exec $${CARGO_TARGET_DIR:-target}/release/restartinit -v -- node examples/server/server.js
 
-static: ## target/static/restartinit: one file, no libraries
-	@if $(HAS_TARGET); then \
-	  $(REMAP) cargo build --release --locked --target $(TARGET); \
-	elif [ -n "$(MUSL_CARGO)" ]; then \
-	  MUSL_SMALL=$${MUSL_SMALL-1} $(MUSL_CARGO) build --release --locked --config 'target.$(TARGET).rustflags="$(FLAGS)"'; \
-	elif command -v rustup >/dev/null && rustup target add $(TARGET); then \
-	  $(REMAP) cargo build --release --locked --target $(TARGET); \
-	else \
-	  echo "make static: no standard library for $(TARGET): run 'rustup target add $(TARGET)', or name a cargo that has one in MUSL_CARGO" >&2; exit 1; \
-	fi
-	@mkdir -p target/static
-	@cp $${CARGO_TARGET_DIR:-target}/$(TARGET)/release/restartinit $(STATIC).new && mv $(STATIC).new $(STATIC)
-	@ls -l $(STATIC)
+static: ## target/static/restartinit: one file, no libraries; ARCH=aarch64 or x86_64 builds for the other architecture
+	@packaging/static $(ARCH) $(STATIC)
 
 manual: ## target/manual/: the man page, and completions for bash, zsh and fish
 	cargo run --quiet --locked --example manual target/manual

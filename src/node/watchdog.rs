@@ -88,7 +88,7 @@ impl Watchdog {
         self.stopped = had == Had::Nothing;
         self.is_unknown = had == Had::Unknown;
         if self.asked.is_none() {
-            return if now >= self.next_ask { Turn::Ask } else { Turn::Wait };
+            return if now >= self.next_ask && !self.is_left_alone() { Turn::Ask } else { Turn::Wait };
         }
         self.disturbed |= self.stopped || slice > self.interval * 2;
         if !self.counts() || self.stopped {
@@ -151,6 +151,7 @@ impl Watchdog {
     /// When to tick next.
     pub fn deadline(&self) -> Moment {
         match self.asked {
+            None if self.is_left_alone() => self.last_tick + self.interval,
             None => self.next_ask,
             Some(_) if !self.counts() || self.stopped => self.last_tick + self.interval,
             // How little of the next slice it will have is not known either.
@@ -174,6 +175,11 @@ impl Watchdog {
         if !std::mem::replace(&mut self.begun, true) {
             self.disturbed = true;
         }
+    }
+
+    /// It answers, and nothing that it answers before it is ready counts: a question would only wake it.
+    fn is_left_alone(&self) -> bool {
+        self.has_answered && !self.begun
     }
 
     fn counts(&self) -> bool {
@@ -277,6 +283,17 @@ mod tests {
         let (blocked_at, turn) = run(&mut dog, ALL, at(90_000));
         assert!(turn == Turn::Blocked && blocked_at >= at(60_750), "{blocked_at:?}");
         assert_eq!(dog.answered(at(61_500)), None, "the boot is no lag");
+    }
+
+    #[test]
+    fn one_that_answers_is_asked_again_once_it_is_ready() {
+        let mut dog = Watchdog::new(at(0), ms(1000));
+        dog.asked(at(0));
+        dog.answered(at(100));
+        assert_eq!(run(&mut dog, ALL, at(20_000)).1, Turn::Wait, "it boots");
+        dog.begin();
+        assert!(dog.deadline() <= at(20_000));
+        assert_eq!(dog.tick(at(20_000), ALL), Turn::Ask);
     }
 
     #[test]

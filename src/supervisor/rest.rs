@@ -27,6 +27,8 @@ impl Rest {
     const PAUSE_MAX_OF_A_STOP: Duration = Duration::from_secs(1);
     /// One that was asked to stop and waits for nothing but connections, such as an agent keeps in reserve, is done after so long.
     const QUIET: Duration = Duration::from_secs(3);
+    /// A long timer that is V8's shows itself at its next turn: this and 100 ms.
+    const TURN_OF_THE_ENGINE: Duration = Duration::from_secs(8);
 
     pub(super) fn beginning(now: Moment) -> Rest {
         Rest { look_at: now + Self::FIRST_LOOK, pause: Self::FIRST_LOOK, ..Rest::default() }
@@ -63,7 +65,10 @@ impl Rest {
     pub(super) fn seen(&mut self, now: Moment, left: Option<Left>, is_stopping: bool) -> bool {
         self.is_over = match left {
             // Where nobody has asked it to stop, a long timer is as good as any.
-            Some(Left::LongTimer) if !is_stopping => self.has_work(),
+            Some(Left::LongTimer) if !is_stopping => {
+                self.look_at = self.look_at.min(now + Self::TURN_OF_THE_ENGINE);
+                self.has_work()
+            }
             Some(Left::Work) => self.has_work(),
             Some(Left::Nothing | Left::LongTimer) if !self.had_nothing => {
                 self.had_nothing = true;

@@ -2,16 +2,19 @@
 
 #![expect(unsafe_code, reason = "getdents64(2) and pidfds by the raw calls")]
 
+mod left_to_do;
+
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
-use crate::procfs::node_loop::{Left, Sleep, Timer, is_wake_up, sleep, threads_are_idle, watched};
 use crate::procfs::process_tree::{Process, read_stat};
 use crate::procfs::status::{self, SignalStatus};
 use crate::procfs::{listeners, number};
 use crate::signal::Signal;
+
+pub use left_to_do::left_to_do;
 
 /// Every process that `/proc` shows.
 ///
@@ -125,48 +128,6 @@ pub fn name(pid: Pid) -> Option<String> {
 /// `/proc/PID/cmdline`; empty where it cannot be read.
 pub fn command_line(pid: Pid) -> Vec<u8> {
     std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
-}
-
-/// More descriptors and threads mean work.
-const MOST_LOOKED_AT: usize = 1024;
-
-/// How much a process has left to do beside its channel, which is that descriptor of it.
-///
-/// # Errors
-/// That of `/proc/PID`: gone, or another user's, so that it cannot be told.
-pub fn left_to_do(pid: Pid, channel: i32) -> io::Result<Left> {
-    let of_thread = |thread: Pid| std::fs::read(format!("/proc/{pid}/task/{thread}/syscall")).map(|line| sleep(&line));
-    let Sleep::Epoll { descriptor, timer: timer @ (Timer::None | Timer::Long) } = of_thread(pid)? else { return Ok(Left::Work) };
-    let threads = threads(pid)?;
-    let descriptors = descriptors(pid)?;
-    if threads.len() > MOST_LOOKED_AT || descriptors.len() > MOST_LOOKED_AT {
-        return Ok(Left::Work);
-    }
-    let others: Vec<Sleep> = threads.iter().filter(|thread| **thread != pid).map(|thread| of_thread(*thread)).collect::<io::Result<_>>()?;
-    if !threads_are_idle(&others) || has_children(pid, &threads)? {
-        return Ok(Left::Work);
-    }
-    let name_of =
-        |number: i32| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).map(|name| name.into_os_string().into_encoded_bytes());
-    let names: Vec<Vec<u8>> = descriptors.iter().filter_map(|number| name_of(*number).ok()).collect();
-    for number in watched(&std::fs::read(format!("/proc/{pid}/fdinfo/{descriptor}"))?) {
-        if number != channel && !is_wake_up(&name_of(number)?, &names) {
-            return Ok(Left::Others);
-        }
-    }
-    Ok(if timer == Timer::None { Left::Nothing } else { Left::LongTimer })
-}
-
-fn has_children(pid: Pid, threads: &[Pid]) -> io::Result<bool> {
-    for thread in threads {
-        match std::fs::read(format!("/proc/{pid}/task/{thread}/children")) {
-            Ok(children) if children.trim_ascii().is_empty() => {}
-            Ok(_) => return Ok(true),
-            // A kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended.
-            Err(_) => return Ok(list()?.iter().any(|process| process.parent == pid)),
-        }
-    }
-    Ok(false)
 }
 
 /// getdents64(2) itself: std panics where closedir(3) fails, and others leak.
@@ -334,16 +295,5 @@ mod tests {
         assert_eq!(send(&this, Signal::KILL, nobody), Delivery::Sent);
         child.wait().unwrap();
         assert_eq!(send(&this, Signal::KILL, nobody), Delivery::Gone);
-    }
-
-    #[test]
-    fn a_process_without_an_event_loop_is_at_work() {
-        use std::process::{Command, Stdio};
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let pid = Pid::from_raw(child.id().cast_signed());
-        assert_eq!(left_to_do(pid, 3).unwrap(), Left::Work);
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(left_to_do(pid, 3).is_err(), "it is gone");
     }
 }
