@@ -6,7 +6,7 @@ ARCH := $(shell uname -m)
 STATIC := target/static/$(if $(filter $(shell uname -m),$(ARCH)),,$(ARCH)/)restartinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
+.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static dist manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
 
 all: static
 
@@ -23,6 +23,9 @@ run: ## a real server under restartinit, and what to try on it
 
 static: ## target/static/restartinit: one file, no libraries; ARCH=aarch64 or x86_64 builds for the other architecture
 	@packaging/static $(ARCH) $(STATIC)
+
+dist: ## target/dist/: all that a release has, and a check of it, as root: archives, npm package, .deb, SBOM, image, checksums
+	packaging/dist
 
 manual: ## target/manual/: the man page, and completions for bash, zsh and fish
 	cargo run --quiet --locked --example manual target/manual
