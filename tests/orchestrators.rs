@@ -1,4 +1,5 @@
-//! What is in examples/deploy, run as it stands by the orchestrators that can be had on one machine: Compose and Swarm.
+//! What is in examples/deploy, run as it stands by the orchestrators that can be had on one machine: Compose and Swarm;
+//! and the first minute with restartinit, as README.md has it.
 //!
 //! Run as `tests/docker/with-engine --own cargo test --features docker-tests --test orchestrators`: an engine of its own, since it
 //! becomes a Swarm node, in a network namespace of its own, since ports are published.
@@ -14,5 +15,7 @@ mod outside;
 
 #[path = "orchestrators/compose.rs"]
 mod compose;
+#[path = "orchestrators/first_minute.rs"]
+mod first_minute;
 #[path = "orchestrators/swarm.rs"]
 mod swarm;

@@ -45,13 +45,33 @@ fn the_option_table_has_every_option_with_its_value_and_default() {
     }
 }
 
+/// The rows of the table under such a head, cell by cell.
+fn table(text: &str, head: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().skip_while(move |line| !line.starts_with(head)).skip(2).take_while(|line| line.starts_with('|'));
+    let rows: Vec<Vec<String>> = rows.map(cells).collect();
+    assert!(!rows.is_empty(), "no table {head}");
+    rows
+}
+
 #[test]
-fn the_short_table_of_the_readme_has_rows_of_the_complete_one() {
-    let (readme, page) = (document("README.md"), document("docs/options.md"));
-    let (short, complete) = (option_rows(&readme), option_rows(&page));
-    assert!(!short.is_empty() && short.len() < complete.len(), "{} rows of {}", short.len(), complete.len());
-    for row in short {
-        assert!(complete.contains(&row), "README.md has a row that docs/options.md does not have: {row}");
+fn the_settings_of_the_readme_are_taken() {
+    for row in table(&document("README.md"), "| setting |") {
+        let words = row[0].trim_matches('`').split(' ').chain(["--", "true"]).map(Into::into);
+        let parsed = restartinit::config::read(words, std::iter::empty());
+        assert!(parsed.is_ok(), "{}: {parsed:?}", row[0]);
+    }
+}
+
+/// What the README tells of a crash is what was measured last.
+#[test]
+fn the_costs_of_the_readme_are_those_of_the_measurement() {
+    let (readme, page) = (document("README.md"), document("docs/engine-comparison.md"));
+    let (gaps, refused) = (table(&page, "| boot | engine | in place |"), table(&page, "| boot | new clients a second |"));
+    let without_spread = |cell: &String| cell.split(" (").next().unwrap_or_default().to_owned();
+    for row in table(&readme, "| boot | engine's restart |") {
+        let of = |rows: &[Vec<String>]| rows.iter().find(|other| other[0] == row[0]).cloned().unwrap_or_else(|| panic!("{}", row[0]));
+        let measured: Vec<String> = of(&gaps)[1..5].iter().map(without_spread).chain(of(&refused)[2..5].to_vec()).collect();
+        assert_eq!(row[1..], measured, "{}", row[0]);
     }
 }
 
