@@ -122,8 +122,9 @@ pub fn supervise(config: Config, command: Vec<OsString>, settings_read: &[String
 }
 
 impl EventLoop {
-    /// One turn, in this order: sleep, signals, reaping and exits, the Node links, deadlines, log lines, observers. Each event's actions
-    /// are done before the next event is told, so that no pid is signalled once its exit is known.
+    /// One turn, in this order: sleep, signals (where one has come, what the Node links say before it), reaping and exits, the Node links,
+    /// deadlines, log lines, observers. Each event's actions are done before the next event is told, so that no pid is signalled once its exit is
+    /// known.
     fn turn(&mut self) {
         self.sleep();
         stderr::flush();
@@ -192,9 +193,24 @@ impl EventLoop {
         }
     }
 
+    /// What apps have said before a signal came decides what becomes of it, and a throttled restartinit finds both in one turn. Not that
+    /// a channel has ended: how its app ended comes first.
+    fn hear_the_living(&mut self) {
+        let living = |fd| {
+            let seen = self.poller.seen(fd);
+            if seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) { PollFlags::empty() } else { seen }
+        };
+        for event in self.links.turn(&living, Moment::after_start(self.started.elapsed())) {
+            self.handle(event);
+        }
+    }
+
     fn take_signals(&mut self) {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         self.signals.take(|fd| !self.poller.seen(fd).is_empty(), &mut arrivals);
+        if !arrivals.is_empty() {
+            self.hear_the_living();
+        }
         for Arrival { signal, by_kernel } in arrivals.drain(..) {
             let from_terminal = by_kernel && self.terminal.is_some() && signal.comes_from_terminals();
             let command_has_it = from_terminal && self.supervisor.running().any(|generation| terminal::has_own_group(generation.pid));

@@ -1,7 +1,7 @@
 //! `--stop-by message`: pm2's word in place of the signal, and the signal where nobody would hear the word.
 
 use super::{command_pid, settled};
-use crate::support::{Bench, Stream, newest_node, on_every_node};
+use crate::support::{Bench, Stream, newest_node, on_every_node, status_field};
 use std::time::{Duration, Instant};
 
 /// Tells of both ways in which it can be asked to stop.
@@ -231,4 +231,26 @@ fn a_stopped_app_gets_the_message_when_it_goes_on() {
     super::watching::send(app, libc::SIGCONT);
     init.out("message string shutdown");
     assert_eq!(init.exit_code(), 5);
+}
+
+/// A throttled restartinit may find the app's first answer and the stop in one turn: the app is asked in the way that it has answered to.
+#[test]
+fn a_stop_is_decided_on_what_the_app_has_said_before_it() {
+    on_every_node(|node| {
+        let script = "say('here'); require('fs').readSync(0, Buffer.alloc(9));
+            process.on('message', (message) => { say('message', message); process.exit(0); }); caught('SIGTERM', 7); up();";
+        let mut init = Bench::new(&["--stop-by", "message"]).node(node, script);
+        init.out("here");
+        let pid = init.init_pid();
+        // SAFETY: no pointer is passed.
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        init.until("the init is stopped", || status_field(pid, "State").is_some_and(|state| state.starts_with('T')));
+        init.tell("go on");
+        init.out("up 1");
+        init.signal(libc::SIGTERM);
+        // SAFETY: as above.
+        unsafe { libc::kill(pid, libc::SIGCONT) };
+        let end = init.end();
+        assert_eq!((end.code, end.out.as_slice()), (Some(0), &["here", "up 1", "message shutdown"].map(str::to_owned)[..]), "{end:?}");
+    });
 }
