@@ -6,7 +6,7 @@ ARCH := $(shell uname -m)
 STATIC := target/static/$(if $(filter $(shell uname -m),$(ARCH)),,$(ARCH)/)restartinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static dist manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks
+.PHONY: all run test test-processes test-docker bench bench-quick bench-engine bench-boots fleet fuzz fuzz-quick static dist manual packages lint clean deny referees reproducible miri mutants torture kubernetes frameworks vm
 
 all: static
 
@@ -79,6 +79,11 @@ referees: packages ## who keeps which promise: restartinit, tini, dumb-init and 
 kubernetes: packages static ## the Kubernetes examples on a real kubelet, which KUBELET names, and CONTAINERD its containerd; as root, two minutes
 	tests/kubernetes/check
 	tests/kubernetes/run
+
+vm: ## machines of their own, emulated by QEMU: the kernel's own init, cgroup v2, arm64; as root on x86_64, some minutes: docs/machines.md
+	packaging/static x86_64 target/static/restartinit
+	packaging/static aarch64 target/static/aarch64/restartinit
+	tests/vm/run
 
 reproducible: ## two static builds, in different places, give the same bytes
 	tests/torture/reproducible

@@ -13,7 +13,7 @@ import tables
 from inputs import Inputs, load
 from limits import Docker, Kubernetes, Options, Restartinit
 from replica import Policy, Replica
-from run import PAGE
+from run import MODEL, PAGE
 from scenarios import ALONE, DEFAULTS, RATES, Run, live, plan, summary
 from world import BIN, Notes, Scenario, World
 
@@ -119,10 +119,10 @@ def chance():
 
 
 def page():
-    """docs/choosing-limits.md is of these inputs and these limits: what is arithmetic of it comes out the same now."""
-    written, found = PAGE.read_text(), tables.Found({"inputs": load().told, "runs": []})
-    for name, part in (("patience", tables.patience(found)), ("inputs", tables.source(found))):
-        same(f"{PAGE.name}, {name}, is up to date (make fleet)", part in written, True)
+    """The pages are of these inputs and these limits: what is arithmetic of it comes out the same now."""
+    found = tables.Found({"inputs": load().told, "runs": []})
+    for page, name, part in ((PAGE, "patience", tables.patience(found)), (MODEL, "inputs", tables.source(found))):
+        same(f"{page.name}, {name}, is up to date (make fleet)", part in page.read_text(), True)
 
 
 def seconds(words):

@@ -28,6 +28,8 @@ import tables
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "target/bench"
 PAGE = ROOT / "docs/choosing-limits.md"
+# What it begins with, and what it leaves out.
+MODEL = ROOT / "docs/fleet-model.md"
 REPLICAS, QUICK = 10_000, 100
 
 
@@ -69,7 +71,7 @@ def main():
             results.write_text(json.dumps(simulate(REPLICAS, scenarios.AROUND, options.seed, options.jobs)))
         found = json.loads(results.read_text())
         for name, part in tables.parts(found).items():
-            report.put_in(PAGE, "make fleet", part.strip() + "\n", name)
+            report.put_in(MODEL if name == "inputs" else PAGE, "make fleet", part.strip() + "\n", name)
         drawing.draw(found, ROOT / "bench/plots")
 
 

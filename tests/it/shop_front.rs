@@ -233,3 +233,12 @@ fn the_documents_are_ascii() {
         assert_eq!(line, None, "{}, counted from 0", path.display());
     }
 }
+
+/// A page that is longer is two pages.
+#[test]
+fn no_page_is_longer_than_it_is_read() {
+    for path in documents().iter().filter(|path| path.starts_with("docs") || path.as_os_str() == "README.md") {
+        let lines = document(&path.display().to_string()).lines().count();
+        assert!(lines <= 250, "{} has {lines} lines", path.display());
+    }
+}
