@@ -65,7 +65,7 @@ fn a_stop_while_forks_fail_is_a_stop() {
 }
 
 /// The command sleeps for a while in which nothing happens: however long that is, the init may not wake. It is counted by how
-/// often it has given up the processor.
+/// often it has given up the processor. On a busy machine the first of these whiles may have the end of what came before it.
 #[test]
 fn idle_it_never_wakes() {
     let (address, scratch) = (loopback(), Scratch::new());
@@ -93,11 +93,14 @@ fn idle_it_never_wakes() {
             init.signal(signal);
             init.out("got");
             init.until("it sleeps", asleep);
-            let before = wakings();
-            init.tell("sleep 1200");
-            init.tell("say rested");
-            init.out("rested");
-            assert_eq!(wakings(), before, "{options:?}");
+            let mut slept_through = || {
+                let before = wakings();
+                init.tell("sleep 1200");
+                init.tell("say rested");
+                init.out("rested");
+                wakings() == before
+            };
+            assert!((0..3).any(|_| slept_through()), "{options:?}: it wakes in each of three whiles");
         }
         init.tell("exit 0");
         assert_eq!(init.exit_code(), 0);
