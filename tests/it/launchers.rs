@@ -293,9 +293,10 @@ process.on('SIGTERM', () => { console.log('told'); server.close(() => console.lo
             init.signal(libc::SIGTERM);
             assert_eq!(hang_up(stream).expect("an answer"), "answered", "{option}");
             let end = init.end();
-            // It has nothing more to do then, and is told so: nobody has to kill it.
+            // It has nothing more to do then, and is told so: nobody has to kill it. (A standby serves nobody: one that is slow to boot is killed.)
             assert!(end.code == Some(143) && end.said("closed"), "{option}: {end:?}");
-            assert!(end.logged("SIGKILL").is_empty(), "{option}: {end:?}");
+            let killed = end.logged("SIGKILL").into_iter().filter(|line| line.contains("generation 1")).count();
+            assert_eq!(killed, 0, "{option}: {end:?}");
         }
     });
 }
