@@ -1,5 +1,4 @@
 # restartinit: `make run` tries it out, `make test` tests it, `make static` builds what goes into an image.
-# /bin/sh only: the build half of Dockerfile.example runs `make static` on Alpine.
 
 ARCH := $(shell uname -m)
 # The machine's own architecture is where all tests look.
@@ -80,9 +79,8 @@ kubernetes: packages static ## the Kubernetes examples on a real kubelet, which 
 	tests/kubernetes/check
 	tests/kubernetes/run
 
-vm: ## machines of their own, emulated by QEMU: the kernel's own init, cgroup v2, arm64; as root on x86_64, some minutes: docs/machines.md
-	packaging/static x86_64 target/static/restartinit
-	packaging/static aarch64 target/static/aarch64/restartinit
+vm: packages static ## machines of their own, emulated by QEMU: the kernel's own init, cgroup v2, arm64; as root on x86_64, some minutes: docs/machines.md
+	$(MAKE) static ARCH=aarch64
 	tests/vm/run
 
 reproducible: ## two static builds, in different places, give the same bytes

@@ -200,7 +200,7 @@ impl EventLoop {
             let seen = self.poller.seen(fd);
             if seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) { PollFlags::empty() } else { seen }
         };
-        for event in self.links.turn(&living, Moment::after_start(self.started.elapsed())) {
+        for event in self.links.turn(&living, self.now()) {
             self.handle(event);
         }
     }

@@ -15,20 +15,23 @@ fn document(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The rows of a document's table of options.
-fn option_rows(text: &str) -> Vec<&str> {
-    text.lines().skip_while(|line| *line != "| option | default | meaning |").skip(2).take_while(|line| line.starts_with('|')).collect()
-}
-
 /// The cells of a row. A `\|` is no border.
 fn cells(row: &str) -> Vec<String> {
     row.trim_matches('|').replace("\\|", "\0").split('|').map(|cell| cell.trim().replace('\0', "|")).collect()
 }
 
+/// The rows of the table under such a head, cell by cell.
+fn table(text: &str, head: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().skip_while(move |line| !line.starts_with(head)).skip(2).take_while(|line| line.starts_with('|'));
+    let rows: Vec<Vec<String>> = rows.map(cells).collect();
+    assert!(!rows.is_empty(), "no table {head}");
+    rows
+}
+
 #[test]
 fn the_option_table_has_every_option_with_its_value_and_default() {
     let page = document("docs/options.md");
-    let rows: Vec<Vec<String>> = option_rows(&page).into_iter().map(cells).collect();
+    let rows = table(&page, "| option | default | meaning |");
     let defaults = Config::default();
     for option in OPTIONS {
         let spelled = option.value.map_or(format!("`--{}`", option.name), |value| format!("`--{} {value}`", option.name));
@@ -43,14 +46,6 @@ fn the_option_table_has_every_option_with_its_value_and_default() {
     for spelled in rows.iter().flat_map(|row| row[0].split('`').skip(1).step_by(2)) {
         assert!(help.contains(spelled), "docs/options.md has a row for {spelled}, which --help does not know");
     }
-}
-
-/// The rows of the table under such a head, cell by cell.
-fn table(text: &str, head: &str) -> Vec<Vec<String>> {
-    let rows = text.lines().skip_while(move |line| !line.starts_with(head)).skip(2).take_while(|line| line.starts_with('|'));
-    let rows: Vec<Vec<String>> = rows.map(cells).collect();
-    assert!(!rows.is_empty(), "no table {head}");
-    rows
 }
 
 #[test]
