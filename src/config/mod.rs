@@ -88,9 +88,10 @@ impl Flags {
 ///
 /// # Errors
 /// One line that names the option or variable, the value, and what is accepted.
-pub fn read<E>(args: impl IntoIterator<Item = OsString>, env: E) -> Result<Request, UsageError>
+pub fn read<N, V>(args: impl IntoIterator<Item = OsString>, env: impl IntoIterator<Item = (N, V)>) -> Result<Request, UsageError>
 where
-    E: IntoIterator<Item = (OsString, OsString)>,
+    N: AsRef<OsStr>,
+    V: AsRef<OsStr>,
 {
     let mut flags = Flags { values: OPTIONS.iter().map(|_| None).collect(), ..Flags::default() };
     let mut parser = lexopt::Parser::from_args(args);
@@ -203,17 +204,22 @@ struct Environment {
 }
 
 /// Fills in what no flag has set.
-fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: &mut Flags) -> Result<Environment, UsageError> {
+fn read_environment<N, V>(env: impl IntoIterator<Item = (N, V)>, flags: &mut Flags) -> Result<Environment, UsageError>
+where
+    N: AsRef<OsStr>,
+    V: AsRef<OsStr>,
+{
     let mut found = Environment::default();
     for (name, value) in env {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Some(name) = name.as_ref().to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let value = value.as_ref();
         // An outer restartinit has told us about our own generation.
-        if [GENERATION, LAST_EXIT, ROLE].contains(&name) || is_service_link(name, &value) {
+        if [GENERATION, LAST_EXIT, ROLE].contains(&name) || is_service_link(name, value) {
             continue;
         }
         if name == "RESTARTINIT_PRINT_CONFIG" {
             found.settings_read.push(name.to_owned());
-            flags.print_config |= !value.is_empty() && switch(name, value)?;
+            flags.print_config |= !value.is_empty() && switch(name, value.to_owned())?;
             continue;
         }
         let slots = OPTIONS.iter().zip(&mut flags.values).chain([(&LOG, &mut flags.log)]);
@@ -221,7 +227,7 @@ fn read_environment(env: impl IntoIterator<Item = (OsString, OsString)>, flags: 
             // Compose and Kubernetes pass an unset variable on as an empty one.
             Some(_) if value == OsStr::new("") => {}
             Some((_, slot)) if slot.is_none() => {
-                *slot = Some(Given { by: name.to_owned(), text: utf8(name, value)? });
+                *slot = Some(Given { by: name.to_owned(), text: utf8(name, value.to_owned())? });
             }
             Some(_) => {}
             None => {

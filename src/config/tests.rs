@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 
 fn read_with(args: &[&str], env: &[(&str, &str)]) -> Result<Request, UsageError> {
-    read(args.iter().map(OsString::from), env.iter().map(|(name, value)| (name.into(), value.into())))
+    read(args.iter().map(OsString::from), env.iter().copied())
 }
 
 fn config(args: &[&str], env: &[(&str, &str)]) -> Config {

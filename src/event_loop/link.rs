@@ -132,6 +132,8 @@ impl Link {
         self.events.drain(..).map(move |event| (pid, event))
     }
 
+    /// With a stack frame of its own: where there is no channel, its buffer takes no memory.
+    #[inline(never)]
     fn receive(&mut self, ready: &dyn Fn(RawFd) -> PollFlags, now: Moment, sockets: &mut HeldSockets) {
         let mut buffer = [0; CHUNK];
         let mut heard = Vec::new();

@@ -94,9 +94,7 @@ impl ListenerFinder {
 
     /// Notes who listens already, where the listeners of a command of another user can be told by that alone.
     pub(super) fn before_first_spawn(&mut self) {
-        const CAP_SYS_PTRACE: u64 = 1 << 19;
-        let may_see_all = |own: &crate::node::permission::Credentials| own.euid != 0 || own.effective & CAP_SYS_PTRACE != 0;
-        if !credentials::of("self").is_ok_and(|own| may_see_all(&own)) {
+        if credentials::is_root_that_may_not_trace() {
             let sockets = listening::sockets(self.own_pid).ok();
             self.before = sockets.map(|sockets| sockets.into_iter().map(|socket| socket.inode).collect());
         }

@@ -1,7 +1,7 @@
 //! `NOTIFY_SOCKET`: tells systemd or podman how the command is, as sd_notify(3) does. It never waits; what could not be said is said later,
 //! unless nobody is there to hear it.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
@@ -52,12 +52,12 @@ pub(super) fn speaks_for_the_command(config: &Config) -> bool {
 }
 
 impl Notifier {
-    pub(super) fn open(variables: impl Iterator<Item = (OsString, OsString)>, config: &Config, own_pid: u32) -> Notifier {
+    pub(super) fn open(variables: impl Iterator<Item = (&'static OsStr, &'static OsStr)>, config: &Config, own_pid: u32) -> Notifier {
         let mut notifier = Notifier { speaks_for_it: speaks_for_the_command(config), ..Notifier::default() };
         notifier.gives_signs = notifier.speaks_for_it;
         for (name, value) in variables {
             match name.to_str() {
-                Some(SOCKET) => match address(&value).and_then(|address| Some((datagram_socket().ok()?, address))) {
+                Some(SOCKET) => match address(value).and_then(|address| Some((datagram_socket().ok()?, address))) {
                     Some(socket) => notifier.socket = Some(socket),
                     None => log::warn!("{SOCKET}={} cannot be used: it is no path and no @NAME of an abstract socket", value.display()),
                 },
@@ -111,10 +111,10 @@ fn datagram_socket() -> Result<OwnedFd, Errno> {
 }
 
 /// `/run/notify`, `@name`.
-fn address(value: &OsString) -> Option<UnixAddr> {
+fn address(value: &OsStr) -> Option<UnixAddr> {
     match value.as_bytes() {
         [b'@', name @ ..] => UnixAddr::new_abstract(name).ok(),
-        [b'/', ..] => UnixAddr::new(value.as_os_str()).ok(),
+        [b'/', ..] => UnixAddr::new(value).ok(),
         _ => None,
     }
 }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let ok = |text: &str| address(&OsString::from(text)).is_some();
+        let ok = |text: &str| address(OsStr::new(text)).is_some();
         assert!(ok("/run/notify") && ok("@a/b") && !ok("vsock:2:1234") && !ok("") && !ok("relative"));
         assert!(!ok(&format!("/{}", "x".repeat(200))));
     }

@@ -34,7 +34,7 @@ use crate::supervisor::{Supervisor, Surroundings};
 use crate::sys::poll::Poller;
 use crate::sys::signals::{self, QueueLimit, SignalReader};
 use crate::sys::spawn::{ChildSetup, Spawner};
-use crate::sys::stdio::StatusFlags;
+use crate::sys::stdio::{self, StatusFlags};
 use crate::sys::terminal::Terminal;
 use crate::sys::{environment, processes, wait};
 
@@ -64,7 +64,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     if !is_init && let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
         log::warn!("cannot become a child subreaper: {}: orphans are left to PID 1", errno::text(error));
     }
-    let terminal = Terminal::find();
+    let terminal = Terminal::find(stdio::descriptors());
     let name = command.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
     let inherited = environment::entries();
     fitness::adapt(&mut config, &command, &inherited);

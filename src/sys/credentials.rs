@@ -1,11 +1,32 @@
 //! What a process may do, read from `/proc`: user, group, capabilities, user namespace. Judges nothing.
 
+#![expect(unsafe_code, reason = "capget(2), which has no wrapper")]
+
 use std::fs;
 use std::io;
 
+use libc::c_int;
 use nix::unistd::{Gid, Pid, Uid, geteuid, setgid, setgroups, setuid};
 
 use crate::node::permission::Credentials;
+
+/// The kernel's structs for capget(2).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilitySets {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const CAP_SYS_PTRACE: u32 = 1 << 19;
 
 /// Reads those of a process; our own are those of pid `self`.
 ///
@@ -30,6 +51,20 @@ pub fn take(pid: Pid) {
     }
 }
 
+/// Whether we are root, and may not look into the processes of others: without CAP_SYS_PTRACE, as in a container of Docker's.
+pub fn is_root_that_may_not_trace() -> bool {
+    geteuid().is_root() && effective_capabilities().is_none_or(|effective| effective & CAP_SYS_PTRACE == 0)
+}
+
+/// Our own capabilities that are in force, the first 32 of them.
+fn effective_capabilities() -> Option<u32> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut sets = [CapabilitySets::default(); 2];
+    // SAFETY: the kernel reads the header, and writes two structs of its version 3.
+    let code = unsafe { libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) };
+    (code == 0).then_some(sets[0].effective)
+}
+
 /// The first port that needs no capability.
 pub fn first_free_port() -> u16 {
     let read = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
@@ -47,6 +82,7 @@ mod tests {
         assert_eq!(own.same_user_namespace, Some(true));
         assert_eq!(of(&std::process::id().to_string()).unwrap(), own);
         assert!(of("0").is_err());
+        assert_eq!(effective_capabilities().map(u64::from), Some(own.effective & u64::from(u32::MAX)));
         let told = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
         assert_eq!(first_free_port().to_string(), told.trim());
     }

@@ -14,28 +14,34 @@ unsafe extern "C" {
 
 /// Every entry of the environment, in order; what it points to is never changed or freed.
 pub fn entries() -> Vec<&'static CStr> {
-    let mut found = Vec::new();
-    // SAFETY: the C library's pointer is null, or that of an array of strings that ends with a null pointer. Nothing in this program changes
-    // the environment, so they stay as they are.
-    unsafe {
-        let mut next = environ;
-        while !next.is_null() && !(*next).is_null() {
-            found.push(CStr::from_ptr(*next));
+    iter().collect()
+}
+
+fn iter() -> impl Iterator<Item = &'static CStr> {
+    // SAFETY: read by nobody else meanwhile, since nothing in this program changes the environment.
+    let mut next = unsafe { environ };
+    std::iter::from_fn(move || {
+        // SAFETY: the C library's pointer is null, or that of an array of strings that ends with a null pointer, where this stops.
+        unsafe {
+            if next.is_null() || (*next).is_null() {
+                return None;
+            }
+            let entry = CStr::from_ptr(*next);
             next = next.add(1);
+            Some(entry)
         }
-    }
-    found
+    })
 }
 
 /// The variables: name and value of each entry that has a `=`, not at its beginning.
-pub fn variables() -> impl Iterator<Item = (OsString, OsString)> {
-    let split = |entry: &CStr| {
+pub fn variables() -> impl Iterator<Item = (&'static OsStr, &'static OsStr)> {
+    let split = |entry: &'static CStr| {
         let bytes = entry.to_bytes();
         let at = bytes.iter().skip(1).position(|byte| *byte == b'=')? + 1;
         let (name, value) = bytes.split_at_checked(at)?;
-        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(value.get(1..)?).to_owned()))
+        Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
     };
-    entries().into_iter().filter_map(split)
+    iter().filter_map(split)
 }
 
 /// Eight bytes of chance that the kernel has given this process, the same at each call; where it has given none, zero.

@@ -23,34 +23,29 @@ pub struct Terminal {
 
 #[derive(Debug)]
 enum Device {
-    Stdin(std::io::Stdin),
-    Stdout(std::io::Stdout),
-    Stderr(std::io::Stderr),
+    Standard(BorrowedFd<'static>),
     Opened(File),
 }
 
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Device::Stdin(stream) => stream.as_fd(),
-            Device::Stdout(stream) => stream.as_fd(),
-            Device::Stderr(stream) => stream.as_fd(),
+            Device::Standard(fd) => *fd,
             Device::Opened(file) => file.as_fd(),
         }
     }
 }
 
 impl Terminal {
-    /// The controlling terminal, by whichever name it can be had; `None` if there is none.
-    pub fn find() -> Option<Terminal> {
-        let standard = [Device::Stdin(std::io::stdin()), Device::Stdout(std::io::stdout()), Device::Stderr(std::io::stderr())];
+    /// The controlling terminal, by whichever name it can be had; `None` if there is none. `standard`: descriptors 0 to 2.
+    pub fn find(standard: [BorrowedFd<'static>; 3]) -> Option<Terminal> {
         let open = || {
             let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
             OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/tty").ok().map(Device::Opened)
         };
         // tcgetpgrp is refused for a terminal that is not the controlling one.
         let controls = |device: &Device| tcgetpgrp(device).is_ok();
-        let device = standard.into_iter().find(controls).or_else(|| open().filter(controls))?;
+        let device = standard.into_iter().map(Device::Standard).find(controls).or_else(|| open().filter(controls))?;
         let ours = tcgetpgrp(&device) == Ok(getpgrp());
         let modes = tcgetattr(&device).ok();
         Some(Terminal { device, ours, modes })

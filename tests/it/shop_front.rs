@@ -52,7 +52,7 @@ fn the_option_table_has_every_option_with_its_value_and_default() {
 fn the_settings_of_the_readme_are_taken() {
     for row in table(&document("README.md"), "| setting |") {
         let words = row[0].trim_matches('`').split(' ').chain(["--", "true"]).map(Into::into);
-        let parsed = restartinit::config::read(words, std::iter::empty());
+        let parsed = restartinit::config::read(words, std::iter::empty::<(&str, &str)>());
         assert!(parsed.is_ok(), "{}: {parsed:?}", row[0]);
     }
 }

@@ -3,8 +3,10 @@
 
 use crate::support;
 
+use std::process::{Command, Stdio};
 use support::strace::{Trace, asleep};
-use support::{Bench, FREELY, Running};
+
+use support::{Bench, FREELY, Running, Scratch, init};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
 /// learn the number and send it. tini has sigtimedwait, kill and a waitpid.
@@ -23,8 +25,16 @@ const LOG_LINE: usize = 1;
 /// What the new process does before it is the command: setpgid; prlimit64, which gives back the limit of queued signals; fcntl for each of descriptors 0 to 2, which the one before may have left
 /// non-blocking; rt_sigprocmask; execve, which is the floor.
 const BEFORE_THE_COMMAND: usize = 7;
+/// From the first act, which blocks the signals, to the clone of the first command, but for the one that sets the disposition of each signal
+/// and those that take memory: who we are and in which namespaces, the descriptors, the terminal, the control socket.
+const START: usize = 40;
+/// Memory that is taken and given back meanwhile: a buffer of the standard library's stdin alone costs a tenth of the start.
+const MEMORY_OF_A_START: usize = 16;
 /// Asleep, nothing at all.
 const IDLE: usize = 0;
+
+/// The calls that take memory from the kernel and give it back.
+const MEMORY: [&str; 6] = ["brk", "mmap", "munmap", "mremap", "madvise", "mprotect"];
 
 /// One system call: who, which, and what came back as far as that was on the same line.
 #[derive(Debug)]
@@ -65,9 +75,25 @@ fn own(calls: &[Call], pid: i32) -> Vec<&Call> {
 
 fn assert_within(calls: &[&Call], times: usize, limit: usize) {
     assert!(calls.len() <= times * limit, "{} calls for {times}, the limit is {limit} for each: {}", calls.len(), names(calls));
-    let memory = ["brk", "mmap", "munmap", "mremap", "madvise"];
-    let taken = calls.iter().find(|call| memory.contains(&call.name.as_str()));
+    let taken = calls.iter().find(|call| MEMORY.contains(&call.name.as_str()));
     assert!(taken.is_none(), "in the steady state it takes no memory from the kernel and gives none back: {}", names(calls));
+}
+
+#[test]
+fn a_start() {
+    let folder = Scratch::new();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", &folder.path("calls")]).arg(init()).args(["--", "/bin/true"]).stdin(Stdio::null());
+    assert!(strace.status().expect("strace (Debian: strace) starts").success());
+    let lines = folder.read("calls");
+    let calls: Vec<Call> =
+        lines.lines().skip_while(|line| !line.contains("rt_sigprocmask(SIG_SETMASK, ~[")).filter_map(Call::read).collect();
+    let ours = own(&calls, calls.first().expect("it has blocked the signals").pid);
+    let spawn = ours.iter().position(|call| ["clone", "clone3", "vfork"].contains(&call.name.as_str())).expect("it has spawned");
+    let (memory, rest): (Vec<&Call>, Vec<&Call>) = ours[..spawn].iter().partition(|call| MEMORY.contains(&call.name.as_str()));
+    let rest: Vec<&Call> = rest.into_iter().filter(|call| call.name != "rt_sigaction").collect();
+    assert!(rest.len() <= START, "{} calls, the limit is {START}: {}", rest.len(), names(&rest));
+    assert!(memory.len() <= MEMORY_OF_A_START, "{} calls, the limit is {MEMORY_OF_A_START}: {}", memory.len(), names(&memory));
 }
 
 /// After the command's first second, in which it is looked at before each.
