@@ -131,6 +131,10 @@ fn without_channel(config: &mut Config, off: &mut Vec<&'static str>) {
 fn entry_script(name: &str, environment: &[&CStr]) -> Option<String> {
     for path in spawn::candidates(OsStr::new(name), environment) {
         let path = Path::new(OsStr::from_bytes(&path));
+        // The word of a script may name a device, which is not to be opened.
+        if !path.is_file() {
+            continue;
+        }
         if let Ok(beginning) = spawn::beginning(path, 2) {
             return if beginning == b"#!" { text(path) } else { None };
         }

@@ -1,6 +1,6 @@
 //! A spawn: what a generation is given, and what is done before and after it.
 
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 
 use nix::unistd::Pid;
 
@@ -11,7 +11,7 @@ use crate::supervisor::event::{Event, StartRole};
 use crate::supervisor::exit::Exit;
 use crate::supervisor::spawn_failure::SpawnFailure;
 use crate::sys::channel;
-use crate::sys::spawn::SpawnParams;
+use crate::sys::spawn::{CommandEnd, SpawnParams};
 
 /// What a generation is given by the settings.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,10 @@ impl EventLoop {
             return self.spawner.spawn(params);
         }
         let (ours, theirs) = channel::pair().map_err(SpawnFailure::fork)?;
-        params.channel = Some(theirs.as_fd());
+        let number = self.spawner.channel_number();
+        params.channel = Some(CommandEnd { fd: theirs.as_fd(), number });
         let pid = self.spawner.spawn(params)?;
-        let end = ChannelEnd { ours, number: theirs.as_raw_fd() };
+        let end = ChannelEnd { ours, number };
         self.links.spawned(self.now(), generation, pid, role, end);
         Ok(pid)
     }

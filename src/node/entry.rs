@@ -1,14 +1,20 @@
-//! What an entry script executes in the end, where that harms an app that has a channel. Pure.
+//! What an entry script starts, where that harms whoever has a channel. Pure.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use super::launcher::{self, Launcher};
 
 const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
+/// So many scripts that others start are looked at, of so many words that may be one.
+const MOST_SCRIPTS: usize = 8;
+const MOST_TRIED: usize = 64;
+/// What only says its words.
+const SPEAKERS: [&str; 3] = ["echo", "printf", "log"];
 
-/// `node --run` at the end of a command that is a shell's script, or a shell with one. It leaves the app the variables of its channel without the
-/// descriptor, and says nothing on it: all other launchers are known by the command line of whoever speaks. `read` gives the text of a script,
-/// which begins with `#!`.
+/// `node --run` anywhere in a command that is a shell's script, in a shell with one, or in a script that such a one starts by its path. It leaves
+/// the app the variables of its channel without the descriptor, and says nothing on it: all other launchers are known by the command line of
+/// whoever speaks. `read` gives the text of a script, which begins with `#!`.
 pub fn runs_without_channel(command: &[&str], read: &dyn Fn(&str) -> Option<String>) -> Option<Launcher> {
     let (program, rest) = command.split_first()?;
     let is_shell = Path::new(program).file_name().is_some_and(|name| SHELLS.iter().any(|shell| name == *shell));
@@ -18,13 +24,39 @@ pub fn runs_without_channel(command: &[&str], read: &dyn Fn(&str) -> Option<Stri
         [script, rest @ ..] if is_shell => (read(script)?, rest),
         rest => (read(program)?, rest),
     };
-    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let last = line.rsplit([';', '&', '|']).map(str::trim).find(|part| !part.is_empty())?;
-    let words: Vec<&str> = last.split(' ').collect();
-    let words = if words.last() == Some(&"\"$@\"") { arguments } else { &words };
-    // Variables, `exec` and what takes on another user may stand before it.
+    let mut texts = VecDeque::from([text, arguments.join(" ")]);
+    let (mut tried, mut scripts) = (vec![(*program).to_owned()], 0);
+    while let Some(text) = texts.pop_front() {
+        for command in simple_commands(&text) {
+            let words: Vec<&str> = command.split_ascii_whitespace().collect();
+            if let Some(launcher) = of_node(&words) {
+                return Some(launcher);
+            }
+            for word in words.into_iter().filter(|word| word.contains('/') || word.ends_with(".sh")) {
+                if scripts < MOST_SCRIPTS && tried.len() < MOST_TRIED && !tried.iter().any(|tried| tried == word) {
+                    tried.push(word.to_owned());
+                    let script = read(word);
+                    scripts += usize::from(script.is_some());
+                    texts.extend(script);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Variables, `exec`, a shell's own words and what takes on another user may stand before it.
+fn of_node(words: &[&str]) -> Option<Launcher> {
     let node = words.iter().position(|word| word.ends_with("node"))?;
     launcher::of_words(words.get(node..)?).filter(|launcher| launcher.name == launcher::NODE_RUN)
+}
+
+/// The simple commands of a shell's text, those in quotes as well (`su -c "..."`); nothing is expanded.
+fn simple_commands(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(|line| line.split_once(" #").map_or(line, |(code, _)| code).trim());
+    let commands = lines.filter(|line| !line.starts_with('#')).flat_map(|line| line.split([';', '&', '|', '(', ')', '`', '{', '}']));
+    let speaks = |command: &str| command.split_ascii_whitespace().next().is_some_and(|first| SPEAKERS.contains(&first));
+    commands.filter(move |command| !speaks(command)).flat_map(|command| command.split(['"', '\'']))
 }
 
 #[cfg(test)]
@@ -35,19 +67,32 @@ mod tests {
     const FILE: &str = "#!/bin/sh\nset -e\nif [ \"$1\" ]; then echo \"$1\"; fi\nexec \"$@\"\n";
 
     fn found(command: &[&str], file: &str) -> Option<Runs> {
-        runs_without_channel(command, &|name| (name == "/entry.sh").then(|| file.to_owned())).map(|launcher| launcher.runs)
+        let read = |name: &str| match name {
+            "/entry.sh" => Some(file.to_owned()),
+            "./scripts/start" => Some("#!/bin/sh\nexec node --run start\n".to_owned()),
+            "circle.sh" => Some("#!/bin/sh\n./circle.sh\ncircle.sh\n".to_owned()),
+            _ => None,
+        };
+        runs_without_channel(command, &read).map(|launcher| launcher.runs)
     }
 
     #[test]
-    fn the_last_command_of_a_script_counts() {
+    fn wherever_a_script_starts_it() {
         let start = Some(Runs::Script("start".to_owned()));
         for (command, file) in [
             (&["sh", "-c", "exec node --run start"][..], ""),
             (&["/bin/bash", "-c", "npm run migrate && NODE_ENV=production exec gosu app node --run=start;"], ""),
             (&["sh", "-c", "exec \"$@\"", "sh", "node", "--run", "start"], ""),
+            (&["sh", "-c", "node --run start; exec node server.js"], ""),
+            (&["sh", "-c", "su app -c 'exec node --run start'"], ""),
             (&["/entry.sh"], "#!/bin/sh\nnpm ci\nexec node --run start\n# the end\n\n"),
+            (&["/entry.sh"], "#!/bin/sh\nif [ \"$1\" ]; then\n  node --run start # the app\nfi\nexit $?\n"),
+            (&["/entry.sh"], "#!/bin/sh\nserve() { node --run start; }\nserve\n"),
+            (&["/entry.sh"], "#!/bin/sh\ncircle.sh\nexec ./scripts/start \"$@\"\n"),
+            (&["sh", "-c", "cd /app; exec ./scripts/start"], ""),
             (&["sh", "/entry.sh", "-v"], "#!/bin/sh\nnode --run start"),
             (&["/entry.sh", "node", "--run", "start"], FILE),
+            (&["/entry.sh", "./scripts/start"], FILE),
         ] {
             assert_eq!(found(command, file), start, "{command:?}");
         }
@@ -56,15 +101,15 @@ mod tests {
     #[test]
     fn what_keeps_the_channel_is_left_alone() {
         for (command, file) in [
-            (&["sh", "-c", "node --run migrate; exec node server.js"][..], ""),
-            (&["sh", "-c", "exec npm start"], ""),
+            (&["sh", "-c", "exec npm start"][..], ""),
             (&["sh", "-c", "exec pnpm --run start"], ""),
             (&["sh", "-c", ""], ""),
             (&["sh", "-c"], ""),
             (&["sh"], ""),
             (&["/entry.sh", "node", "server.js"], FILE),
             (&["/entry.sh"], FILE),
-            (&["/entry.sh"], "#!/bin/sh\n# node --run start\n"),
+            (&["/entry.sh"], "#!/bin/sh\n# node --run start\necho \"in place of node --run start\"\nexec node server.js\n"),
+            (&["/entry.sh"], "#!/bin/sh\nexec circle.sh\n"),
             (&["node", "server.js", "--run"], ""),
             (&[], ""),
         ] {

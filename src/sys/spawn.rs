@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -61,10 +61,17 @@ pub struct SpawnParams<'a> {
     /// Told to the command, if it is to know.
     pub role: Option<StartRole>,
     pub last_exit: Option<Exit>,
-    /// The command's end of a Node channel.
-    pub channel: Option<BorrowedFd<'a>>,
+    pub channel: Option<CommandEnd<'a>>,
     /// The command is to be a worker of Node's cluster, whose ports are held.
     pub worker: bool,
+}
+
+/// The command's end of a Node channel.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandEnd<'a> {
+    pub fd: BorrowedFd<'a>,
+    /// The number that it has in the command: `Spawner::channel_number`.
+    pub number: RawFd,
 }
 
 /// The command, ready to be executed any number of times.
@@ -143,14 +150,22 @@ impl Spawner {
         self.tells_pid = true;
     }
 
+    /// The number of a channel's end in the command: the lowest that nothing has there. What lies beyond a gap, Node hands on to each of
+    /// its children: it looks through its descriptors from 0 to the first that is closed, of the first sixteen all (libuv).
+    pub fn channel_number(&self) -> RawFd {
+        // SAFETY: a plain system call on integers.
+        let is_inherited = |fd: &c_int| unsafe { libc::fcntl(*fd, libc::F_GETFD) } == 0;
+        let first = (FIRST_SOCKET..).zip(&self.sockets).last().map_or(FIRST_SOCKET, |(fd, _)| fd + 1);
+        (first..).find(|fd| !is_inherited(fd)).unwrap_or(first)
+    }
+
     /// Starts the command as this generation; gives back its pid.
     ///
     /// # Errors
     /// The errno of clone(2), or that of execve(2) in the child, which is reaped already then.
     pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<Pid, SpawnFailure> {
-        let channel = params.channel.map_or(-1, |channel| channel.as_raw_fd());
-        self.set_environment(params, channel);
-        let mut args = ChildArgs { spawner: self, generation: params.generation, channel, errno: 0 };
+        self.set_environment(params);
+        let mut args = ChildArgs { spawner: self, generation: params.generation, channel: params.channel, errno: 0 };
         let started = child::start(&mut args);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const args.errno) };
@@ -165,8 +180,8 @@ impl Spawner {
     }
 
     /// The environment of a generation.
-    fn set_environment(&mut self, params: SpawnParams<'_>, channel: c_int) {
-        let SpawnParams { generation, role, last_exit, worker, .. } = params;
+    fn set_environment(&mut self, params: SpawnParams<'_>) {
+        let SpawnParams { generation, role, last_exit, channel, worker } = params;
         let added = &mut self.added;
         added.clear();
         let _ = write!(added, "{GENERATION}={generation}\0");
@@ -176,8 +191,8 @@ impl Spawner {
         if let Some(role) = role {
             let _ = write!(added, "{ROLE}={}\0", role.name());
         }
-        if channel >= 0 {
-            let _ = write!(added, "{CHANNEL_FD}={channel}\0");
+        if let Some(channel) = channel {
+            let _ = write!(added, "{CHANNEL_FD}={}\0", channel.number);
         }
         if worker {
             // Always the first worker: apps start in that one what only one of them may do.

@@ -213,8 +213,14 @@ require('http').createServer((_, response) => response.end('x')).listen(+process
     std::fs::write(scratch.path("server.js"), text).expect("the server");
     std::fs::write(scratch.path("package.json"), r#"{"scripts":{"start":"node server.js"}}"#).expect("the package");
     let folder = Path::new(&node.binary).parent().expect("its folder").display().to_string();
-    let lines =
-        ["node --watch server.js", "node --run start", "sh -c 'node --watch server.js; true'", "npm start", "sh -c 'npm start; true'"];
+    let lines = [
+        "node --watch server.js",
+        "node --run start",
+        "sh -c 'if true; then node --run start; fi; true'",
+        "sh -c 'node --watch server.js; true'",
+        "npm start",
+        "sh -c 'npm start; true'",
+    ];
     for line in lines {
         for options in [
             &["--hold-port"][..],

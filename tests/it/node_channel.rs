@@ -9,6 +9,7 @@ mod watching;
 mod wrapped;
 
 use std::collections::BTreeSet;
+use std::net::TcpStream;
 use std::path::Path;
 use support::web::{get, loopback};
 use support::{Bench, Running, children, newest_node, on_every_node};
@@ -132,37 +133,58 @@ fn what_it_says_with_its_last_breath_is_heard() {
     });
 }
 
+/// A family of every kind, which outlives the app that is told to crash.
+const FAMILY: &str = "const { spawn, fork } = require('child_process');
+     up(); stay();
+     told((word) => {
+         if (word === 'crash') process.exit(1);
+         spawn('sleep', ['1000'], { stdio: 'inherit' });
+         spawn('sh', ['-c', 'sleep 1000; true'], { stdio: 'inherit', detached: true });
+         spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: ['ignore', 'inherit', 'inherit'], env: process.env });
+         say('spawned', typeof process.env.NODE_CHANNEL_FD);
+     });";
+
 #[test]
 fn a_grandchild_has_neither_variable_nor_channel() {
     on_every_node(|node| {
-        let mut init = Bench::new(&["--ipc", "--watchdog", "1h"]).node(
-            node,
-            "const { spawn, fork } = require('child_process');
-             up(); stay();
-             told(() => {
-                 spawn('sleep', ['1000'], { stdio: 'inherit' });
-                 spawn('sh', ['-c', 'sleep 1000; true'], { stdio: 'inherit', detached: true });
-                 spawn(process.execPath, ['-e', 'setInterval(() => {}, 1e6)'], { stdio: ['ignore', 'inherit', 'inherit'], env: process.env });
-                 say('spawned', typeof process.env.NODE_CHANNEL_FD);
-             });",
-        );
+        let mut init = Bench::new(&["--ipc", "--watchdog", "1h"]).node(node, FAMILY);
         init.out("up 1");
-        let app = command_pid(&mut init);
-        let channel = sockets(app);
-        assert_eq!(channel.len(), 1, "the channel, and no socket of restartinit's: {channel:?}");
-        init.tell("spawn");
-        init.out("spawned undefined");
-        init.until("all three run something else than a copy of the app", || {
-            let family = children(app);
-            family.len() == 3 && family.iter().all(|pid| command_line(*pid) != command_line(app) && !command_line(*pid).is_empty())
-        });
-        for pid in children(app).into_iter().chain(children(app).into_iter().flat_map(children)) {
-            let variables = environ(pid);
-            assert!(!names(&variables, "NODE_CHANNEL_FD"), "{variables:?}");
-            assert!(!names(&variables, "NODE_CHANNEL_SERIALIZATION_MODE"), "{variables:?}");
-            assert!(sockets(pid).is_empty(), "{:?} beside the channel {channel:?}", sockets(pid));
-        }
+        assert_family_without_channel(&mut init);
     });
+}
+
+/// Node closes for its children what it finds from descriptor 0 to the first gap: the channel must not lie beyond.
+#[test]
+fn nor_where_restartinit_itself_has_many_descriptors() {
+    on_every_node(|node| {
+        let address = loopback();
+        let mut init = Bench::new(&["--ipc", "--http", &address]).node(node, FAMILY);
+        init.out("up 1");
+        let clients: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(&address).expect("it listens")).collect();
+        let pid = init.init_pid();
+        init.until("restartinit has them all", || sockets(pid).len() >= clients.len());
+        init.tell("crash");
+        init.out("up 2");
+        assert_family_without_channel(&mut init);
+    });
+}
+
+fn assert_family_without_channel(init: &mut Running) {
+    let app = command_pid(init);
+    let channel = sockets(app);
+    assert_eq!(channel.len(), 1, "the channel, and no socket of restartinit's: {channel:?}");
+    init.tell("spawn");
+    init.out("spawned undefined");
+    init.until("all three run something else than a copy of the app", || {
+        let family = children(app);
+        family.len() == 3 && family.iter().all(|pid| command_line(*pid) != command_line(app) && !command_line(*pid).is_empty())
+    });
+    for pid in children(app).into_iter().chain(children(app).into_iter().flat_map(children)) {
+        let variables = environ(pid);
+        assert!(!names(&variables, "NODE_CHANNEL_FD"), "{variables:?}");
+        assert!(!names(&variables, "NODE_CHANNEL_SERIALIZATION_MODE"), "{variables:?}");
+        assert!(sockets(pid).is_empty(), "{:?} beside the channel {channel:?}", sockets(pid));
+    }
 }
 
 fn command_line(pid: i32) -> Vec<u8> {

@@ -10,7 +10,7 @@ use libc::{c_int, c_void};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::{FIRST_SOCKET, LISTEN_PID, Spawner};
+use super::{CommandEnd, FIRST_SOCKET, LISTEN_PID, Spawner};
 use crate::generation_number::GenerationNumber;
 
 /// In bytes; a page without access lies below.
@@ -20,8 +20,7 @@ const STACK_SIZE: usize = 64 * 1024;
 pub(super) struct ChildArgs<'a> {
     pub(super) spawner: &'a Spawner,
     pub(super) generation: GenerationNumber,
-    /// A descriptor that the command keeps, or -1.
-    pub(super) channel: c_int,
+    pub(super) channel: Option<CommandEnd<'a>>,
     pub(super) errno: c_int,
 }
 
@@ -72,8 +71,13 @@ extern "C" fn child(args: *mut c_void) -> c_int {
         for (to, socket) in (FIRST_SOCKET..).zip(sockets) {
             libc::dup2(socket.as_raw_fd(), to);
         }
-        if args.channel >= 0 {
-            libc::fcntl(args.channel, libc::F_SETFD, 0);
+        if let Some(CommandEnd { fd, number }) = args.channel {
+            // dup2(2) leaves one that has its number already as it is: close-on-exec.
+            if fd.as_raw_fd() == number {
+                libc::fcntl(number, libc::F_SETFD, 0);
+            } else {
+                libc::dup2(fd.as_raw_fd(), number);
+            }
         }
         if *tells_pid {
             write_pid(listen_pid.get().cast::<u8>().add(LISTEN_PID.len()));
