@@ -11,7 +11,7 @@ from math import isclose
 
 import tables
 from inputs import Inputs, load
-from limits import Docker, Kubernetes, Options, Restartinit
+from limits import ON_KUBERNETES, Docker, Kubernetes, Options, Restartinit
 from replica import Policy, Replica
 from run import MODEL, PAGE
 from scenarios import ALONE, DEFAULTS, RATES, Run, live, plan, summary
@@ -134,15 +134,16 @@ def seconds(words):
 
 def program(init):
     """The defaults and the waits of restartinit itself."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RESTARTINIT_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RESTARTINIT_", "KUBERNETES_"))}
 
-    def call(*words):
-        return subprocess.run([init, *words, "--", "false"], env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    def call(*words, **variables):
+        return subprocess.run([init, *words, "--", "false"], env={**environment, **variables}, capture_output=True, text=True, timeout=DEADLINE)
 
-    told = dict(line.split()[:2] for line in call("--print-config").stdout.splitlines())
-    for name, value in Options()._asdict().items():
-        word = told[name.replace("_", "-")]
-        same(f"the default of {name}", word == "on" if isinstance(value, bool) else seconds(word), value)
+    for variables, defaults in ({}, Options()), ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, ON_KUBERNETES):
+        told = dict(line.split()[:2] for line in call("--print-config", **variables).stdout.splitlines())
+        for name, value in defaults._asdict().items():
+            word = told[name.replace("_", "-")]
+            same(f"the default of {name} {variables}", word == "on" if isinstance(value, bool) else seconds(word), value)
     for jitter in (0, 25):
         options = Options(max_restarts=8, backoff=0.01, backoff_max=0.2, backoff_jitter=jitter)
         words = ["--max-restarts", "8", "--backoff", "10ms", "--backoff-max", "200ms", "--backoff-jitter", str(jitter), "--log-format", "json"]

@@ -9,7 +9,7 @@ from tables import Found
 
 # Policy, its name in the legend, its colour.
 LINES = [
-    ("Kubernetes alone", "Kubernetes alone", "rest"), ("defaults", "defaults", "restartinit"), ("--max-restarts 10", "--max-restarts 10", "dumb-init"),
+    ("Kubernetes alone", "Kubernetes alone", "rest"), ("defaults", "defaults", "restartinit"), ("--max-restarts 5", "--max-restarts 5", "dumb-init"),
     ("--max-restarts 10000", "--max-restarts 10000", "catatonit"),
     ("--max-restarts 10000 --backoff-max 30s", "--max-restarts 10000 --backoff-max 30s", "tini-static"),
 ]

@@ -18,6 +18,10 @@ class Options(NamedTuple):
     standby: bool = False
 
 
+# The same on Kubernetes.
+ON_KUBERNETES = Options(max_restarts=10)
+
+
 def doubled(first, times, most):
     """Nothing at 0 times, `first` at 1, twice as long at each next one, up to `most`."""
     return min(first * 2.0 ** min(times - 1, 60), most) if times else 0.0

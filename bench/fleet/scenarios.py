@@ -5,7 +5,7 @@ import random
 from math import inf
 from typing import NamedTuple
 
-from limits import Options
+from limits import ON_KUBERNETES, Options
 from replica import Policy, Replica
 from world import BIN, Notes, Scenario, World
 
@@ -15,32 +15,36 @@ AWAY_FROM = 300.0
 GRID = [10 ** (step / 20 - 1) for step in range(81)]
 
 ALONE, DOCKER_ALONE = Policy("Kubernetes alone"), Policy("Docker alone", None, "Docker")
-DEFAULTS = Policy("defaults", Options())
-NO_JITTER = Policy("--backoff-jitter 0", Options(backoff_jitter=0))
-MORE_JITTER = Policy("--backoff-jitter 100", Options(backoff_jitter=100))
-HOLD_PORT = Policy("--hold-port", Options(hold_port=True))
-STANDBY = Policy("--standby", Options(standby=True))
-ON_DOCKER = Policy("defaults, on Docker", Options(), "Docker")
+
+
+def but(words, **others):
+    """The defaults on Kubernetes, but for these."""
+    return Policy(words, ON_KUBERNETES._replace(**others))
 
 
 def restarts(count, words="", **others):
-    return Policy(f"--max-restarts {count}{words}", Options(max_restarts=count, **others))
+    return but(f"--max-restarts {count}{words}", max_restarts=count, **others)
+
+
+DEFAULTS, ON_DOCKER = but("defaults"), Policy("defaults, on Docker", Options(), "Docker")
+NO_JITTER, MORE_JITTER = but("--backoff-jitter 0", backoff_jitter=0), but("--backoff-jitter 100", backoff_jitter=100)
+HOLD_PORT, STANDBY = but("--hold-port", hold_port=True), but("--standby", standby=True)
 
 
 # So many that they are never used up.
 EVER = 10_000
 SLOWER = restarts(EVER, " --backoff-max 30s", backoff_max=30)
 OTHERS = [
-    restarts(10), restarts(20), Policy("--backoff 1s", Options(backoff=1.0)),
+    restarts(5), restarts(20), but("--backoff 1s", backoff=1.0),
     restarts(EVER), restarts(EVER, " --backoff-jitter 0", backoff_jitter=0), restarts(EVER, " --backoff-jitter 100", backoff_jitter=100), SLOWER,
 ]
-COUNTS = [ALONE, restarts(3), DEFAULTS, *map(restarts, (8, 10, 12, 15, 20, 30, 40)), restarts(EVER), SLOWER, DOCKER_ALONE, ON_DOCKER]
-STRICTER = Policy("--stable-after 2m", Options(stable_after=120))
+COUNTS = [ALONE, *map(restarts, (3, 5, 8)), DEFAULTS, *map(restarts, (12, 15, 20, 30, 40)), restarts(EVER), SLOWER, DOCKER_ALONE, ON_DOCKER]
+STRICTER = but("--stable-after 2m", stable_after=120)
 RATES = [Scenario(name, crashes_per_hour=rate) for name, rate in [("once a day", 1 / 24), ("once an hour", 1.0), ("every 10 min", 6.0), ("every minute", 60.0)]]
 OFTEN = [RATES[2], RATES[3], Scenario("every 20 s", crashes_per_hour=180.0)]
 WINDOWS = [
-    ALONE, DEFAULTS, Policy("--restart-window 20s", Options(restart_window=20)), Policy("--restart-window 10m", Options(restart_window=600)),
-    restarts(3), restarts(10), restarts(20),
+    ALONE, DEFAULTS, but("--restart-window 20s", restart_window=20), but("--restart-window 10m", restart_window=600),
+    restarts(3), restarts(5), restarts(20),
 ]
 OUTAGES = {"10 s": 10.0, "2 min": 120.0, "30 min": 1800.0}
 # Whether an outage ends just before or just after somebody tries again is luck: each length stands for several around it. They have no

@@ -4,7 +4,7 @@
 from math import floor, log10
 
 from inputs import CANDIDATES, Inputs
-from limits import Options, Restartinit
+from limits import ON_KUBERNETES, Restartinit
 from scenarios import OUTAGES
 
 
@@ -123,8 +123,8 @@ def bad(found):
 
 
 PATIENCE = [
-    {}, {"max_restarts": 8}, {"max_restarts": 10}, {"max_restarts": 15}, {"max_restarts": 20}, {"max_restarts": 40}, {"backoff": 1.0},
-    {"max_restarts": 10, "backoff": 1.0}, {"max_restarts": 10, "backoff_max": 30.0}, {"max_restarts": 20, "backoff_max": 30.0},
+    {}, {"max_restarts": 5}, {"max_restarts": 8}, {"max_restarts": 15}, {"max_restarts": 20}, {"max_restarts": 40}, {"backoff": 1.0},
+    {"max_restarts": 5, "backoff": 1.0}, {"backoff_max": 30.0}, {"max_restarts": 20, "backoff_max": 30.0},
 ]
 
 
@@ -145,7 +145,7 @@ def patience(found):
     rows = []
     for changed in PATIENCE:
         words = " ".join(f"--{name.replace('_', '-')} {value:g}{'' if name == 'max_restarts' else 's'}" for name, value in changed.items())
-        cells = [span(until_handover(Options(**changed), known.boot(app) + known.value("refused_after_s"))[0]) for app in known.apps]
+        cells = [span(until_handover(ON_KUBERNETES._replace(**changed), known.boot(app) + known.value("refused_after_s"))[0]) for app in known.apps]
         rows.append([f"`{words}`" if words else "defaults", *cells])
     return table(["", *known.apps], rows)
 

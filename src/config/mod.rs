@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod check_url;
+mod environment;
 mod foreign;
 pub mod numbers;
 pub mod options;
@@ -14,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 
 use lexopt::Arg;
 
+use environment::Environment;
 use options::{LOG, OPTIONS, OptionSpec};
 pub use settings::Config;
 pub use verb::{Inspection, Subject, Verb};
@@ -130,7 +132,7 @@ where
             }
         }
     }
-    let Environment { warnings, settings_read } = read_environment(env, &mut flags)?;
+    let Environment { warnings, settings_read } = environment::read(env, &mut flags)?;
     let mut config = Config::default();
     for (option, given) in OPTIONS.iter().zip(&flags.values).chain([(&LOG, &flags.log)]) {
         if let Some(Given { by, text }) = given {
@@ -193,78 +195,6 @@ fn read_option(name: &str, parser: &mut lexopt::Parser, flags: &mut Flags) -> Re
 
 fn utf8(by: &str, value: OsString) -> Result<String, UsageError> {
     value.into_string().map_err(|raw| UsageError(format!("{by}: the value {:?} is not UTF-8", raw.to_string_lossy())))
-}
-
-/// What an environment has in it.
-#[derive(Default)]
-struct Environment {
-    /// About names that mean nothing.
-    warnings: Vec<String>,
-    settings_read: Vec<String>,
-}
-
-/// Fills in what no flag has set.
-fn read_environment<N, V>(env: impl IntoIterator<Item = (N, V)>, flags: &mut Flags) -> Result<Environment, UsageError>
-where
-    N: AsRef<OsStr>,
-    V: AsRef<OsStr>,
-{
-    let mut found = Environment::default();
-    for (name, value) in env {
-        let Some(name) = name.as_ref().to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        let value = value.as_ref();
-        // An outer restartinit has told us about our own generation.
-        if [GENERATION, LAST_EXIT, ROLE].contains(&name) || is_service_link(name, value) {
-            continue;
-        }
-        if name == "RESTARTINIT_PRINT_CONFIG" {
-            found.settings_read.push(name.to_owned());
-            flags.print_config |= !value.is_empty() && switch(name, value.to_owned())?;
-            continue;
-        }
-        let slots = OPTIONS.iter().zip(&mut flags.values).chain([(&LOG, &mut flags.log)]);
-        match slots.into_iter().find(|(option, _)| option.twin() == name) {
-            // Compose and Kubernetes pass an unset variable on as an empty one.
-            Some(_) if value == OsStr::new("") => {}
-            Some((_, slot)) if slot.is_none() => {
-                *slot = Some(Given { by: name.to_owned(), text: utf8(name, value.to_owned())? });
-            }
-            Some(_) => {}
-            None => {
-                found.warnings.push(unknown_variable(name));
-                continue;
-            }
-        }
-        found.settings_read.push(name.to_owned());
-    }
-    Ok(found)
-}
-
-/// Whether Kubernetes made this variable for a Service whose name begins with `restartinit`.
-fn is_service_link(name: &str, value: &OsStr) -> bool {
-    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
-    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.as_encoded_bytes().starts_with(scheme.as_bytes()));
-    let of_port = |rest: &str| {
-        let (port, rest) = rest.split_once('_').unwrap_or((rest, ""));
-        let (protocol, what) = rest.split_once('_').unwrap_or((rest, ""));
-        port.parse::<u16>().is_ok() && PROTOCOLS.contains(&protocol) && ["", "ADDR", "PORT", "PROTO"].contains(&what)
-    };
-    name.match_indices('_').filter_map(|(at, _)| name.get(at..)).any(|tail| match tail {
-        "_SERVICE_HOST" | "_SERVICE_PORT" => true,
-        "_PORT" => is_address,
-        _ => tail.starts_with("_SERVICE_PORT_") || tail.strip_prefix("_PORT_").is_some_and(of_port),
-    })
-}
-
-fn switch(name: &str, value: OsString) -> Result<bool, UsageError> {
-    let text = utf8(name, value)?;
-    <bool as values::Choice>::parse(&text).map_err(|accepted| UsageError(format!("{name}: bad value {text:?}: expected {accepted}")))
-}
-
-fn unknown_variable(name: &str) -> String {
-    let option = name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-");
-    let near = nearest(&option).1.to_ascii_uppercase().replace('-', "_");
-    format!("unknown variable {name} is ignored: did you mean {PREFIX}{near}?")
 }
 
 /// The option whose name is nearest to a mistaken one, and how many letters apart they are.

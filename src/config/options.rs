@@ -49,7 +49,7 @@ macro_rules! option {
 
 pub static OPTIONS: &[OptionSpec] = &[
     option!("restart", Some("POLICY"), "restart on-failure, always or never", restart, Choice::parse, Choice::name),
-    option!("max-restarts", Some("N"), "crash restarts allowed inside the window", max_restarts, numbers::number, shown),
+    option!("max-restarts", Some("N"), "crash restarts inside the window (Kubernetes: 10)", max_restarts, numbers::number, shown),
     option!("restart-window", Some("D"), "the sliding window; 0: the container's life", restart_window, numbers::duration, show_duration),
     option!("backoff", Some("D"), "wait before the 2nd restart, then doubled", backoff, numbers::duration, show_duration),
     option!("backoff-max", Some("D"), "cap of that wait", backoff_max, numbers::duration, show_duration),

@@ -308,6 +308,21 @@ fn settings_are_taken_out_of_the_commands_environment() {
 
 /// Kubernetes gives each container the addresses of the Services of its namespace, under names made of theirs.
 #[test]
+fn kubernetes_has_a_default_of_its_own() {
+    let there = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+    let restarts = |args: &[&str], env: &[(&str, &str)]| config(args, env).max_restarts;
+    assert_eq!(restarts(&[], &[there]), 10);
+    assert_eq!(restarts(&[], &[("KUBERNETES_SERVICE_HOST", "")]), 5);
+    for env in [[("RESTARTINIT_MAX_RESTARTS", "3"), there], [there, ("RESTARTINIT_MAX_RESTARTS", "3")]] {
+        assert_eq!((restarts(&[], &env), restarts(&["--max-restarts", "5"], &env)), (3, 5));
+    }
+    let Ok(Request::Print(text)) = read_with(&["--print-config"], &[there]) else { panic!() };
+    assert!(text.contains("(default on Kubernetes)"), "{text}");
+    let Ok(Request::Supervise { settings_read, .. }) = read_with(&["x"], &[there]) else { panic!() };
+    assert!(settings_read.is_empty(), "the command has the variable too");
+}
+
+#[test]
 fn the_variables_of_a_service_are_no_settings() {
     let links = [
         ("RESTARTINIT_SERVICE_HOST", "10.0.0.1"),

@@ -15,9 +15,11 @@ APP_START = 20
 LONGEST_JITTER = 1.25
 # The contract's defaults.
 DEFAULTS = {
-    "DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s", "RESTART_WINDOW": "60s",
-    "CHECK_INTERVAL": "10s", "CHECK_TIMEOUT": "2s", "CHECK_FAILURES": "3",
+    "DRAIN_DELAY": "0", "GRACE_PERIOD": "0", "LEFTOVER_TIMEOUT": "2s", "BACKOFF": "100ms", "BACKOFF_MAX": "5s", "STABLE_AFTER": "10s",
+    "RESTART_WINDOW": "60s", "CHECK_INTERVAL": "10s", "CHECK_TIMEOUT": "2s", "CHECK_FAILURES": "3",
 }
+# The default of --max-restarts there.
+RESTARTS_ON_KUBERNETES = 10
 
 
 class Refused(Exception):

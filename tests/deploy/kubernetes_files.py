@@ -4,7 +4,7 @@
 import kubernetes_validate
 import yaml
 
-from deployment import Deployment, Refused, gives_up_with, http_probe, rule, size
+from deployment import LONGEST_JITTER, RESTARTS_ON_KUBERNETES, Deployment, Refused, gives_up_with, http_probe, rule, size
 
 # The newest one known to the checker, and one that clusters of some age still run: the first with sidecars.
 NEWEST, OLDER = kubernetes_validate.latest_version(), "1.29"
@@ -80,10 +80,23 @@ def one_after_the_other(sidecars, apps):
 def rollout(spec, found):
     progress, ready = spec["progressDeadlineSeconds"], spec["minReadySeconds"]
     for it in found:
-        window = it.seconds("RESTART_WINDOW")
-        rule(ready > window, f"minReadySeconds: a crash loop may be Ready without a break for the restart window, {window:g} s")
-        startup = it.probes[0]
+        startup, readiness = it.probes[:2]
+        unseen = loop_unseen(it, readiness)
+        rule(ready > unseen, f"minReadySeconds: a crash loop may be Ready without a break for {unseen:g} s")
         rule(progress > startup.interval * startup.failures + ready, "progressDeadlineSeconds is shorter than one pod's start")
+
+
+def loop_unseen(it, readiness):
+    """How long a crash loop may be Ready without a break, in seconds: until a wait is long enough for the readiness probe, or the restarts are used up.
+    Each run is just too short to count as one that works."""
+    run, wait, longest = it.seconds("STABLE_AFTER"), it.seconds("BACKOFF"), it.seconds("BACKOFF_MAX")
+    unseen = run
+    for restart in range(int(it.settings.get("RESTARTINIT_MAX_RESTARTS", RESTARTS_ON_KUBERNETES))):
+        spread = min(wait * 2 ** (restart - 1), longest) * LONGEST_JITTER if restart else 0
+        if spread > readiness.interval * (readiness.failures + 1):
+            break
+        unseen += spread + run
+    return unseen
 
 
 def restart_rules(container, is_batch):

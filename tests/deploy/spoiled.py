@@ -20,7 +20,7 @@ SPOILED = [
     ("deployment.yaml", "path: /livez", "path: /readyz", "the liveness probe asks /readyz"),
     ("deployment.yaml", "port: restartinit", "port: web", "asks port 3000"),
     ("deployment.yaml", "containerPort: 9464", "containerPort: 9465", "a port that nobody can reach"),
-    ("deployment.yaml", "minReadySeconds: 65", "minReadySeconds: 10", "minReadySeconds"),
+    ("deployment.yaml", "minReadySeconds: 90", "minReadySeconds: 85", "minReadySeconds"),
     ("pod.yaml", "MAX_MEMORY, value: 80%", "MAX_MEMORY, value: 95%", "is less than 1 MiB/s"),
     ("pod-sidecar.yaml", "restartPolicy: Always\n      args", "restartPolicy: OnFailure\n      args", "no sidecar"),
     ("pod-sidecar.yaml", "restartPolicy: Always\n      args", "restartPolicies: Always\n      args", "Kubernetes"),
