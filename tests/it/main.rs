@@ -11,6 +11,7 @@ mod coming_from;
 mod config;
 mod cut_off;
 mod denied;
+mod documents;
 mod endurance;
 mod exit_codes;
 mod fleet;
