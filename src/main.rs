@@ -10,6 +10,12 @@ use restartinit::sys::allocator::Patient;
 #[global_allocator]
 static ALLOCATOR: Patient = Patient;
 
+/// What it is made of, as scanners of images read it (`packaging/dependencies`).
+#[cfg(lists_dependencies)]
+#[used]
+#[unsafe(link_section = ".dep-v0")]
+static DEPENDENCIES: [u8; include_bytes!("../packaging/dependencies.zlib").len()] = *include_bytes!("../packaging/dependencies.zlib");
+
 /// # Safety
 /// Only the C runtime calls it.
 #[cfg(not(test))]
