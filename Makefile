@@ -79,9 +79,10 @@ kubernetes: packages static ## the Kubernetes examples on a real kubelet, which 
 	tests/kubernetes/check
 	tests/kubernetes/run
 
-vm: packages static ## machines of their own, emulated by QEMU: the kernel's own init, cgroup v2, arm64; as root on x86_64, some minutes: docs/machines.md
+vm: packages static ## machines of their own, emulated by QEMU: the kernel's own init, cgroup v2, arm64, the process tests there; as root on x86_64, half an hour: docs/machines.md
 	$(MAKE) static ARCH=aarch64
 	tests/vm/run
+	tests/vm/suite
 
 reproducible: ## two static builds, in different places, give the same bytes
 	tests/torture/reproducible

@@ -15,11 +15,11 @@ impl EventLoop {
         match action {
             Action::Spawn { generation, role, last_exit } => return Some(self.spawn(generation, role, last_exit)),
             Action::Forward { pid, signal, recipient, if_refused } => {
-                let sending = self.retries.send(self.now(), pid, signal, recipient, if_refused);
+                let sending = self.retries.send(self.now, pid, signal, recipient, if_refused);
                 return (sending == Sending::Refused).then_some(Event::SignalRefused { pid });
             }
             Action::Kill { pid } => {
-                let sending = self.retries.send(self.now(), pid, Signal::KILL, Recipient::Command, IfRefused::GiveUp);
+                let sending = self.retries.send(self.now, pid, Signal::KILL, Recipient::Command, IfRefused::GiveUp);
                 return Some(Event::KillSent { pid, allowed: sending == Sending::Taken });
             }
             Action::Probe { pid } => return Some(Event::Probed { pid, allowed: signals::may_send(pid) }),
@@ -32,7 +32,7 @@ impl EventLoop {
                 return Some(Event::Memory { used, limit });
             }
             Action::Request { pid, request } => {
-                let is_sent = self.links.send_request(pid, request, self.now());
+                let is_sent = self.links.send_request(pid, request, self.now);
                 return (!is_sent).then_some(Event::Channel { pid, event: ChannelEvent::NotSent });
             }
             Action::EndLeftovers { generation, order, running } => {
@@ -51,9 +51,9 @@ impl EventLoop {
                 Ok(by) => self.descendants.spare(by),
                 Err(_) => return Some(Event::FilesSeen(None)),
             },
-            Action::Check { pid } => return self.checker.begin(pid, self.now()),
+            Action::Check { pid } => return self.checker.begin(pid, self.now),
             Action::Watch { pid } => self.links.watch(pid),
-            Action::Promote { pid } => self.links.promote(pid, self.now()),
+            Action::Promote { pid } => self.links.promote(pid, self.now),
             Action::KeepSockets { generation } => self.links.sockets.leaving(generation),
             Action::ReleaseSockets => self.links.sockets.release_unused(),
             Action::ReleaseMissing { generation } => self.links.sockets.release_missing(generation),

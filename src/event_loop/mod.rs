@@ -66,6 +66,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Everything that is needed to carry actions out.
 struct EventLoop {
     started: Instant,
+    /// When the clock was read last: in each turn before and after the sleep, and after what an action answers, since that may have taken its
+    /// time. Some kernels and C libraries make a system call of each read (musl on arm64).
+    now: Moment,
     supervisor: Supervisor,
     spawner: Spawner,
     poller: Poller,
@@ -129,25 +132,25 @@ impl EventLoop {
         self.sleep();
         stderr::flush();
         self.take_signals();
-        let now = self.now();
+        let now = self.now;
         let reap_again = self.retries.reap_at.take_if(|at| *at <= now).is_some();
         if self.signals.take_child(|fd| !self.poller.seen(fd).is_empty()) || self.more_to_reap || reap_again {
             self.reap(now);
         }
         self.retries.tick(now);
-        for event in self.links.turn(&|fd| self.poller.seen(fd), self.now()) {
+        for event in self.links.turn(&|fd| self.poller.seen(fd), self.now) {
             self.handle(event);
         }
         if let Some(event) = self.changes.turn(&|fd| self.poller.seen(fd)) {
             self.handle(event);
         }
-        if let Some(event) = self.checker.turn(&|fd| self.poller.seen(fd), self.now()) {
+        if let Some(event) = self.checker.turn(&|fd| self.poller.seen(fd), self.now) {
             if matches!(event, Event::Checked { answer: Ok(_), .. }) {
                 self.notifier.sign_of_life();
             }
             self.handle(event);
         }
-        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+        if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             self.handle(Event::Tick { signals_pending: signals::any_pending() });
         }
         // Before the new command can have said anything: the log is in order.
@@ -157,13 +160,14 @@ impl EventLoop {
         self.reports.drain(..).for_each(|report| logger::log_report(&report));
     }
 
-    fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+    fn read_clock(&mut self) -> Moment {
+        self.now = Moment::after_start(self.started.elapsed());
+        self.now
     }
 
     /// Until a descriptor is ready or the next deadline is due.
     fn sleep(&mut self) {
-        let now = self.now();
+        let now = self.read_clock();
         let rest = self.reap_throttle.rest(now);
         let observed = [self.server.deadline(), self.links.deadline(), self.checker.deadline(), self.notifier.deadline()];
         let deadlines = [self.supervisor.next_deadline(), self.retries.deadline(), rest].into_iter().chain(observed);
@@ -179,12 +183,13 @@ impl EventLoop {
         self.checker.interest().into_iter().chain(self.changes.interest()).for_each(|(fd, events)| self.poller.add(fd, events));
         self.server.interests().for_each(|(fd, events)| self.poller.add(fd, events));
         self.poller.wait(timeout);
+        self.read_clock();
     }
 
     /// Tells whoever started us how the command is, where that is wanted.
     fn notify(&mut self) {
         if self.notifier.is_wanted() {
-            let now = self.now();
+            let now = self.now;
             let view = self.supervisor.view(now);
             if self.links.has_answered(view.active().map(|active| active.pid)) {
                 self.notifier.sign_of_life();
@@ -200,7 +205,7 @@ impl EventLoop {
             let seen = self.poller.seen(fd);
             if seen.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) { PollFlags::empty() } else { seen }
         };
-        for event in self.links.turn(&living, self.now()) {
+        for event in self.links.turn(&living, self.now) {
             self.handle(event);
         }
     }
@@ -231,7 +236,7 @@ impl EventLoop {
                     self.stack_lookup.give_up(Some(pid));
                     self.checker.exited(pid);
                     if self.spawn_options.has_channel {
-                        self.links.exited(pid, self.now());
+                        self.links.exited(pid, self.now);
                     }
                     if !self.retries.is_empty() {
                         self.retries.forget(pid);
@@ -252,14 +257,14 @@ impl EventLoop {
                     orphans += 1;
                     orphan_was_killed |= exit.is_kill();
                     self.orphans_reaped += 1;
-                    if orphans % REAPED_A_LOOK == 0 && self.now() >= since + REAPING {
+                    if orphans % REAPED_A_LOOK == 0 && self.read_clock() >= since + REAPING {
                         self.more_to_reap = true;
                         return;
                     }
                 }
                 Waited::Stopped { pid, signal } => self.handle(Event::ChildStopped { pid, signal }),
                 Waited::Continued { .. } => {}
-                Waited::Unknown => return self.retries.reap_again(self.now()),
+                Waited::Unknown => return self.retries.reap_again(self.now),
                 Waited::NoNews => break true,
                 Waited::NoChildren => break false,
             }
@@ -269,17 +274,19 @@ impl EventLoop {
             self.memory.forget_kills();
         }
         if orphans > 0 {
-            self.reap_throttle.looked(since, self.now());
+            let now = self.read_clock();
+            self.reap_throttle.looked(since, now);
         }
         self.handle(Event::Reaped { children });
     }
 
     /// Tells the supervisor, and does what it answers, in that order.
     fn handle(&mut self, event: Event) {
-        self.supervisor.handle(self.now(), event, &mut self.actions);
+        self.supervisor.handle(self.now, event, &mut self.actions);
         while let Some(action) = self.actions.pop_front() {
             if let Some(answer) = self.act(action) {
-                self.supervisor.handle(self.now(), answer, &mut self.actions);
+                let now = self.read_clock();
+                self.supervisor.handle(now, answer, &mut self.actions);
             }
         }
     }

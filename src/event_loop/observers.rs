@@ -48,7 +48,7 @@ impl EventLoop {
     /// Serves whoever asks.
     pub(super) fn observe(&mut self) {
         self.serve();
-        let now = self.now();
+        let now = self.now;
         for outcome in self.restart_outcomes.drain(..) {
             self.server.restart_done(outcome, now);
         }
@@ -58,7 +58,7 @@ impl EventLoop {
         if self.server.is_idle(&|fd| self.poller.seen(fd)) && self.server.deadline().is_none() {
             return;
         }
-        let now = self.now();
+        let now = self.now;
         let mut server = std::mem::take(&mut self.server);
         let poller = std::mem::take(&mut self.poller);
         let mut restart_asked = None;

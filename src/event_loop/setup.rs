@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Pid, getpid};
 
@@ -37,6 +37,7 @@ use crate::sys::spawn::{ChildSetup, Spawner};
 use crate::sys::stdio::{self, StatusFlags};
 use crate::sys::terminal::Terminal;
 use crate::sys::{environment, processes, wait};
+use crate::time::Moment;
 
 pub(super) const INIT: Pid = Pid::from_raw(1);
 /// Signals of one turn, unless very many are sent.
@@ -106,6 +107,7 @@ pub(super) fn event_loop(mut config: Config, command: Vec<OsString>, settings_re
     };
     Ok(EventLoop {
         started: Instant::now(),
+        now: Moment::after_start(Duration::ZERO),
         spawner,
         links: Links::new(config.watchdog, sockets),
         spawn_options,

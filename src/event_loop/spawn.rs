@@ -51,7 +51,8 @@ impl EventLoop {
         params.channel = Some(CommandEnd { fd: theirs.as_fd(), number });
         let pid = self.spawner.spawn(params)?;
         let end = ChannelEnd { ours, number };
-        self.links.spawned(self.now(), generation, pid, role, end);
+        let now = self.read_clock();
+        self.links.spawned(now, generation, pid, role, end);
         Ok(pid)
     }
 }

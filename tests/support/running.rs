@@ -13,8 +13,11 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Far beyond what any test needs: to pass it is a failure, to be near it never a success.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Far beyond what any test needs: to pass it is a failure, to be near it never a success. `TEST_DEADLINE`: in seconds, for emulated machines.
+fn deadline() -> Duration {
+    let given = std::env::var("TEST_DEADLINE").ok().map(|seconds| seconds.parse().expect("TEST_DEADLINE: seconds"));
+    Duration::from_secs(given.unwrap_or(30))
+}
 
 pub struct Running {
     /// The unshare process: its end tells the init's, and its death is the whole namespace's.
@@ -38,7 +41,7 @@ pub struct End {
 
 impl Running {
     pub fn new(child: Child, person: Option<File>, transcript: Arc<Transcript>, program: PathBuf, place: Place) -> Self {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + deadline();
         Self { child, person, transcript, program, place, until, init: None }
     }
 
