@@ -149,7 +149,7 @@ fn the_help_names_every_option_and_fits_a_screen() {
         assert!(help.contains(&format!("--{}", option.name)), "{}", option.name);
     }
     for line in [
-        "  --max-restarts N           crash restarts allowed inside the window [5]",
+        "  --max-restarts N           crash restarts inside the window (Kubernetes: 10) [5]",
         "  --restart-window D         the sliding window; 0: the container's life [60s]",
         "  --stop-signals SIGS        forwarded, and no restart follows [TERM,INT,QUIT]",
         "  --group                    forward to the command's process group",
