@@ -14,7 +14,10 @@ unsafe extern "C" {
 
 /// Every entry of the environment, in order; what it points to is never changed or freed.
 pub fn entries() -> Vec<&'static CStr> {
-    iter().collect()
+    // Its size first: what grows takes memory and gives it back, page by page.
+    let mut found = Vec::with_capacity(iter().count());
+    found.extend(iter());
+    found
 }
 
 fn iter() -> impl Iterator<Item = &'static CStr> {

@@ -116,7 +116,8 @@ impl Spawner {
             let names_us = tells_pid && (entry.starts_with(LISTEN_PID.as_bytes()) || entry.starts_with(LISTEN_PIDFDID));
             names_us || without.iter().any(|name| is(name))
         };
-        let env: Vec<*const c_char> = environment.iter().filter(|entry| !is_dropped(entry)).map(|entry| entry.as_ptr()).collect();
+        let mut env: Vec<*const c_char> = Vec::with_capacity(environment.len());
+        env.extend(environment.iter().filter(|entry| !is_dropped(entry)).map(|entry| entry.as_ptr()));
         let candidates = candidates(&file, environment).into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let args = command.into_iter().map(|arg| CString::new(arg.into_vec())).collect::<Result<Vec<_>, _>>()?;
         let argv = args.iter().map(|arg| arg.as_ptr()).chain([ptr::null()]).collect();

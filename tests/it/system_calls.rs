@@ -90,6 +90,9 @@ fn a_start() {
     let folder = Scratch::new();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", &folder.path("calls")]).arg(init()).args(["--", "/bin/true"]).stdin(Stdio::null());
+    // As many variables as an orchestrator's: what is done for each of them counts.
+    strace.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    strace.envs((0..100).map(|number| (format!("SERVICE_{number}_ADDRESS"), format!("tcp://10.96.0.{number}:443"))));
     assert!(strace.status().expect("strace (Debian: strace) starts").success());
     let lines = folder.read("calls");
     let calls: Vec<Call> =
