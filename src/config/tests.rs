@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use super::*;
 
-fn read_with(args: &[&str], env: &[(&str, &str)]) -> Result<Request, UsageError> {
+pub(super) fn read_with(args: &[&str], env: &[(&str, &str)]) -> Result<Request, UsageError> {
     read(args.iter().map(OsString::from), env.iter().copied())
 }
 
-fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
+pub(super) fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
     match read_with(&[args, &["cmd"]].concat(), env) {
         Ok(Request::Supervise { config, .. }) => *config,
         other => panic!("{args:?} {env:?}: {other:?}"),
@@ -124,12 +124,6 @@ fn an_empty_twin_is_an_unset_one() {
 #[test]
 fn of_an_option_given_twice_the_last_one_holds() {
     assert_eq!(config(&["--max-restarts", "1", "--max-restarts=2"], &[]).max_restarts, 2);
-}
-
-#[test]
-fn an_outer_restartinits_variables_are_no_mistake() {
-    let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[(GENERATION, "3"), (LAST_EXIT, "SIGKILL")]) else { panic!() };
-    assert!(warnings.is_empty());
 }
 
 #[test]
@@ -296,53 +290,6 @@ fn a_node_is_asked_with_what_is_asked_of_whom() {
         let error = read_with(args, &[]).unwrap_err().0;
         assert!(error.contains(said), "{error}");
     }
-}
-
-#[test]
-fn settings_are_taken_out_of_the_commands_environment() {
-    let env =
-        [("RESTARTINIT_BACKOFF", "1s"), ("RESTARTINIT_LOG", ""), ("RESTARTINIT_NONE", "1"), ("RESTARTINIT_GENERATION", "7"), ("PATH", "/")];
-    let Ok(Request::Supervise { settings_read, .. }) = read_with(&["--backoff=2s", "x"], &env) else { panic!() };
-    assert_eq!(settings_read, ["RESTARTINIT_BACKOFF", "RESTARTINIT_LOG"]);
-}
-
-/// Kubernetes gives each container the addresses of the Services of its namespace, under names made of theirs.
-#[test]
-fn kubernetes_has_a_default_of_its_own() {
-    let there = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
-    let restarts = |args: &[&str], env: &[(&str, &str)]| config(args, env).max_restarts;
-    assert_eq!(restarts(&[], &[there]), 10);
-    assert_eq!(restarts(&[], &[("KUBERNETES_SERVICE_HOST", "")]), 5);
-    for env in [[("RESTARTINIT_MAX_RESTARTS", "3"), there], [there, ("RESTARTINIT_MAX_RESTARTS", "3")]] {
-        assert_eq!((restarts(&[], &env), restarts(&["--max-restarts", "5"], &env)), (3, 5));
-    }
-    let Ok(Request::Print(text)) = read_with(&["--print-config"], &[there]) else { panic!() };
-    assert!(text.contains("(default on Kubernetes)"), "{text}");
-    let Ok(Request::Supervise { settings_read, .. }) = read_with(&["x"], &[there]) else { panic!() };
-    assert!(settings_read.is_empty(), "the command has the variable too");
-}
-
-#[test]
-fn the_variables_of_a_service_are_no_settings() {
-    let links = [
-        ("RESTARTINIT_SERVICE_HOST", "10.0.0.1"),
-        ("RESTARTINIT_SERVICE_PORT", "80"),
-        ("RESTARTINIT_SERVICE_PORT_HTTP", "80"),
-        ("RESTARTINIT_PORT", "tcp://10.0.0.1:80"),
-        ("RESTARTINIT_PORT_80_TCP", "tcp://10.0.0.1:80"),
-        ("RESTARTINIT_PORT_80_TCP_PROTO", "tcp"),
-        ("RESTARTINIT_PORT_80_TCP_PORT", "80"),
-        ("RESTARTINIT_PORT_53_UDP_ADDR", "10.0.0.1"),
-        ("RESTARTINIT_HOLD_PORT", "tcp://10.0.0.1:80"),
-        ("RESTARTINIT_HTTP_SERVICE_HOST", "10.0.0.1"),
-    ];
-    let Ok(Request::Supervise { config: found, warnings, settings_read, .. }) = read_with(&["x"], &links) else { panic!() };
-    assert_eq!((*found, warnings, settings_read), (Config::default(), vec![], vec![]));
-    assert!(config(&[], &[("RESTARTINIT_HOLD_PORT", "1")]).hold_port, "a setting is one");
-    let Ok(Request::Supervise { warnings, .. }) = read_with(&["x"], &[("RESTARTINIT_PORT", "80"), ("RESTARTINIT_PORT_X_TCP", "1")]) else {
-        panic!()
-    };
-    assert_eq!(warnings.len(), 2, "what has another shape is a mistake");
 }
 
 #[test]

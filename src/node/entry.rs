@@ -33,12 +33,13 @@ pub fn runs_without_channel(command: &[&str], read: &dyn Fn(&str) -> Option<Stri
                 return Some(launcher);
             }
             for word in words.into_iter().filter(|word| word.contains('/') || word.ends_with(".sh")) {
-                if scripts < MOST_SCRIPTS && tried.len() < MOST_TRIED && !tried.iter().any(|tried| tried == word) {
-                    tried.push(word.to_owned());
-                    let script = read(word);
-                    scripts += usize::from(script.is_some());
-                    texts.extend(script);
+                if scripts == MOST_SCRIPTS || tried.len() == MOST_TRIED || tried.iter().any(|tried| tried == word) {
+                    continue;
                 }
+                tried.push(word.to_owned());
+                let script = read(word);
+                scripts += usize::from(script.is_some());
+                texts.extend(script);
             }
         }
     }

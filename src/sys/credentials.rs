@@ -1,4 +1,4 @@
-//! What a process may do, read from `/proc`: user, group, capabilities, user namespace. Judges nothing.
+//! What a process may do: user, group, capabilities, user namespace; read from `/proc`, our own capabilities by one call. Judges nothing.
 
 #![expect(unsafe_code, reason = "capget(2), which has no wrapper")]
 

@@ -15,13 +15,18 @@ unsafe extern "C" {
 /// Every entry of the environment, in order; what it points to is never changed or freed.
 pub fn entries() -> Vec<&'static CStr> {
     // Its size first: what grows takes memory and gives it back, page by page.
-    let mut found = Vec::with_capacity(iter().count());
+    let mut found = Vec::with_capacity(pointers().count());
     found.extend(iter());
     found
 }
 
 fn iter() -> impl Iterator<Item = &'static CStr> {
-    // SAFETY: read by nobody else meanwhile, since nothing in this program changes the environment.
+    // SAFETY: each points to a string, which stays as it is: nothing in this program changes the environment.
+    pointers().map(|entry| unsafe { CStr::from_ptr(entry) })
+}
+
+fn pointers() -> impl Iterator<Item = *const c_char> {
+    // SAFETY: written by nobody meanwhile: nothing in this program changes the environment.
     let mut next = unsafe { environ };
     std::iter::from_fn(move || {
         // SAFETY: the C library's pointer is null, or that of an array of strings that ends with a null pointer, where this stops.
@@ -29,7 +34,7 @@ fn iter() -> impl Iterator<Item = &'static CStr> {
             if next.is_null() || (*next).is_null() {
                 return None;
             }
-            let entry = CStr::from_ptr(*next);
+            let entry = *next;
             next = next.add(1);
             Some(entry)
         }

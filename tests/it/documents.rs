@@ -1,10 +1,10 @@
 //! The commands that README.md and docs/ show: each is run here as it stands, or by the test that is named, and says what stands below it;
 //! or it is said why not. Figures, pids and folders differ.
 
+use crate::shop_front::{self, document};
 use crate::support;
 
 use std::fs;
-use std::path::Path;
 
 use support::web::{free_port, get};
 use support::{Bench, Running, Scratch, newest_node};
@@ -56,10 +56,6 @@ struct Shown {
     output: Vec<String>,
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
-}
-
 /// The command in a line of code: without its prompt, and what is said of it.
 fn command(line: &str) -> Option<&str> {
     let line = line.strip_prefix("$ ").unwrap_or(line);
@@ -69,11 +65,11 @@ fn command(line: &str) -> Option<&str> {
     (PROGRAMS.contains(&program) && !line.contains('[') && !line.contains("  ")).then_some(line)
 }
 
-fn shown(document: &str) -> Vec<Shown> {
+fn shown(page: &str) -> Vec<Shown> {
     let mut found: Vec<Shown> = Vec::new();
     // No language: a fence that is opened by nothing but its marks, or a console.
     let (mut fenced, mut open) = (None, false);
-    for line in read(document).lines() {
+    for line in document(page).lines() {
         if let Some(language) = line.strip_prefix("```") {
             fenced = if fenced.is_some() { None } else { Some(language.to_owned()) };
             open = false;
@@ -86,7 +82,7 @@ fn shown(document: &str) -> Vec<Shown> {
         };
         match (code, code.and_then(command)) {
             (_, Some(command)) => {
-                found.push(Shown { document: document.to_owned(), command: command.to_owned(), output: Vec::new() });
+                found.push(Shown { document: page.to_owned(), command: command.to_owned(), output: Vec::new() });
                 open = true;
             }
             (Some(line), None) if open => found.last_mut().expect("a command").output.push(line.to_owned()),
@@ -96,17 +92,15 @@ fn shown(document: &str) -> Vec<Shown> {
     found
 }
 
-fn documents() -> Vec<String> {
-    let pages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).expect("docs");
-    let names = pages.map(|page| format!("docs/{}", page.expect("a page").file_name().display())).filter(|name| name.ends_with(".md"));
-    let mut all: Vec<String> = names.chain(["README.md".to_owned()]).collect();
-    all.sort();
-    all
+/// README.md and the pages of docs/.
+fn pages() -> Vec<String> {
+    let all = shop_front::documents().into_iter().map(|path| path.display().to_string());
+    all.filter(|path| path == "README.md" || path.starts_with("docs/")).collect()
 }
 
 #[test]
 fn every_command_of_the_documents_is_known() {
-    let mut found: Vec<(String, String)> = documents().iter().flat_map(|page| shown(page)).map(|it| (it.document, it.command)).collect();
+    let mut found: Vec<(String, String)> = pages().iter().flat_map(|page| shown(page)).map(|it| (it.document, it.command)).collect();
     let mut known: Vec<(String, String)> =
         COMMANDS.iter().map(|(document, command, _)| (*document, *command)).chain([SOURCED]).map(|(a, b)| (a.into(), b.into())).collect();
     found.sort();
@@ -114,12 +108,12 @@ fn every_command_of_the_documents_is_known() {
     assert_eq!(found, known);
     for (_, command, seen) in &COMMANDS {
         match seen {
-            By(test, text) => assert!(read(test).contains(text), "{command}: not in {test}"),
+            By(test, text) => assert!(document(test).contains(text), "{command}: not in {test}"),
             Not(why) => assert!(!why.is_empty(), "{command}"),
             Run(_) => {}
         }
     }
-    assert!(read("tests/it/manual.rs").contains("written(\"restartinit.bash\")"));
+    assert!(document("tests/it/manual.rs").contains("written(\"restartinit.bash\")"));
 }
 
 #[test]
@@ -167,7 +161,7 @@ impl Server {
 require('http').createServer(handler).listen(+process.env.PORT, () => console.log('serving'));
 ";
         fs::write(scratch.path("server.js"), app).expect("the server");
-        let page = read("docs/frameworks.md");
+        let page = document("docs/frameworks.md");
         let (_, module) = page.split_once("```js\n// last-answers.mjs\n").expect("its module");
         fs::write(scratch.path("last-answers.mjs"), module.split("```").next().expect("a text")).expect("the module");
         let words: Vec<&str> = options.iter().map(String::as_str).collect();

@@ -4,8 +4,8 @@
 use crate::support;
 
 use std::process::{Command, Stdio};
-use support::strace::{Trace, asleep};
 
+use support::strace::{Trace, asleep};
 use support::{Bench, FREELY, Running, Scratch, init};
 
 /// A forwarded signal: the ppoll that sleeps for the next one, the read that takes it, kill. The floor is as high: an init must sleep,
