@@ -180,6 +180,32 @@ fn a_file_is_one_subject() {
     }
 }
 
+/// The modules that a pattern of the layout names, below the crate: `restartinit3sys9listening*` is `sys`, `listening`.
+fn named_modules(pattern: &str) -> Vec<&str> {
+    let Some((_, mut rest)) = pattern.split_once("restartinit") else { return Vec::new() };
+    let mut modules = Vec::new();
+    while let Some(digits) = rest.find(|character: char| !character.is_ascii_digit()).filter(|digits| *digits > 0) {
+        let length: usize = rest[..digits].parse().expect("a length");
+        modules.push(rest.get(digits..digits + length).unwrap_or_else(|| panic!("{pattern}: a name is shorter than it says")));
+        rest = &rest[digits + length..];
+    }
+    modules
+}
+
+#[test]
+fn the_layout_names_modules_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let layout = fs::read_to_string(root.join("packaging/layout.ld")).expect("the layout");
+    let sections = layout.split("SECTIONS").nth(1).expect("its sections");
+    let patterns: Vec<&str> = sections.split_whitespace().filter(|word| word.contains("restartinit")).collect();
+    assert!(patterns.len() > 30, "{patterns:?}");
+    for pattern in patterns {
+        let modules = named_modules(pattern);
+        let path = root.join("src").join(modules.join("/"));
+        assert!(!modules.is_empty() && (path.with_extension("rs").exists() || path.is_dir()), "{pattern}: no module of src/");
+    }
+}
+
 /// The words in backticks of the first column of the table below a heading.
 fn listed(document: &str, heading: &str) -> Vec<String> {
     let section = document.split(heading).nth(1).expect("the heading");
