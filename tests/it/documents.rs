@@ -1,6 +1,7 @@
 //! The commands that README.md and docs/ show: each is run here as it stands, or by the test that is named, and says what stands below it;
 //! or it is said why not. Figures, pids and folders differ.
 
+use crate::serving::last_answers;
 use crate::shop_front::{self, document};
 use crate::support;
 
@@ -161,9 +162,7 @@ impl Server {
 require('http').createServer(handler).listen(+process.env.PORT, () => console.log('serving'));
 ";
         fs::write(scratch.path("server.js"), app).expect("the server");
-        let page = document("docs/frameworks.md");
-        let (_, module) = page.split_once("```js\n// last-answers.mjs\n").expect("its module");
-        fs::write(scratch.path("last-answers.mjs"), module.split("```").next().expect("a text")).expect("the module");
+        last_answers(&scratch);
         let words: Vec<&str> = options.iter().map(String::as_str).collect();
         let bench = Bench::new(&words).variable("PORT", port.to_string()).folder(scratch.path(""));
         let node = newest_node().display().to_string();

@@ -10,10 +10,10 @@ use crate::support;
 use apps::{ADONIS, FASTIFY, Framework, NEST, NEST_WITH_HOOKS, NEXT, SOCKET_IO, SOCKET_IO_WITH_HANDLER, SVELTEKIT, TSX, YOGA, majors};
 use serde_json::Value;
 use serving::load::{FRESH, KEPT, Load, Tally};
-use serving::{connect, free_port, hang_up, send_request};
+use serving::{connect, free_port, hang_up, last_answers, send_request};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
-use support::{Bench, Node, Running, children};
+use support::{Bench, Node, Running, Scratch, children};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Beyond any wait of a test.
@@ -35,13 +35,14 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn open(framework: &'a Framework, node: &Node, options: &[&[&str]]) -> Self {
+    fn open(framework: &'a Framework, node: &Node, options: &[&[&str]], node_options: &str) -> Self {
         let port = free_port();
         let options = options.concat();
-        let what = format!("{:34} {:9} {}", framework.name, node.version, options.join(" "));
+        let what = format!("{:34} {:9} {} {node_options}", framework.name, node.version, options.join(" "));
         let all = [&["-v", "--backoff", "0", "--ready-when", "listening"], options.as_slice()].concat();
         let bench = framework.variables.iter().fold(Bench::new(&all), |bench, (name, value)| bench.variable(*name, *value));
         let bench = bench.variable("PORT", port.to_string()).variable("NODE_ENV", "production").folder(framework.built());
+        let bench = bench.variable("NODE_OPTIONS", node_options);
         let began = Instant::now();
         let mut init = bench.command([node.binary.as_str()].iter().chain(framework.command));
         init.allow(LIMIT);
@@ -126,6 +127,19 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Who was refused in a crash and in a planned restart, as the page writes it; what else became of the latter's requests.
+    fn crash_and_restart(&mut self) -> (String, Tally) {
+        let crash = self.crash();
+        // What a dying process had accepted dies with it: one request of each client at most.
+        assert!(crash.reset + crash.lost <= FRESH + KEPT, "{}: {crash}", self.what);
+        let restart = self.restart();
+        (format!("{} | {}", crash.refused, restart.refused), restart)
+    }
+
+    fn is_told(&self, row: &str) {
+        assert!(PAGE.contains(row), "{}: docs/frameworks.md has not this row:\n{row}", self.what);
+    }
+
     /// A TERM while a request is under way: what became of that, and the exit code.
     fn stop(mut self) -> (bool, Option<i32>) {
         for pid in children(self.init.init_pid()) {
@@ -163,27 +177,34 @@ fn try_out(framework: &Framework) {
 }
 
 fn on_one(framework: &Framework, node: &Node) {
-    let mut scene = Scene::open(framework, node, &[DEFAULT]);
+    let mut scene = Scene::open(framework, node, &[DEFAULT], "");
     scene.crash();
     scene.restart();
     assert_eq!(scene.stop(), (framework.drains, Some(framework.code)), "{}", framework.name);
 
     let drain: &[&str] = if framework.drains { &[] } else { DRAIN };
     let ready: &[&str] = if framework.says_ready { MESSAGE } else { &[] };
+    let code = if framework.drains { framework.code } else { 0 };
+    let major = node.version.split('.').next().unwrap_or_default().replace('v', "Node ");
+    // Node 26's own `server.close()` ends connections whose request it has not read yet: docs/restarts.md.
+    let cuts_off = major == "Node 26";
     for options in [HEADLINE, STANDBY] {
-        let mut scene = Scene::open(framework, node, &[options, drain, ready]);
-        let crash = scene.crash();
-        // What a dying process had accepted dies with it: one request of each client at most.
-        assert!(crash.reset + crash.lost <= FRESH + KEPT, "{}: {crash}", scene.what);
-        let Tally { refused, reset, lost, .. } = scene.restart();
-        // Node 26's own `server.close()` ends connections whose request it has not read yet: docs/restarts.md.
-        let cut_off = if node.version.starts_with("v26.") { "those that Node cuts off".to_owned() } else { format!("{reset}, {lost}") };
-        let major = node.version.split('.').next().unwrap_or_default().replace('v', "Node ");
-        let row = format!("| `{}`, {major} | {} | {refused} | {cut_off} |", options.join(" "), crash.refused);
-        assert!(PAGE.contains(&row), "{}: docs/frameworks.md has not this row:\n{row}", scene.what);
+        let mut scene = Scene::open(framework, node, &[options, drain, ready], "");
+        let (refused, Tally { reset, lost, .. }) = scene.crash_and_restart();
+        let cut_off = if cuts_off { "those that Node cuts off".to_owned() } else { format!("{reset}, {lost}") };
+        scene.is_told(&format!("| `{}`, {major} | {refused} | {cut_off} |", options.join(" ")));
         assert!(reset + lost <= FRESH + KEPT, "{}: more than one request of each client", scene.what);
-        let code = if framework.drains { framework.code } else { 0 };
         assert_eq!(scene.stop(), (true, Some(code)), "{}", framework.name);
+        if !cuts_off {
+            continue;
+        }
+        let scratch = Scratch::new();
+        let import = format!("--import {}", last_answers(&scratch));
+        let mut scene = Scene::open(framework, node, &[options, drain, ready], &import);
+        let (refused, Tally { reset, lost, .. }) = scene.crash_and_restart();
+        let link = "[last-answers.mjs](#clients-that-keep-connections)";
+        scene.is_told(&format!("| either, {major}, with {link} | {refused} | {reset}, {lost} |"));
+        assert_eq!(scene.stop(), (true, Some(code)), "{} with that file", framework.name);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::serving;
 use crate::support;
 
 use serving::load::{FRESH, KEPT, Load, Protocol, Tally};
-use serving::{Certificate, Node, app, connect, frameworks, free_port, kill, nodes};
+use serving::{Certificate, Node, app, connect, frameworks, free_port, kill, last_answers, nodes};
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -30,7 +30,7 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn open(framework: &'a str, node: &'a Node, options: &[&str], leaks: u32) -> Self {
+    fn open(framework: &'a str, node: &'a Node, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let port = free_port();
         let (protocol, certificate) = match framework {
@@ -41,7 +41,8 @@ impl<'a> Scene<'a> {
         let mut command = vec![node.binary.clone(), app("node/servers/server.js"), framework.to_owned(), port.to_string()];
         command.extend(certificate.into_iter().flat_map(|certificate| [certificate.key, certificate.cert]));
         let options: Vec<&str> = OPTIONS.iter().copied().chain(options.iter().copied()).collect();
-        let mut init = Bench::new(&options).variable("NODE_PATH", frameworks()).variable("LEAKS", leaks.to_string()).command(command);
+        let bench = Bench::new(&options).variable("NODE_PATH", frameworks());
+        let mut init = variables.iter().fold(bench, |bench, (name, value)| bench.variable(*name, *value)).command(command);
         if is_long() {
             init.allow(Duration::from_secs(3600));
         }
@@ -109,7 +110,7 @@ fn spotless(tally: Tally) {
 fn crashes(framework: &str) {
     let count = if is_long() { 100 } else { 6 };
     for node in nodes() {
-        let mut scene = Scene::open(framework, node, &[], 0);
+        let mut scene = Scene::open(framework, node, &[], &[]);
         for how in ["SIGKILL", "exit", "throw"].iter().cycle().take(count) {
             scene.crash(how);
         }
@@ -124,7 +125,7 @@ fn crashes(framework: &str) {
 fn planned(framework: &str) {
     let count = if is_long() { 100 } else { 5 };
     for node in nodes() {
-        let mut scene = Scene::open(framework, node, &[], 0);
+        let mut scene = Scene::open(framework, node, &[], &[]);
         for _ in 0..count {
             scene.restart();
         }
@@ -135,20 +136,28 @@ fn planned(framework: &str) {
 }
 
 /// An app that calls `server.close()` and no more. From 26 on, Node ends there whoever has connected and was not heard yet, under any
-/// parent: how many that is, docs/restarts.md tells.
+/// parent: how many that is, docs/restarts.md tells; with the file that it names, none.
 #[test]
 fn a_plain_close() {
     let count = if is_long() { 100 } else { 5 };
+    let scratch = Scratch::new();
+    let import = format!("--import {}", last_answers(&scratch));
     for node in nodes() {
-        let mut scene = Scene::open("plain", node, &[], 0);
-        for _ in 0..count {
-            scene.restart();
-        }
-        let tally = scene.close(&format!("{count} planned restarts"));
+        let restarts = |variables: &[(&str, &str)]| {
+            let mut scene = Scene::open("plain", node, &[], variables);
+            for _ in 0..count {
+                scene.restart();
+            }
+            scene.close(&format!("{count} planned restarts {variables:?}"))
+        };
+        let tally = restarts(&[]);
         let cut_off = tally.reset + tally.lost;
         let ends_the_unheard = !["v18.", "v20.", "v22.", "v24."].iter().any(|major| node.version.starts_with(major));
         assert!(if ends_the_unheard { cut_off <= count * FRESH } else { cut_off == 0 }, "{}: {tally}", node.version);
         assert_eq!((tally.refused, tally.hung, tally.wrong), (0, 0, 0), "{}: {tally}", node.version);
+        if ends_the_unheard {
+            spotless(restarts(&[("NODE_OPTIONS", &import)]));
+        }
     }
 }
 
@@ -156,7 +165,7 @@ fn a_plain_close() {
 fn leaking(framework: &str) {
     let count = if is_long() { 3 } else { 1 };
     for node in nodes() {
-        let mut scene = Scene::open(framework, node, &["--max-memory", "180M"], 220);
+        let mut scene = Scene::open(framework, node, &["--max-memory", "180M"], &[("LEAKS", "220")]);
         for _ in 0..count {
             scene.init.log("memory limit");
             scene.next();

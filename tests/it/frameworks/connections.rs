@@ -1,8 +1,8 @@
 //! Clients that keep a connection: one that is busy on it while its server closes, and those of socket.io.
 
 use super::apps::{ADONIS, FASTIFY, Framework, NEST_WITH_HOOKS, NEXT, SOCKET_IO, SOCKET_IO_WITH_HANDLER, majors};
-use super::{DRAIN, HOST, LIMIT, PAGE};
-use crate::serving::{connect, free_port};
+use super::{DRAIN, HOST, LIMIT};
+use crate::serving::{connect, free_port, last_answers};
 use crate::support::{Bench, Node, Running, Scratch};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -55,9 +55,7 @@ fn stop_with_a_busy_client(framework: &Framework, node: &Node, before: &[&str]) 
 #[test]
 fn a_busy_connection_does_not_hold_a_server_that_closes() {
     let scratch = Scratch::new();
-    let file = scratch.path("last-answers.mjs");
-    let (_, rest) = PAGE.split_once("// last-answers.mjs\n").expect("the file in the page");
-    std::fs::write(&file, rest.split("```").next().expect("its end")).expect("the file");
+    let file = last_answers(&scratch);
     for node in majors() {
         assert_eq!(stop_with_a_busy_client(&NEXT, node, &[]), Some(143), "its instrumentation.js does the same");
         assert_eq!(stop_with_a_busy_client(&NEST_WITH_HOOKS, node, &[]), Some(137));

@@ -1,6 +1,6 @@
 //! Where the apps that serve and their packages are.
 
-use crate::support::lines_of;
+use crate::support::{Scratch, lines_of};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -19,4 +19,13 @@ pub fn node_apps() -> &'static str {
 /// The path of an app of the tests.
 pub fn app(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name).display().to_string()
+}
+
+/// The file of docs/frameworks.md with which a server that closes serves whoever it has accepted: its path.
+pub fn last_answers(scratch: &Scratch) -> String {
+    let page = include_str!("../../../docs/frameworks.md");
+    let (_, rest) = page.split_once("```js\n// last-answers.mjs\n").expect("the file in the page");
+    let file = scratch.path("last-answers.mjs");
+    std::fs::write(&file, rest.split("```").next().expect("its end")).expect("the file");
+    file
 }
