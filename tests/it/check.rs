@@ -129,12 +129,14 @@ fn a_boot_is_not_asked() {
 #[test]
 fn one_that_does_not_stop_is_killed() {
     for (options, least) in [(&["--grace-period", "300ms"][..], 300), (&[], 10_000)] {
-        let clinic = Clinic::open(BUSY);
+        let clinic = Clinic::open(WELL);
         let mut init = start(&clinic, &[options, &["--restart", "never"]].concat(), &["ignore TERM", "up", "pause"]);
-        init.log("2 of 2 in a row: it answered 503: it is asked to stop");
-        let asked = Instant::now();
+        init.out("up 1");
+        let fell_ill = Instant::now();
+        clinic.says(BUSY);
         let end = init.end();
-        assert!(asked.elapsed() > Duration::from_millis(least - 100), "{:?}", asked.elapsed());
+        assert!(fell_ill.elapsed() >= Duration::from_millis(least), "{:?}", fell_ill.elapsed());
+        assert_eq!(end.logged("2 of 2 in a row: it answered 503: it is asked to stop").len(), 1, "{end:?}");
         assert_eq!((end.code, end.logged("SIGKILL (check failed").len()), (Some(137), 1), "{end:?}");
     }
 }
