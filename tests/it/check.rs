@@ -13,11 +13,15 @@ use support::{Bench, Place, Running, Scratch, Stream};
 const OFTEN: [&str; 4] = ["--check-interval", "100ms", "--check-failures", "2"];
 
 fn bench(url: &str, options: &[&str]) -> Bench {
-    Bench::new(&[&["--ready-when", "started", "--check", url], &OFTEN[..], options].concat())
+    Bench::new(&[&["--check", url], &OFTEN[..], options].concat())
 }
 
+/// It listens, and so is asked, once it can be asked to stop as well: just before its `up`.
 fn start(clinic: &Clinic, options: &[&str], statements: &[&str]) -> Running {
-    bench(&clinic.url(), options).run(statements)
+    let listen = format!("listen {}", free_port());
+    let up = statements.iter().position(|statement| *statement == "up").expect("it says so");
+    let (before, after) = statements.split_at(up);
+    bench(&clinic.url(), options).run(&[before, &[listen.as_str()], after].concat())
 }
 
 #[test]
@@ -34,9 +38,8 @@ fn one_that_is_unwell_is_asked_to_stop_and_that_is_a_crash() {
         clinic.asked()
     );
     assert_eq!(get(&address, "/metrics").sample("restartinit_check_ok"), 1.0);
-    clinic.says(BUSY);
+    clinic.tells(2, BUSY);
     init.out("up 2");
-    clinic.says(WELL);
     let line = init.log("restart 1 of 1");
     assert!(line.contains("exited with code 0 (check failed 2 times in a row, the last: it answered 503) after"), "{line}");
     let status = init.status_with("the next one is well", |status| status["check"]["ok"] == true);
@@ -72,7 +75,11 @@ fn every_answer_is_judged() {
         assert_eq!(end.code, Some(1), "{reply:?}: {end:?}");
         assert_eq!(end.logged(&format!("(check failed 2 times in a row, the last: {why})")).len(), 1, "{reply:?}: {end:?}");
     }
-    let mut init = bench(&format!("http://127.0.0.1:{}/", free_port()), &["--restart", "never"]).run(&["on TERM exit 0", "up", "pause"]);
+    let mut init = bench(&format!("http://127.0.0.1:{}/", free_port()), &["--ready-when", "started", "--restart", "never"]).run(&[
+        "on TERM exit 0",
+        "up",
+        "pause",
+    ]);
     let end = init.end();
     assert_eq!(end.logged("the last: connection refused)").len(), 1, "{end:?}");
 }
@@ -169,7 +176,9 @@ fn a_stop_wins() {
 #[test]
 fn not_as_pid_1_it_is_the_same() {
     let clinic = Clinic::open(BUSY);
-    let mut init = bench(&clinic.url(), &["--max-restarts", "1"]).place(Place::Hosted).run(&["on TERM exit 0", "up", "pause"]);
+    let listen = format!("listen {}", free_port());
+    let bench = bench(&clinic.url(), &["--max-restarts", "1"]).place(Place::Hosted);
+    let mut init = bench.run(&["on TERM exit 0", &listen, "up", "pause"]);
     init.out("up 2");
     assert_eq!(init.exit_code(), 1);
 }

@@ -25,17 +25,25 @@ pub enum Reply {
 pub const WELL: Reply = Reply::Says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 pub const BUSY: Reply = Reply::Says("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
 
+struct State {
+    reply: Reply,
+    /// What the next so many are told before that.
+    first: (usize, Reply),
+    asked: Vec<String>,
+}
+
 #[derive(Clone)]
 pub struct Clinic {
     pub port: u16,
-    state: Arc<Mutex<(Reply, Vec<String>)>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Clinic {
     pub fn open(reply: Reply) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let clinic = Self { port, state: Arc::new(Mutex::new((reply, Vec::new()))) };
+        let state = State { reply, first: (0, reply), asked: Vec::new() };
+        let clinic = Self { port, state: Arc::new(Mutex::new(state)) };
         let served = clinic.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -52,12 +60,17 @@ impl Clinic {
     }
 
     pub fn says(&self, reply: Reply) {
-        self.state.lock().expect("no test has failed").0 = reply;
+        self.state.lock().expect("no test has failed").reply = reply;
+    }
+
+    /// The next `count` are told that, and whoever comes later what was said before.
+    pub fn tells(&self, count: usize, reply: Reply) {
+        self.state.lock().expect("no test has failed").first = (count, reply);
     }
 
     /// The heads of all requests up to now.
     pub fn asked(&self) -> Vec<String> {
-        self.state.lock().expect("no test has failed").1.clone()
+        self.state.lock().expect("no test has failed").asked.clone()
     }
 
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -68,8 +81,14 @@ impl Clinic {
         }
         let reply = {
             let mut state = self.state.lock().expect("no test has failed");
-            state.1.push(String::from_utf8_lossy(&head).into_owned());
-            state.0
+            state.asked.push(String::from_utf8_lossy(&head).into_owned());
+            match &mut state.first {
+                (0, _) => state.reply,
+                (count, reply) => {
+                    *count -= 1;
+                    *reply
+                }
+            }
         };
         match reply {
             Reply::Says(text) => stream.write_all(text.as_bytes()),
