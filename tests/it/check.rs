@@ -17,11 +17,15 @@ fn bench(url: &str, options: &[&str]) -> Bench {
 }
 
 /// It listens, and so is asked, once it can be asked to stop as well: just before its `up`.
-fn start(clinic: &Clinic, options: &[&str], statements: &[&str]) -> Running {
+fn run(bench: Bench, statements: &[&str]) -> Running {
     let listen = format!("listen {}", free_port());
     let up = statements.iter().position(|statement| *statement == "up").expect("it says so");
     let (before, after) = statements.split_at(up);
-    bench(&clinic.url(), options).run(&[before, &[listen.as_str()], after].concat())
+    bench.run(&[before, &[listen.as_str()], after].concat())
+}
+
+fn start(clinic: &Clinic, options: &[&str], statements: &[&str]) -> Running {
+    run(bench(&clinic.url(), options), statements)
 }
 
 #[test]
@@ -38,7 +42,7 @@ fn one_that_is_unwell_is_asked_to_stop_and_that_is_a_crash() {
         clinic.asked()
     );
     assert_eq!(get(&address, "/metrics").sample("restartinit_check_ok"), 1.0);
-    clinic.tells(2, BUSY);
+    clinic.says_first(2, BUSY);
     init.out("up 2");
     let line = init.log("restart 1 of 1");
     assert!(line.contains("exited with code 0 (check failed 2 times in a row, the last: it answered 503) after"), "{line}");
@@ -176,9 +180,8 @@ fn a_stop_wins() {
 #[test]
 fn not_as_pid_1_it_is_the_same() {
     let clinic = Clinic::open(BUSY);
-    let listen = format!("listen {}", free_port());
     let bench = bench(&clinic.url(), &["--max-restarts", "1"]).place(Place::Hosted);
-    let mut init = bench.run(&["on TERM exit 0", &listen, "up", "pause"]);
+    let mut init = run(bench, &["on TERM exit 0", "up", "pause"]);
     init.out("up 2");
     assert_eq!(init.exit_code(), 1);
 }

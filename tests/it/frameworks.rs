@@ -10,10 +10,10 @@ use crate::support;
 use apps::{ADONIS, FASTIFY, Framework, NEST, NEST_WITH_HOOKS, NEXT, SOCKET_IO, SOCKET_IO_WITH_HANDLER, SVELTEKIT, TSX, YOGA, majors};
 use serde_json::Value;
 use serving::load::{FRESH, KEPT, Load, Tally};
-use serving::{connect, free_port, hang_up, last_answers, send_request};
+use serving::{connect, ends_the_unheard, free_port, hang_up, last_answers, send_request};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
-use support::{Bench, Node, Running, Scratch, children};
+use support::{Node, Running, Scratch, children};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Beyond any wait of a test.
@@ -40,9 +40,7 @@ impl<'a> Scene<'a> {
         let options = options.concat();
         let what = format!("{:34} {:9} {} {node_options}", framework.name, node.version, options.join(" "));
         let all = [&["-v", "--backoff", "0", "--ready-when", "listening"], options.as_slice()].concat();
-        let bench = framework.variables.iter().fold(Bench::new(&all), |bench, (name, value)| bench.variable(*name, *value));
-        let bench = bench.variable("PORT", port.to_string()).variable("NODE_ENV", "production").folder(framework.built());
-        let bench = bench.variable("NODE_OPTIONS", node_options);
+        let bench = framework.bench(&all, port).variable("NODE_OPTIONS", node_options);
         let began = Instant::now();
         let mut init = bench.command([node.binary.as_str()].iter().chain(framework.command));
         init.allow(LIMIT);
@@ -186,8 +184,7 @@ fn on_one(framework: &Framework, node: &Node) {
     let ready: &[&str] = if framework.says_ready { MESSAGE } else { &[] };
     let code = if framework.drains { framework.code } else { 0 };
     let major = node.version.split('.').next().unwrap_or_default().replace('v', "Node ");
-    // Node 26's own `server.close()` ends connections whose request it has not read yet: docs/restarts.md.
-    let cuts_off = major == "Node 26";
+    let cuts_off = ends_the_unheard(node);
     for options in [HEADLINE, STANDBY] {
         let mut scene = Scene::open(framework, node, &[options, drain, ready], "");
         let (refused, Tally { reset, lost, .. }) = scene.crash_and_restart();

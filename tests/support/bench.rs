@@ -82,6 +82,10 @@ impl Bench {
         self
     }
 
+    pub fn variables(self, variables: &[(&str, &str)]) -> Self {
+        variables.iter().fold(self, |bench, (name, value)| bench.variable(*name, *value))
+    }
+
     /// The folder that it starts in.
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());

@@ -64,7 +64,7 @@ impl Clinic {
     }
 
     /// The next `count` are told that, and whoever comes later what was said before.
-    pub fn tells(&self, count: usize, reply: Reply) {
+    pub fn says_first(&self, count: usize, reply: Reply) {
         self.state.lock().expect("no test has failed").first = (count, reply);
     }
 

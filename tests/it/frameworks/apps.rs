@@ -1,7 +1,7 @@
 //! The frameworks: how each is started, what it serves, and what a TERM does to it. `tests/node-frameworks` builds them.
 
 use crate::serving::load::Page;
-use crate::support::{Node, nodes};
+use crate::support::{Bench, Node, nodes};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -100,6 +100,12 @@ impl Framework {
         let output = build.output().expect("tests/node-frameworks");
         assert!(output.status.success(), "tests/node-frameworks failed: it says why on stderr");
         Path::new(String::from_utf8(output.stdout).expect("a path").trim_end()).join(self.folder)
+    }
+
+    /// An init for it, in production, on that port.
+    pub fn bench(&self, options: &[&str], port: u16) -> Bench {
+        let bench = Bench::new(options).variables(self.variables).variable("PORT", port.to_string());
+        bench.variable("NODE_ENV", "production").folder(self.built())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::apps::{ADONIS, FASTIFY, Framework, NEST_WITH_HOOKS, NEXT, SOCKET_IO, SOCKET_IO_WITH_HANDLER, majors};
 use super::{DRAIN, HOST, LIMIT};
 use crate::serving::{connect, free_port, last_answers};
-use crate::support::{Bench, Node, Running, Scratch};
+use crate::support::{Node, Running, Scratch};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -11,9 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 fn start(framework: &Framework, node: &Node, options: &[&[&str]], before: &[&str]) -> (Running, u16) {
     let port = free_port();
     let options = [&["-v"], options.concat().as_slice()].concat();
-    let bench = framework.variables.iter().fold(Bench::new(&options), |bench, (name, value)| bench.variable(*name, *value));
-    let bench = bench.variable("PORT", port.to_string()).variable("NODE_ENV", "production").folder(framework.built());
-    let mut init = bench.command([node.binary.as_str()].iter().chain(before).chain(framework.command));
+    let mut init = framework.bench(&options, port).command([node.binary.as_str()].iter().chain(before).chain(framework.command));
     init.allow(LIMIT);
     init.status_with("it is ready", |status| status["ready"] == true);
     (init, port)

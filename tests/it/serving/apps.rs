@@ -1,6 +1,6 @@
 //! Where the apps that serve and their packages are.
 
-use crate::support::{Scratch, lines_of};
+use crate::support::{Node, Scratch, lines_of};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -28,4 +28,9 @@ pub fn last_answers(scratch: &Scratch) -> String {
     let file = scratch.path("last-answers.mjs");
     std::fs::write(&file, rest.split("```").next().expect("its end")).expect("the file");
     file
+}
+
+/// From 26 on, Node's `server.close()` ends whoever has connected and was not heard yet, under any parent.
+pub fn ends_the_unheard(node: &Node) -> bool {
+    !["v18.", "v20.", "v22.", "v24."].iter().any(|major| node.version.starts_with(major))
 }

@@ -8,7 +8,7 @@ mod tls;
 
 pub use crate::support::web::free_port;
 pub use crate::support::{Node, nodes};
-pub use apps::{app, frameworks, last_answers, node_apps};
+pub use apps::{app, ends_the_unheard, frameworks, last_answers, node_apps};
 pub use clients::{ask, connect, get, get_unix, hang_up, is_refused, send_request};
 pub use tls::Certificate;
 
