@@ -37,6 +37,10 @@ const ROWS: [Row; 6] = [
     Row { options: &["--ready-when", "started"], is_node: false, shown: "`--ready-when started` (a worker)" },
 ];
 
+fn active_generation(http: &str) -> f64 {
+    get(http, "/metrics").sample("restartinit_generation")
+}
+
 /// Whether a client is answered now: under a held port the kernel takes connections that nobody reads.
 fn is_served(port: u16, is_node: bool) -> bool {
     let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PAUSE) else { return false };
@@ -51,6 +55,8 @@ fn is_served(port: u16, is_node: bool) -> bool {
 /// A probe beside two clients, one before it and one after.
 #[derive(Debug)]
 struct Sample {
+    /// The active one before the clients: what they see is of this one or of a later one.
+    generation: f64,
     before: bool,
     ready: bool,
     after: bool,
@@ -58,9 +64,10 @@ struct Sample {
 
 impl Sample {
     fn take(http: &str, port: u16, is_node: bool) -> Sample {
+        let generation = active_generation(http);
         let before = is_served(port, is_node);
         let ready = get(http, "/readyz").status == 200;
-        Sample { before, ready, after: is_served(port, is_node) }
+        Sample { generation, before, ready, after: is_served(port, is_node) }
     }
 
     /// Where both clients agree, the probe has to as well.
@@ -131,17 +138,10 @@ fn measure(row: &Row) -> String {
     let crash = was_unready(&http, port, row, &mut wrong, |sample| !is_worker && !sample.after);
     init.until("it is ready again", || get(&http, "/readyz").status == 200);
     // Before it is asked: a worker is replaced in milliseconds.
-    let mut generation = get(&http, "/metrics").sample("restartinit_generation");
-    let mut asked = Some(init.ask(&["restart"]));
-    let replaced = was_unready(&http, port, row, &mut wrong, |sample| {
-        let now = get(&http, "/metrics").sample("restartinit_generation");
-        let is_new = now > generation;
-        // Until the new one serves; a standby that is spawned then counts as another.
-        let goes_on = !is_new || !(sample.after || is_worker);
-        generation = if goes_on { generation } else { now };
-        goes_on
-    });
-    let said = asked.take().expect("it was asked").end();
+    let generation = active_generation(&http);
+    let asked = init.ask(&["restart"]);
+    let replaced = was_unready(&http, port, row, &mut wrong, |sample| sample.generation <= generation || !(sample.after || is_worker));
+    let said = asked.end();
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(wrong.is_empty(), "{}: {wrong:?}", row.shown);
     init.signal(libc::SIGTERM);
@@ -186,9 +186,8 @@ fn crash_often(row: &Row, crashes: u32) {
     let address = format!("127.0.0.1:{port}");
     let mut serving = 0.0;
     for _ in 0..crashes {
-        let generation = || get(&http, "/metrics").sample("restartinit_generation");
-        init.until("the next generation", || generation() > serving);
-        serving = generation();
+        init.until("the next generation", || active_generation(&http) > serving);
+        serving = active_generation(&http);
         init.until("ready", || get(&http, "/readyz").status == 200);
         let mut client = connect(&address);
         if row.is_node {
