@@ -133,6 +133,7 @@ mod tests {
         let written: Vec<String> = [0, 3_200_000, 41_000, 231, 1_700_000_000_000_000].map(|micros| exactly(micros).to_string()).into();
         assert_eq!(written, ["0.0", "3.2", "0.041", "0.000231", "1700000000.0"]);
         assert_eq!(seconds(Duration::from_micros(3_200_999)).to_string(), "3.2");
+        assert_eq!(text("a\r\n\t\u{1}\"\\"), r#""a\r\n\t\u0001\"\\""#);
         assert_eq!((Value::from(u64::MAX), Value::from(None::<bool>)), (Value::Number(i64::MAX), Value::Null));
     }
 

@@ -142,13 +142,13 @@ impl Scanner {
                 self.open(byte == b'[');
             }
             b'}' | b']' => self.close(sink),
-            b',' if self.below == 0 => self.is_key = self.levels.last().is_some_and(|level| !level.is_list),
-            b':' if self.below == 0 => self.is_key = false,
+            b',' => self.is_key = self.levels.last().is_some_and(|level| !level.is_list),
+            b':' => self.is_key = false,
             b'"' => {
                 self.string = if self.is_key { Use::Key } else { self.begin_value(sink) };
                 self.state = State::String;
             }
-            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => {}
+            b' ' | b'\t' | b'\r' | b'\n' => {}
             _ => {
                 self.begin_value(sink);
                 self.string = if self.below == 0 { Use::Value } else { Use::Nothing };

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Notes all that is told; `text` is wanted as letters, `json` as JSON.
+/// Notes all that is told; `text` is wanted as letters, `json` as JSON, and `in` within it too.
 #[derive(Default, PartialEq, Debug)]
 struct Notes {
     told: Vec<String>,
@@ -12,7 +12,7 @@ impl Sink for Notes {
     fn wanted(&mut self, path: &str) -> Wanted {
         match path {
             "text" => Wanted::Letters,
-            "json" => Wanted::Json,
+            "json" | "json.in" => Wanted::Json,
             _ => Wanted::Values,
         }
     }
@@ -77,6 +77,7 @@ fn what_is_large_is_passed_on() {
     assert_eq!(pieces(r#"{"text":"a\"b\u00e9","x":1,"other":"text"}"#), "a\"b\u{e9}");
     let json = r#"{"nodes":[{"a":"}\""},[1,[2,[3,[4,[5,[6,[7,[8]]]]]]]]],"text":"x"}"#;
     assert_eq!(pieces(&format!("{{\"json\" : {json} ,\"x\":1}}")), json);
+    assert_eq!(pieces(r#"{"json":{"in":[1],"z":2},"y":3}"#), r#"{"in":[1],"z":2}"#);
     for scalar in ["17", "\"x\\\"y\"", "null", "[]"] {
         assert_eq!(pieces(&format!("{{\"json\":{scalar},\"y\":2}}")), scalar);
         assert_eq!(pieces(&format!("{{\"json\":{scalar}}}")), scalar);
@@ -92,6 +93,8 @@ fn nothing_grows() {
         told(&format!("{{\"a\":{deep}1,\"a\":2{},\"b\":3}}", "]".repeat(100_000))),
         ["a[][][][][][].", "a[][][][][].", "a[][][][].", "a[][][].", "a[][].", "a[].", "a.", "b=3", "."]
     );
+    let objects = format!("{}[{{\"k\":1,\"l\":\"x\"}},\"y\"],\"b\":2{}", "{\"a\":".repeat(DEEPEST), "}".repeat(DEEPEST));
+    assert_eq!(told(&objects)[..2], ["a.a.a.a.a.a.a.b=2", "a.a.a.a.a.a.a."]);
     assert_eq!(told(&deep), [] as [&str; 0]);
     assert_eq!(told("]]}}]"), [] as [&str; 0]);
 }
