@@ -46,6 +46,14 @@ mod tests {
         assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
     }
 
+    /// The first numbers of the seed 0, as its authors' own program gives them, each less one: the largest duration is one less than 2^64 ns.
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        let mut random = Random::new(0);
+        let drawn = [(); 3].map(|()| random.up_to(Duration::MAX).as_nanos() + 1);
+        assert_eq!(drawn, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+    }
+
     #[test]
     fn without_a_choice_nothing_is_drawn() {
         let mut random = Random::new(7);
