@@ -27,10 +27,17 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// It is none of the app's: there is no room for a connection here, or the app was held up.
-    pub fn is_excused(self) -> bool {
-        let ours = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS];
-        self == Fault::Inspected || matches!(self, Fault::Refused(errno) if ours.contains(&Errno::from_raw(errno)))
+    /// It is none of the app's: there is no room for a connection here, or the app was held up. `has_passed`: an earlier check was passed, so that
+    /// the address is there, and EADDRNOTAVAIL says that every local port is in use.
+    pub fn is_excused(self, has_passed: bool) -> bool {
+        match self {
+            Fault::Refused(errno) => match Errno::from_raw(errno) {
+                Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS => true,
+                Errno::EADDRNOTAVAIL => has_passed,
+                _ => false,
+            },
+            fault => fault == Fault::Inspected,
+        }
     }
 }
 

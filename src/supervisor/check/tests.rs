@@ -119,8 +119,13 @@ fn an_answer_that_is_late_or_anothers_does_not_count() {
 #[test]
 fn what_is_our_own_fault_does_not_count() {
     let mut bench = Bench::running(config());
-    bench.look(1000, 101, BUSY).look(2000, 101, Err(Fault::Refused(Errno::EMFILE as i32)));
+    let refused = |errno: Errno| Err(Fault::Refused(errno as i32));
+    bench.look(1000, 101, BUSY).look(2000, 101, refused(Errno::EMFILE));
     assert_eq!(bench.supervisor.view(bench.now).check.map(|check| check.failures), Some(1));
+    // Once the address has answered, it is the local ports that are all in use; before, it may be none of this machine's.
+    bench.look(3000, 101, WELL).look(4000, 101, refused(Errno::EADDRNOTAVAIL)).look(5000, 101, refused(Errno::EADDRNOTAVAIL)).says(&[]);
+    let mut bench = Bench::running(config());
+    bench.look(1000, 101, refused(Errno::EADDRNOTAVAIL)).look(2000, 101, refused(Errno::EADDRNOTAVAIL)).says(&["SIGTERM to 101"]);
 }
 
 /// The next look is not begun while one is under way, however short the interval is.
