@@ -2,7 +2,7 @@
 """An app that means ill: it speaks Node's wire to whoever holds the other end of its channel, and asks for what it may not have.
 
     hostile.py ask PORT        asks for that port once; says `granted` or `refused ERRNO`
-    hostile.py fuzz SEED COUNT waits for a line, then sends so many lines, and says what it got for them
+    hostile.py fuzz SEED COUNT waits for a line, then sends so many lines, says what it got for them, and ends at another
 
 It says what happened on standard output, a line each. Knows nothing of restartinit but the wire.
 """
@@ -120,6 +120,7 @@ def fuzz(seed: int, count: int):
         handles.clear()
     ports = [name[1] for name in got if isinstance(name, tuple)]
     say(f"sent {count}, got {len(got)} sockets, {len([port for port in ports if 0 < port < 1024])} low, {len(got) - len(ports)} paths")
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":
