@@ -9,14 +9,20 @@ use std::time::Duration;
 use support::web::{connect, free_port};
 use support::{Bench, Scratch, nodes, on_every_node};
 
-/// Node's own primary, for one worker: it is stopped once it listens, and killed if it lives on.
+/// Node's own primary, for one worker: it is stopped once it listens, and killed if it lives on for so long after its last word, in ms.
 const PRIMARY: &str = "const cluster = require('cluster');
-cluster.setupPrimary({ exec: process.argv[2] });
+const [, , exec, stop, patience] = process.argv;
+cluster.setupPrimary({ exec, silent: true });
 const worker = cluster.fork();
-const stop = process.argv[3] === 'stop';
-if (stop) worker.on('listening', () => worker.process.kill('SIGTERM'));
-const timer = setTimeout(() => { console.log('lives on'); worker.process.kill('SIGKILL'); }, 3000);
-worker.on('exit', (code) => { clearTimeout(timer); if (code !== null) console.log('exit', code); });";
+if (stop === 'stop') worker.on('listening', () => worker.process.kill('SIGTERM'));
+let timer;
+worker.process.stdout.on('data', (said) => {
+  process.stdout.write(said);
+  if (String(said).endsWith('listening\\n')) return;
+  clearTimeout(timer);
+  timer = setTimeout(() => { console.log('lives on'); worker.process.kill('SIGKILL'); }, +patience);
+});
+worker.process.on('close', (code) => { clearTimeout(timer); if (code !== null) console.log('exit', code); });";
 
 /// After a garbage collection V8 keeps a timer that holds nothing, and cannot be told from an app's for so long (Node 26).
 const TIMERS_OF_THE_ENGINE: Duration = Duration::from_secs(60);
@@ -87,8 +93,9 @@ fn under_own_primary(node: &Path, script: &str, situation: &Situation) -> String
     let primary = scratch.path("primary.js");
     std::fs::write(&primary, PRIMARY).expect("the primary");
     let stop = if situation.stop { "stop" } else { "wait" };
+    let patience = if situation.own_primary.ends_with("lives on") { "2000" } else { "60000" };
     let output = Command::new(node)
-        .args([&primary, script, stop])
+        .args([&primary, script, stop, patience])
         .env("PORT", free_port().to_string())
         .stdin(Stdio::null())
         .output()
