@@ -18,6 +18,8 @@ const SLOW: &str =
   console.log('serving');
 }), 5000);";
 const PAUSE: Duration = Duration::from_millis(200);
+/// What a busy machine may take for an answer; less than the boot, so that who comes early is not answered.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Far more than any part of a row takes.
 const LONGEST: Duration = Duration::from_secs(90);
 
@@ -43,11 +45,11 @@ fn active_generation(http: &str) -> f64 {
 
 /// Whether a client is answered now: under a held port the kernel takes connections that nobody reads.
 fn is_served(port: u16, is_node: bool) -> bool {
-    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PAUSE) else { return false };
+    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ANSWERS_WITHIN) else { return false };
     if !is_node {
         return true;
     }
-    let _ = stream.set_read_timeout(Some(PAUSE));
+    let _ = stream.set_read_timeout(Some(ANSWERS_WITHIN));
     let mut answer = [0; 12];
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").is_ok() && stream.read_exact(&mut answer).is_ok()
 }
