@@ -27,6 +27,9 @@ worker.process.on('close', (code) => { clearTimeout(timer); if (code !== null) c
 /// After a garbage collection V8 keeps a timer that holds nothing, and cannot be told from an app's for so long (Node 26).
 const TIMERS_OF_THE_ENGINE: Duration = Duration::from_secs(60);
 
+/// A standby is stopped too, where there is one by then, and says the same.
+const ONLY_THE_ACTIVE_ONE_SPEAKS: &str = "if (process.env.RESTARTINIT_ROLE === 'standby') console.log = () => {};";
+
 struct Situation {
     name: &'static str,
     script: &'static str,
@@ -124,7 +127,7 @@ fn an_app_sees_what_it_sees_of_its_own_primary() {
     for situation in &SITUATIONS {
         let scratch = Scratch::new();
         let script = scratch.path("app.js");
-        std::fs::write(&script, situation.script).expect("the app");
+        std::fs::write(&script, format!("{ONLY_THE_ACTIVE_ONE_SPEAKS}\n{}", situation.script)).expect("the app");
         on_every_node(|node| {
             let seen = under_own_primary(node, &script, situation);
             assert_eq!(seen, situation.own_primary, "{}: under a primary of Node's own", situation.name);
