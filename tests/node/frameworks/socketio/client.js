@@ -8,7 +8,7 @@ const socket = io(`http://127.0.0.1:${port}`, { transports: [transport], reconne
 let [answered, lost, last, over] = [0, 0, '', false];
 
 const say = () =>
-  socket.timeout(2000).emit('word', 'x', (error, generation) => {
+  socket.timeout(60_000).emit('word', 'x', (error, generation) => {
     if (error) lost += 1;
     else answered += 1;
     if (!error && generation !== last) console.log(`generation ${(last = generation)}`);
