@@ -139,9 +139,12 @@ fn measure(row: &Row) -> String {
     init.log("restart 1 of");
     let crash = was_unready(&http, port, row, &mut wrong, |sample| !is_worker && !sample.after);
     init.until("it is ready again", || get(&http, "/readyz").status == 200);
-    // Before it is asked: a worker is replaced in milliseconds.
     let generation = active_generation(&http);
     let asked = init.ask(&["restart"]);
+    if is_worker {
+        // Within milliseconds, in which nobody is ready.
+        init.until("it is replaced", || active_generation(&http) > generation);
+    }
     let replaced = was_unready(&http, port, row, &mut wrong, |sample| sample.generation <= generation || !(sample.after || is_worker));
     let said = asked.end();
     assert_eq!(said.code, Some(0), "{said:?}");
