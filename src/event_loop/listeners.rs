@@ -144,7 +144,7 @@ impl ListenerFinder {
 
 /// What a look comes to that the kernel refused.
 fn unseen(error: &io::Error, command: Pid) -> Option<Listeners> {
-    let may_pass = processes::is_short(error) || (processes::proc_is_mounted() && processes::one(command).is_none());
+    let may_pass = processes::is_short(error) || processes::is_ending(command);
     (!may_pass).then_some(Listeners::Unknowable)
 }
 
@@ -245,7 +245,8 @@ impl Search<'_> {
         });
         let next = match searched {
             Ok(next) => next,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => return self.by_user(pid),
+            // The kernel shows the descriptors of a process that is about to end to root alone.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && !processes::is_ending(pid) => return self.by_user(pid),
             // It has ended meanwhile.
             Err(_) => None,
         };

@@ -49,6 +49,17 @@ pub fn read_stat(stat: &[u8]) -> Option<Process> {
     })
 }
 
+/// Whether it has ended or is about to: it lets go of what it had, and `/proc` shows less and less of it. Off `/proc/PID/stat`.
+pub fn is_ending(stat: &[u8]) -> bool {
+    /// The kernel's PF_EXITING.
+    const EXITING: u64 = 4;
+    /// Words between the state and the flags.
+    const SKIPPED: usize = 5;
+    let mut rest = words(stat.rsplit(|byte| *byte == b')').next().unwrap_or_default());
+    let has_ended = matches!(rest.next(), Some(b"Z" | b"X" | b"x"));
+    has_ended || rest.nth(SKIPPED).and_then(number).is_some_and(|flags: u64| flags & EXITING != 0)
+}
+
 fn pid(text: &[u8]) -> Option<Pid> {
     number(text).map(Pid::from_raw)
 }
@@ -120,6 +131,14 @@ mod tests {
     fn line(pid: i32, name: &[u8], state: &str, parent: i32) -> Vec<u8> {
         let rest = format!(") {state} {parent} {pid} 5 0 -1 4194304 10 0 0 0 1 2 0 0 20 0 1 0 77 1000 50\n");
         [format!("{pid} (").as_bytes(), name, rest.as_bytes()].concat()
+    }
+
+    #[test]
+    fn what_is_about_to_end_is_known() {
+        let of = |state: &str, flags: &str| is_ending(format!("12 (a) Z b) {state} 1 12 5 0 -1 {flags} 10 0 0 0 1 2").as_bytes());
+        assert_eq!(["R", "D", "S", "T"].map(|state| of(state, "4194304")), [false; 4]);
+        assert_eq!((of("R", "4194308"), of("Z", "4228108"), of("X", "0"), of("R", "2")), (true, true, true, false));
+        assert!(!is_ending(b"") && !is_ending(b"12 (x) S 1"));
     }
 
     #[test]

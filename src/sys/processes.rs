@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
-use crate::procfs::process_tree::{Process, read_stat};
+use crate::procfs::process_tree::{self, Process, read_stat};
 use crate::procfs::status::{self, SignalStatus};
 use crate::procfs::{listeners, number};
 use crate::signal::Signal;
@@ -160,6 +160,14 @@ pub fn one(pid: Pid) -> Option<Process> {
 /// Whether a process is there, and has not ended.
 pub fn lives(pid: Pid) -> bool {
     one(pid).is_some_and(|process| !process.ended)
+}
+
+/// Whether a process has ended, or is about to.
+pub fn is_ending(pid: Pid) -> bool {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => process_tree::is_ending(&stat),
+        Err(_) => proc_is_mounted(),
+    }
 }
 
 /// What became of a signal to a process.

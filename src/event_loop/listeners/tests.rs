@@ -42,6 +42,19 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+/// A command that has died is not one that cannot be looked into: its end is told in a moment.
+#[test]
+fn of_one_that_has_ended_nothing_can_be_told_now() {
+    let mut command = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(command.id()).unwrap());
+    while !processes::is_ending(pid) {}
+    let refused = |kind: ErrorKind| unseen(&kind.into(), pid);
+    assert_eq!((refused(ErrorKind::NotFound), refused(ErrorKind::PermissionDenied)), (None, None));
+    assert!(command.wait().unwrap().success());
+    assert_eq!(unseen(&ErrorKind::NotFound.into(), pid), None, "it is gone");
+    assert_eq!(unseen(&ErrorKind::PermissionDenied.into(), getpid()), Some(Listeners::Unknowable), "this one lives");
+}
+
 #[test]
 fn listeners_come_and_go() {
     let mut finder = finder();
