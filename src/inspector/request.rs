@@ -10,22 +10,19 @@ pub fn call(id: u32, method: &str, parameters: &str) -> String {
 /// How long after [`CLOSE`] the inspector closes: whoever asked for it has hung up by then.
 const CLOSES_AFTER: Duration = Duration::from_millis(20);
 
-/// Has the app wait, in the background, for a time after which it closes the inspector, and gives back a function that closes it soon, or has it
-/// open for as long again. Each in a turn of the loop of its own: Node crashes where the inspector is closed in the midst of its own work.
-/// `require` is there in modules of either kind, but only while this is evaluated. What throws here would end the app.
+/// Sets a timer in the app that closes the inspector, and gives back a function that closes it soon, or has it open for as long again. Each in a
+/// turn of the loop of its own: Node crashes where the inspector is closed in the midst of its own work. `require` is there in modules of either
+/// kind, but only while this is evaluated. What throws in a timer would end the app. A timer that holds no loop keeps no app alive.
+/// An earlier timer is left to find that it is not the last one: this is evaluated wherever the app is, also where Node is about to call what
+/// that timer calls, and one that is cleared there ends the app (`timer._onTimeout is not a function`).
 ///
-/// The clock is V8's, by `Atomics.waitAsync` on memory that nobody writes to, and holds no loop: no app lives longer for it. `setTimeout` will not do:
-/// this is evaluated wherever the app is, also where Node is about to change its own list of timers, or to call one of them. An earlier
-/// wait finds that it is not the last one.
-///
-/// `is_foreign`: it was open before. Then there is nothing to close, unless an earlier wait is still to do it: then that is ours now.
+/// `is_foreign`: it was open before. Then there is nothing to close, unless an earlier one of these timers is still to do it: then that is ours now.
 pub fn safety(limit: Duration, is_foreign: bool) -> String {
     let (limit, soon, is_foreign) = (limit.as_millis(), CLOSES_AFTER.as_millis(), i32::from(is_foreign));
     format!(
         "{{\"includeCommandLineAPI\":true,\"expression\":\"((i,k)=>{{if({is_foreign}&&!i[k])return;\
-         const c=()=>{{delete i[k];try{{i.close()}}catch{{}}}},s=t=>{{const o=i[k]={{}};\
-         Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)),0,0,t).value.then(()=>i[k]===o&&c())}};s({limit});\
-         return a=>s(a?{limit}:{soon})}})(require('inspector'),Symbol.for('restartinit'))\"}}"
+         const c=()=>{{delete i[k];try{{i.close()}}catch{{}}}},s=(t,h)=>{{const o=i[k]=setTimeout(()=>i[k]===o&&c(),t);h||o.unref()}};s({limit});\
+         return a=>a?s({limit}):s({soon},1)}})(require('inspector'),Symbol.for('restartinit'))\"}}"
     )
 }
 
@@ -51,7 +48,7 @@ mod tests {
         assert!(
             safety(Duration::from_secs(3), true).contains("if(1&&!i[k])") && safety(Duration::from_secs(3), false).contains("if(0&&!i[k])")
         );
-        assert_eq!(safety(Duration::from_secs(3), false).matches("3000").count(), 2);
-        assert!(!safety(Duration::from_secs(3), false).contains("Timeout"), "not in the midst of Node's own work");
+        assert_eq!(safety(Duration::from_secs(3), false).matches("s(3000)").count(), 2);
+        assert!(!safety(Duration::from_secs(3), false).contains("clear"), "not in the midst of Node's own work");
     }
 }
