@@ -230,7 +230,8 @@ fn nothing_is_left_behind() {
             let answer = answered(&mut init);
             assert!(!answer["verdict"].as_str().unwrap_or_default().is_empty(), "{answer}");
         }
-        init.until("its descriptors are those that it had", || (descriptors(pid), sockets(pid)) == (before, listening));
+        // Of the first time the inspector's own thread may have had some left just then.
+        init.until("it has no more descriptors than it had", || descriptors(pid) <= before && sockets(pid) == listening);
         assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
         assert_eq!(init.status()["generation"], 1);
     });
