@@ -162,11 +162,11 @@ pub fn lives(pid: Pid) -> bool {
     one(pid).is_some_and(|process| !process.ended)
 }
 
-/// Whether a process has ended, or is about to.
+/// Whether a process has ended, or is about to. One that may not be looked at at all (hidepid=1) lives, as far as anybody can tell.
 pub fn is_ending(pid: Pid) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {
         Ok(stat) => process_tree::is_ending(&stat),
-        Err(_) => proc_is_mounted(),
+        Err(error) => error.kind() != io::ErrorKind::PermissionDenied && proc_is_mounted(),
     }
 }
 
