@@ -16,6 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{
     Bench, Inside, MemoryCgroup, Running, Said, Scratch, Stream, children, descriptors, is_long, kilobytes, newest_node, nodes, sockets,
+    status_field,
 };
 
 /// Any free port: the tests share a network.
@@ -221,17 +222,18 @@ fn nothing_is_left_behind() {
         let (mut init, port) = busy(node, "");
         let pid = pid_of(&mut init);
         let listening = sockets(pid);
-        // The first time brings Node's own descriptors for it.
+        let threads = || status_field(pid, "Threads");
+        let without = threads();
+        // The first time brings Node's own descriptors for it. Those of the inspector's thread go after its sockets have gone.
         answered(&mut init);
-        init.until("the inspector is closed", || sockets(pid) == listening);
+        init.until("the inspector is closed", || (sockets(pid), threads()) == (listening, without.clone()));
         let before = descriptors(pid);
         init.allow(Duration::from_secs(60));
         for _ in 0..50 {
             let answer = answered(&mut init);
             assert!(!answer["verdict"].as_str().unwrap_or_default().is_empty(), "{answer}");
         }
-        // Of the first time the inspector's own thread may have had some left just then.
-        init.until("it has no more descriptors than it had", || descriptors(pid) <= before && sockets(pid) == listening);
+        init.until("its descriptors are those that it had", || (descriptors(pid), sockets(pid)) == (before, listening));
         assert!(get(Ipv4Addr::LOCALHOST, port, "/").contains("well"));
         assert_eq!(init.status()["generation"], 1);
     });
