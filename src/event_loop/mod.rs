@@ -14,12 +14,10 @@ mod listeners;
 mod memory;
 mod notifier;
 mod observers;
-mod open_requests;
 mod reap_throttle;
 mod retries;
 pub mod server;
 mod setup;
-mod spawn;
 mod stack_lookup;
 
 use std::ffi::OsString;
@@ -44,6 +42,7 @@ use crate::sys::stderr;
 use crate::sys::terminal::{self, Terminal};
 use crate::sys::wait::{self, Waited};
 use crate::time::Moment;
+use acting::SpawnOptions;
 use change_finder::ChangeFinder;
 use checker::Checker;
 use descendants::Descendants;
@@ -53,7 +52,6 @@ use memory::MemoryMonitor;
 use notifier::Notifier;
 use retries::Retries;
 use server::Server;
-use spawn::SpawnOptions;
 use stack_lookup::StackLookup;
 
 /// How long children are reaped in one turn, so that no flood of orphans can keep anything else waiting; and after how many that is looked

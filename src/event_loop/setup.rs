@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{Pid, getpid};
 
 use super::EventLoop;
+use super::acting::SpawnOptions;
 use super::change_finder::ChangeFinder;
 use super::checker::Checker;
 use super::descendants::Descendants;
@@ -21,7 +22,6 @@ use super::notifier::{self, Notifier};
 use super::reap_throttle::ReapThrottle;
 use super::retries::Retries;
 use super::server::Server;
-use super::spawn::SpawnOptions;
 use super::stack_lookup::StackLookup;
 use crate::config::values::{ReadyWhen, RestartPolicy};
 use crate::config::{Config, GENERATION, LAST_EXIT, ROLE, TERMINATION_LOG};

@@ -1,9 +1,13 @@
-//! What is told to the supervisor, to whom in it that goes: each event in each phase, and each tick to whatever waits for a moment. Pure.
+//! What is told to the supervisor, to whom in it that goes: each event in each phase, and each tick to whatever waits for a moment; and whom
+//! signals are for. Pure.
+
+use nix::unistd::Pid;
 
 use super::Supervisor;
-use super::event::{Action, Actions, Event, Phase};
-use super::generation::Generation;
+use super::event::{Action, Actions, Event, IfRefused, Phase, Recipient};
+use super::generation::{Duty, Generation};
 use super::stopping::StopAsked;
+use crate::signal::Signal;
 use crate::time::Moment;
 
 impl Supervisor {
@@ -111,5 +115,32 @@ impl Supervisor {
         self.tick_stop_requests(now, actions);
         self.tick_blocked(now, actions);
         self.tick_unhealthy(now, actions);
+    }
+
+    /// What to forward. A signal that the terminal sent has reached the command as it is: there is nothing left to rewrite.
+    pub(super) fn rewrite(&self, signal: Signal, command_has_it: bool) -> Option<Signal> {
+        if command_has_it { Some(signal) } else { self.config.rewrite.apply(signal) }
+    }
+
+    /// Who signals are for: the generation that serves, or where none does, those that are on their way out.
+    pub(super) fn addressees(&self) -> impl Iterator<Item = &Generation> {
+        let serving = self.active().is_some();
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        self.running().filter(move |generation| match generation.duty {
+            Duty::Active => true,
+            Duty::Retiring { .. } => stopping || !serving,
+            Duty::Successor => stopping,
+            Duty::Standby | Duty::Dismissed { .. } => false,
+        })
+    }
+
+    pub(super) fn forward(&self, signal: Signal, actions: &mut Actions) {
+        actions.extend(self.addressees().map(|generation| self.forward_to(generation.pid, signal)));
+    }
+
+    pub(super) fn forward_to(&self, pid: Pid, signal: Signal) -> Action {
+        let recipient = if self.config.group { Recipient::ItsGroup } else { Recipient::Command };
+        let if_refused = if matches!(self.phase, Phase::Stopping { .. }) { IfRefused::TryAgain } else { IfRefused::GiveUp };
+        Action::Forward { pid, signal, recipient, if_refused }
     }
 }

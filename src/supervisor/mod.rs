@@ -12,7 +12,6 @@ mod dispatch;
 pub mod event;
 pub mod exit;
 pub mod fault;
-mod forwarding;
 pub mod generation;
 pub mod hang;
 mod held_signals;

@@ -1,5 +1,6 @@
 //! The kernel: one subject a file. These functions do what they are asked and return what they saw; they take no decision, and the files do
-//! not know of one another. `unsafe` lives in `allocator`, `environment`, `poll`, `processes`, `signals`, `spawn`, `spawn::child`, `stderr`, `stderr::way`, `stdio`, `wait` and `worker` alone.
+//! not know of one another. `unsafe` lives in `allocator`, `credentials`, `environment`, `poll`, `processes`, `signals`, `spawn`, `stderr`, `stderr::way`,
+//! `stdio`, `wait` and `worker` alone.
 
 pub mod allocator;
 pub mod cgroup;

@@ -3,23 +3,19 @@
 
 #![expect(unsafe_code, reason = "what clone(2) shares with its child")]
 
-mod child;
-mod path;
+mod file;
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::io;
+use std::iter;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::ptr;
 
 use libc::{c_char, c_int, c_void};
 use nix::errno::Errno;
-use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
 
@@ -28,8 +24,8 @@ use crate::generation_number::GenerationNumber;
 use crate::node::{CHANNEL_FD, UNIQUE_ID};
 use crate::supervisor::event::StartRole;
 use crate::supervisor::exit::Exit;
-use crate::supervisor::spawn_failure::{FileFacts, Problem, SpawnFailure, SpawnStep};
-use child::ChildArgs;
+use crate::supervisor::spawn_failure::{SpawnFailure, SpawnStep};
+pub use file::{beginning, candidates};
 
 /// The most variables that are added for a generation, and the null pointer after them.
 const MOST_ADDED: usize = 8;
@@ -40,8 +36,8 @@ pub const FIRST_SOCKET: c_int = 3;
 const LISTEN_PID: &str = "LISTEN_PID=";
 /// The same as a number that is used once only: newer versions of sd_listen_fds(3) want it to fit the process too.
 const LISTEN_PIDFDID: &[u8] = b"LISTEN_PIDFDID=";
-/// As much of a file as the kernel looks at, in bytes.
-const BEGINNING: u64 = 256;
+/// In bytes; a page without access lies below.
+const STACK_SIZE: usize = 64 * 1024;
 
 /// What holds for every generation alike.
 pub struct ChildSetup {
@@ -99,6 +95,14 @@ pub struct Spawner {
     listen_pid: UnsafeCell<[u8; 32]>,
 }
 
+/// What the child reads, and where it leaves its errno.
+struct ChildArgs<'a> {
+    spawner: &'a Spawner,
+    generation: GenerationNumber,
+    channel: Option<CommandEnd<'a>>,
+    errno: c_int,
+}
+
 impl Spawner {
     /// Prepares to execute `command` (the first is the file) with this environment, but for the variables in `without`. Where it says
     /// that sockets were passed on to us, they are the command's.
@@ -131,7 +135,7 @@ impl Spawner {
             env,
             _own: Vec::new(),
             added: String::with_capacity(LONGEST_ADDED),
-            stack: child::stack()?,
+            stack: stack()?,
             sockets: Vec::new(),
             tells_pid,
             listen_pid: UnsafeCell::new([0; 32]),
@@ -167,7 +171,7 @@ impl Spawner {
     pub fn spawn(&mut self, params: SpawnParams<'_>) -> Result<Pid, SpawnFailure> {
         self.set_environment(params);
         let mut args = ChildArgs { spawner: self, generation: params.generation, channel: params.channel, errno: 0 };
-        let started = child::start(&mut args);
+        let started = start(&mut args);
         // SAFETY: the child wrote it, if at all, before it let us go on; the compiler cannot know.
         let errno = unsafe { ptr::read_volatile(&raw const args.errno) };
         let pid = started.map_err(SpawnFailure::fork)?;
@@ -175,7 +179,7 @@ impl Spawner {
             let errno = Errno::from_raw(errno);
             // This child alone, which is on its way out; it never was the command.
             while waitpid(pid, None) == Err(Errno::EINTR) {}
-            return Err(SpawnFailure { step: SpawnStep::Exec, errno, problem: self.problem(errno) });
+            return Err(SpawnFailure { step: SpawnStep::Exec, errno, problem: file::problem(&self.candidates, errno) });
         }
         Ok(pid)
     }
@@ -207,41 +211,102 @@ impl Spawner {
         }
         self.envp.push(ptr::null());
     }
+}
 
-    /// What is wrong with the file, as far as it shows: the one of the candidates that is there.
-    fn problem(&self, errno: Errno) -> Problem {
-        let mut paths = self.candidates.iter().map(|path| Path::new(OsStr::from_bytes(path.as_bytes())));
-        let Some((path, metadata)) = paths.find_map(|path| path.metadata().ok().map(|metadata| (path, metadata))) else {
-            return if matches!(errno, Errno::ENOENT | Errno::ENOTDIR) { Problem::NotFound } else { Problem::Unknown };
-        };
-        let beginning = beginning(path, BEGINNING);
-        Problem::of(
-            errno,
-            FileFacts {
-                is_directory: metadata.is_dir(),
-                has_execute_bit: metadata.permissions().mode() & 0o111 != 0,
-                mounted_noexec: statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)),
-                beginning: beginning.as_deref().ok(),
-            },
-        )
+/// Memory for the child's stack; gives back its upper end. Whoever used more would run into the page below, and not into other memory.
+fn stack() -> io::Result<*mut c_void> {
+    // SAFETY: a new private mapping, which nothing else refers to; its lowest page is made inaccessible before anybody uses it.
+    unsafe {
+        let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(STACK_SIZE);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        let bottom = libc::mmap(ptr::null_mut(), page + STACK_SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+        if bottom == libc::MAP_FAILED || libc::mprotect(bottom, page, libc::PROT_NONE) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(bottom.byte_add(page + STACK_SIZE))
     }
 }
 
-/// The files that execvp(3) would try for a command with this environment.
-pub fn candidates(file: &OsStr, environment: &[&CStr]) -> Vec<Vec<u8>> {
-    let path = environment.iter().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
-    path::candidates(file, path.map_or(OsStr::new(path::DEFAULT), OsStr::from_bytes))
+/// Starts the child with vfork semantics. clone(2) itself, not clone3(2): there are no handlers for the kernel to clear, and it is known to
+/// every kernel and seccomp profile.
+fn start(args: &mut ChildArgs<'_>) -> nix::Result<Pid> {
+    let stack = args.spawner.stack;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: `child` does not return and makes system calls only; it runs in our memory, on a stack that nobody else uses and that is
+    // aligned to a page, while we are suspended (CLONE_VFORK), and touches nothing but `args` and what that refers to, which live until it
+    // has executed the command or is gone.
+    let pid = unsafe { libc::clone(child, stack, flags, ptr::from_mut(args).cast()) };
+    Errno::result(pid).map(Pid::from_raw)
 }
 
-/// The beginning of a file that is to be executed, of at most so many bytes.
-///
-/// # Errors
-/// That of opening or reading it.
-#[inline(never)]
-pub fn beginning(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
-    let mut beginning = Vec::new();
-    // A pipe in its place must not hold us up.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    file.take(bytes).read_to_end(&mut beginning)?;
-    Ok(beginning)
+/// The child, between clone and execve: async-signal-safe calls only, all signals blocked.
+extern "C" fn child(args: *mut c_void) -> c_int {
+    // SAFETY: `spawn` passes its ChildArgs, which outlive us; it is suspended, so nobody else uses them.
+    let args = unsafe { &mut *args.cast::<ChildArgs<'_>>() };
+    let Spawner { setup, own_pid, candidates, argv, envp, sockets, tells_pid, listen_pid, .. } = args.spawner;
+    // SAFETY: system calls on integers and on null-terminated arrays that the spawner keeps alive; nobody else refers to LISTEN_PID
+    // meanwhile, as restartinit is suspended.
+    unsafe {
+        if setup.die_with_us {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // We may have been orphaned before the kernel was told. 0: our parent is of another PID namespace, and there all the same.
+            if ![own_pid.as_raw(), 0].contains(&libc::getppid()) {
+                libc::_exit(0);
+            }
+        }
+        if setup.own_group {
+            libc::setpgid(0, 0);
+        }
+        // The table of descriptors is a copy: restartinit's own stay as they are.
+        for (to, socket) in (FIRST_SOCKET..).zip(sockets) {
+            libc::dup2(socket.as_raw_fd(), to);
+        }
+        if let Some(CommandEnd { fd, number }) = args.channel {
+            // dup2(2) leaves one that has its number already as it is: close-on-exec.
+            if fd.as_raw_fd() == number {
+                libc::fcntl(number, libc::F_SETFD, 0);
+            } else {
+                libc::dup2(fd.as_raw_fd(), number);
+            }
+        }
+        if *tells_pid {
+            write_pid((*listen_pid.get()).iter_mut().skip(LISTEN_PID.len()));
+        }
+        (setup.prepare)(args.generation);
+        let mut errno = libc::ENOENT;
+        for file in candidates {
+            libc::execve(file.as_ptr(), argv.as_ptr(), envp.as_ptr());
+            match *libc::__errno_location() {
+                libc::ENOENT | libc::ENOTDIR => {}
+                libc::EACCES => errno = libc::EACCES,
+                failed => {
+                    errno = failed;
+                    break;
+                }
+            }
+        }
+        ptr::write_volatile(&raw mut args.errno, errno);
+        libc::_exit(127)
+    }
+}
+
+/// Writes our pid in decimal, and a NUL, as far as there is room.
+fn write_pid<'a>(room: impl Iterator<Item = &'a mut u8>) {
+    let pid = std::process::id();
+    let places = iter::successors(Some(1_000_000_000), |place| Some(place / 10)).take(10).skip_while(|place| *place > pid);
+    let digits = places.map(|place| b'0' + (pid / place % 10) as u8);
+    room.zip(digits.chain([0])).for_each(|(to, digit)| *to = digit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_is_written_without_a_leading_zero() {
+        let mut text = [b'x'; 12];
+        write_pid(text.iter_mut());
+        let end = text.iter().position(|byte| *byte == 0).unwrap();
+        assert_eq!(std::str::from_utf8(&text[..end]).unwrap(), std::process::id().to_string());
+    }
 }
