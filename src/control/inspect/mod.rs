@@ -88,8 +88,9 @@ fn profile(target: &Target, over: Duration) -> Result<String, Why> {
     }
     let result = (|| {
         session.call("Profiler.enable", "{}")?;
-        session.call("Profiler.start", "{}")?;
-        if let Err(why) = session.pass(Instant::now() + over)
+        // An app that is busy may have begun long before it says so.
+        let passed = session.call("Profiler.start", "{}").and_then(|_| session.pass(Instant::now() + over));
+        if let Err(why) = passed
             && why != INTERRUPTED
         {
             return Err(why);

@@ -13,7 +13,7 @@ use crate::support::{Bench, Running, Scratch, Stream, newest_node};
 
 /// It listens once it may, and finishes what is in flight when it is told to stop.
 const APP: &str = "const fs = require('fs'), http = require('http');
-const { PORT, GATE, RESTARTINIT_GENERATION } = process.env;
+const { PORT, GATE, SLOW_MS, RESTARTINIT_GENERATION } = process.env;
 const say = (...words) => console.log(words.join(' '));
 const server = http.createServer((request, response) => {
   const [, path, argument] = request.url.split('/');
@@ -21,7 +21,7 @@ const server = http.createServer((request, response) => {
   if (path === 'block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(argument));
   if (path !== 'slow') return response.end('x');
   say('slow');
-  setTimeout(() => response.end('finished'), 400);
+  setTimeout(() => response.end('finished'), Number(SLOW_MS));
 });
 let serves = false;
 const stop = (word) => {
@@ -68,6 +68,8 @@ pub struct Cell {
     pub package: &'static str,
     pub form: Form,
     pub options: &'static [&'static str],
+    /// How long a request in flight takes.
+    pub slow: Duration,
     /// Whether the options do something.
     pub passes_on: bool,
     /// Whether the launcher may kill the app before that has heard of the stop.
@@ -82,6 +84,8 @@ pub struct Seen {
     /// What becomes of a request in flight, and the exit code.
     pub stop: String,
     pub crash: String,
+    /// How the stop went, for whoever has to find out why it was otherwise than expected.
+    pub course: String,
 }
 
 struct Stage {
@@ -93,12 +97,23 @@ struct Stage {
 
 /// The body of an answer, if there is one.
 fn ask(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    attempt(port, path).ok()
+}
+
+/// The body of an answer, or what came in its place.
+fn attempt(port: u16, path: &str) -> Result<String, String> {
     let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+    let mut converse = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        stream.read_to_string(&mut text)
+    };
+    let ended = converse();
+    match (ended, text.split_once("\r\n\r\n")) {
+        (Ok(_), Some((_, body))) => Ok(body.to_owned()),
+        (ended, _) => Err(format!("{ended:?} after {text:?}")),
+    }
 }
 
 impl Stage {
@@ -133,6 +148,7 @@ impl Stage {
             .variable("NO_COLOR", "1")
             .variable("PORT", port.to_string())
             .variable("GATE", scratch.path("gate"))
+            .variable("SLOW_MS", cell.slow.as_millis().to_string())
             .command(words);
         init.allow(Duration::from_secs(90));
         init.out("up 1");
@@ -193,10 +209,10 @@ impl Stage {
     }
 
     /// A stop while a request is in flight: what becomes of that, the exit code, and what was told of the launcher.
-    fn stop(mut self) -> (String, Vec<(String, String)>) {
+    fn stop(mut self) -> (String, Vec<(String, String)>, String) {
         let (cell, port) = (self.cell, self.port);
         let answer = std::thread::scope(|threads| {
-            let client = threads.spawn(move || ask(port, "/slow"));
+            let client = threads.spawn(move || attempt(port, "/slow"));
             self.init.out("slow");
             self.init.signal(libc::SIGTERM);
             client.join().expect("a client")
@@ -208,13 +224,14 @@ impl Stage {
             ["--stop-by", "drain"] if cell.passes_on => &[],
             _ => &["SIGTERM"],
         };
-        let finishes = answer.as_deref() == Some("finished");
+        let finishes = answer.as_deref() == Ok("finished");
         let is_killed = cell.is_killed && got.is_empty() && !finishes;
         assert!(is_killed || got.iter().eq(expected), "{cell:?}: {got:?}: {end:?}");
         let told: Vec<(String, String)> = end.logged("passes nothing on").into_iter().map(names).collect();
         assert_eq!(told.len(), usize::from(!cell.passes_on && !cell.options.is_empty()), "{cell:?}: {end:?}");
         assert!(finishes || !cell.is_stopped_otherwise(), "{cell:?}: {end:?}");
-        (format!("{}, {}", if finishes { "finishes" } else { "is cut off" }, end.code.expect("a code")), told)
+        let stop = format!("{}, {}", if finishes { "finishes" } else { "is cut off" }, end.code.expect("a code"));
+        (stop, told, format!("{answer:?}: {end:?}"))
     }
 }
 
@@ -245,8 +262,8 @@ impl Cell {
         if crash != "served again" {
             stage = Stage::open(self);
         }
-        let (stop, told) = stage.stop();
-        Seen { told, stop, crash }
+        let (stop, told, course) = stage.stop();
+        Seen { told, stop, crash, course }
     }
 }
 

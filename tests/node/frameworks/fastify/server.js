@@ -4,7 +4,7 @@ const fastify = require('fastify')();
 fastify.get('/', async () => `ok ${process.env.RESTARTINIT_GENERATION}`);
 fastify.get('/slow', async () => {
   console.log('slow');
-  await new Promise((done) => setTimeout(done, 500));
+  await new Promise((done) => setTimeout(done, Number(process.env.SLOW_MS ?? 500)));
   return 'ok slow';
 });
 

@@ -6,7 +6,7 @@ const generation = process.env.RESTARTINIT_GENERATION;
 const http = createServer((request, response) => {
   if (request.url !== '/slow') return response.end(`ok ${generation}`);
   console.log('slow');
-  setTimeout(() => response.end('ok slow'), 500);
+  setTimeout(() => response.end('ok slow'), Number(process.env.SLOW_MS ?? 500));
 });
 const io = new Server(http);
 io.on('connection', (socket) => socket.on('word', (text, answer) => answer(generation)));

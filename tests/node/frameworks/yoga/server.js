@@ -11,7 +11,7 @@ const yoga = createYoga({
         hello: () => `ok ${process.env.RESTARTINIT_GENERATION}`,
         slow: async () => {
           console.log('slow');
-          await new Promise((done) => setTimeout(done, 500));
+          await new Promise((done) => setTimeout(done, Number(process.env.SLOW_MS ?? 500)));
           return 'ok slow';
         },
       },

@@ -21,7 +21,7 @@ class AppController {
   @Get('slow')
   async slow(): Promise<string> {
     console.log('slow');
-    await new Promise((done) => setTimeout(done, 500));
+    await new Promise((done) => setTimeout(done, Number(process.env.SLOW_MS ?? 500)));
     return 'ok slow';
   }
 }
