@@ -172,18 +172,13 @@ fn reported_as_zero() {
 #[test]
 fn cannot_execute() {
     let scratch = Scratch::new();
-    let make = |name: &str, mode: u32| {
-        std::fs::write(scratch.path(name), "no program").expect("a file");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(scratch.path(name), mode).expect("its permissions");
-        scratch.path(name)
-    };
+    std::fs::write(scratch.path("locked"), "no program").expect("a file");
     let cases = [
         (scratch.path("missing"), 127),
         ("restartinit-no-such-command".to_owned(), 127),
-        (make("locked", 0o644), 126),
+        (scratch.path("locked"), 126),
         (scratch.path(""), 126),
-        (make("garbage", 0o755), 126),
+        (scratch.executable("garbage", b"no program"), 126),
     ];
     for (command, code) in cases {
         let story = Story::new(&[]);

@@ -6,18 +6,9 @@ use crate::support;
 mod messages;
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use support::settings::refused;
 use support::{Bench, Place, Running, Scratch, fixture, init};
-
-/// An executable file with this text.
-fn script(scratch: &Scratch, name: &str, text: &str) -> String {
-    let path = scratch.path(name);
-    std::fs::write(&path, text).expect("a file");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its permissions");
-    path
-}
 
 /// Beside its own PID namespace, in which only its first child will be: the kernel makes that PID 1, and its end is the namespace's.
 fn without_fork(shell: &str) -> (Option<i32>, String) {
@@ -152,7 +143,7 @@ mod common {
         let mut folders = Vec::new();
         for (folder, code) in [("one", 5), ("two", 6)] {
             std::fs::create_dir(scratch.path(folder)).expect("a folder");
-            script(&scratch, &format!("{folder}/the-command"), &format!("#!/bin/sh\nexit {code}\n"));
+            scratch.executable(&format!("{folder}/the-command"), format!("#!/bin/sh\nexit {code}\n").as_bytes());
             folders.push(scratch.path(folder));
         }
         for (first, second, code) in [(0, 1, 5), (1, 0, 6)] {

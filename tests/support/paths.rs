@@ -1,7 +1,8 @@
 //! Where things are: the init under test, the fixture, a folder for a test's files. Checks what the bench needs, once.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -108,8 +109,18 @@ impl Scratch {
 
     /// A copy of an executable, for a test that spoils it or whose user may not reach the original.
     pub fn copy(&self, original: &Path, name: &str) -> String {
-        std::fs::copy(original, self.0.join(name)).expect("a copy");
-        self.path(name)
+        self.executable(name, &std::fs::read(original).expect("the original"))
+    }
+
+    /// A file with that content which may be executed. Another program writes it: a child that some thread of the tests has forked meanwhile, and
+    /// that has executed nothing yet, would hold a descriptor to write it by, and nobody may execute it then (ETXTBSY).
+    pub fn executable(&self, name: &str, content: &[u8]) -> String {
+        let path = self.path(name);
+        let mut install = Command::new("install");
+        let mut writer = install.args(["-m", "755", "/dev/stdin", &path]).stdin(Stdio::piped()).spawn().expect("install, of coreutils");
+        writer.stdin.take().expect("its input").write_all(content).expect("it reads");
+        assert!(writer.wait().expect("it ends").success(), "install cannot write {path}");
+        path
     }
 
     pub fn read(&self, name: &str) -> String {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -121,12 +120,10 @@ impl Stage {
         let (scratch, port) = (Scratch::new(), free_port());
         let folder = scratch.path("app");
         std::fs::create_dir(&folder).expect("a folder");
-        let write = |name: &str, text: &str| {
-            let path = Path::new(&folder).join(name);
-            std::fs::write(&path, text).expect("a file");
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("its mode");
-        };
-        FILES.iter().for_each(|(name, text)| write(name, text));
+        let write = |name: &str, text: &str| scratch.executable(&format!("app/{name}"), text.as_bytes());
+        for (name, text) in FILES {
+            write(name, text);
+        }
         write("start.sh", &format!("#!/bin/sh\nexec {}\n", cell.line));
         std::os::unix::fs::symlink(programs(), Path::new(&folder).join("node_modules")).expect("a link");
         let node = newest_node().parent().expect("its folder").to_owned();

@@ -1,6 +1,5 @@
 //! A command that cannot be executed: one line with the cause that it has, and no other.
 
-use super::script;
 use crate::support::{Bench, Scratch, fixture};
 
 /// The words by which each cause is told, in small letters. A line about one of them has none of the others.
@@ -30,7 +29,7 @@ fn told(command: &str, codes: &[i32], causes: &[&str]) -> String {
 #[test]
 fn a_script_without_a_first_line() {
     let scratch = Scratch::new();
-    told(&script(&scratch, "plain", "exit 3\n"), &[126], &["no first line"]);
+    told(&scratch.executable("plain", b"exit 3\n"), &[126], &["no first line"]);
 }
 
 /// The kernel looks for an interpreter whose name ends in a carriage return.
@@ -38,7 +37,7 @@ fn a_script_without_a_first_line() {
 fn a_script_with_the_line_ends_of_windows() {
     let scratch = Scratch::new();
     for (name, first) in [("shell", "#!/bin/sh\r\n"), ("node", "#!/usr/local/bin/node\r\n"), ("blank", "#! /bin/sh\r\n")] {
-        told(&script(&scratch, name, &format!("{first}exit 3\r\n")), &[126, 127], &["Windows"]);
+        told(&scratch.executable(name, format!("{first}exit 3\r\n").as_bytes()), &[126, 127], &["Windows"]);
     }
 }
 
@@ -61,17 +60,15 @@ fn a_command_that_is_simply_not_there() {
 #[test]
 fn an_interpreter_that_is_not_there() {
     let scratch = Scratch::new();
-    let line = told(&script(&scratch, "script", "#!/no/such/interpreter\nexit 3\n"), &[126, 127], &[]);
+    let line = told(&scratch.executable("script", b"#!/no/such/interpreter\nexit 3\n"), &[126, 127], &[]);
     assert!(line.contains("interpreter"), "{line}");
 }
 
 /// A program whose header has been changed in a few places.
 fn program(scratch: &Scratch, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
-    let path = scratch.copy(&fixture(), name);
-    let mut bytes = std::fs::read(&path).expect("the program");
+    let mut bytes = std::fs::read(fixture()).expect("the program");
     change(&mut bytes);
-    std::fs::write(&path, bytes).expect("the program");
-    path
+    scratch.executable(name, &bytes)
 }
 
 #[test]
