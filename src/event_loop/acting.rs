@@ -2,11 +2,11 @@
 
 use std::os::fd::AsFd as _;
 
-use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::link::ChannelEnd;
 use super::memory::Look;
+use super::retries::Sending;
 use super::{EventLoop, setup};
 use crate::generation_number::GenerationNumber;
 use crate::logger;
@@ -27,15 +27,6 @@ pub(super) struct SpawnOptions {
     pub has_channel: bool,
     pub holds_ports: bool,
     pub tells_role: bool,
-}
-
-/// What became of a signal to a command.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sending {
-    /// It is sent, or there is nobody to be sent to, or it is sent later.
-    Taken,
-    /// We may not signal the command.
-    Refused,
 }
 
 impl EventLoop {
@@ -105,8 +96,7 @@ impl EventLoop {
             log::debug!("{signal} forwarded to pid {pid}");
             return Sending::Taken;
         };
-        self.retries.not_sent(self.now, error, pid, signal, recipient, if_refused);
-        if error == Errno::EPERM { Sending::Refused } else { Sending::Taken }
+        self.retries.not_sent(self.now, error, pid, signal, recipient, if_refused)
     }
 
     fn spawn(&mut self, generation: GenerationNumber, role: StartRole, last_exit: Option<Exit>) -> Event {

@@ -34,9 +34,26 @@ pub(super) struct Retries {
     pub reap_at: Option<Moment>,
 }
 
+/// What became of a signal to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sending {
+    /// It is sent, or there is nobody to be sent to, or it is sent later.
+    Taken,
+    /// We may not signal the command.
+    Refused,
+}
+
 impl Retries {
     /// A signal to a command met `error`: it is sent later, where that makes sense.
-    pub(super) fn not_sent(&mut self, now: Moment, error: Errno, pid: Pid, signal: Signal, recipient: Recipient, if_refused: IfRefused) {
+    pub(super) fn not_sent(
+        &mut self,
+        now: Moment,
+        error: Errno,
+        pid: Pid,
+        signal: Signal,
+        recipient: Recipient,
+        if_refused: IfRefused,
+    ) -> Sending {
         let is_refused = error == Errno::EPERM;
         let is_known = self.signals.iter().any(|unsent| (unsent.pid, unsent.signal) == (pid, signal));
         if error != Errno::ESRCH && (if_refused == IfRefused::TryAgain || !is_refused) && !is_known && self.signals.len() < MOST {
@@ -45,6 +62,7 @@ impl Retries {
             }
             self.signals.push(Unsent { pid, signal, recipient, at: now + PAUSE, pause: PAUSE });
         }
+        if is_refused { Sending::Refused } else { Sending::Taken }
     }
 
     /// Whether no signal waits to be sent.

@@ -232,10 +232,7 @@ impl Supervisor {
         };
         self.generations.push(generation);
         actions.push_back(Action::Report(Report::Started { generation: self.latest, pid, duty }));
-        if !by_listening || self.kind.is_worker {
-            // Its start may be all that it takes.
-            self.update_readiness(now, self.latest, Knowledge::Exact, actions);
-        }
+        self.update_readiness(now, self.latest, Knowledge::Exact, actions);
         match self.phase {
             Phase::Supervising(_) if duty == Duty::Active => {
                 self.phase = Phase::Supervising(Next::Undecided);

@@ -1,7 +1,7 @@
 //! Spawning: vfork semantics by clone(2), with everything that can be computed computed before. The child borrows our memory until it
 //! executes the command, so no page table is copied, and a failure is told through that memory rather than a pipe.
 
-#![expect(unsafe_code, reason = "what clone(2) shares with its child")]
+#![expect(unsafe_code, reason = "clone(2), its child until execve(2), and what the two share")]
 
 mod file;
 

@@ -41,9 +41,9 @@ impl<'a> Scene<'a> {
         let what = format!("{:34} {:9} {} {node_options}", framework.name, node.version, options.join(" "));
         let all = [&["-v", "--backoff", "0", "--ready-when", "listening"], options.as_slice()].concat();
         // A page that ends with the app must not be answered first, however late the app hears of its stop.
-        let ends_first = framework.drains || options.contains(&"drain");
+        let finishes = framework.drains || options.contains(&"drain");
         let bench = framework.bench(&all, port).variable("NODE_OPTIONS", node_options);
-        let bench = if ends_first { bench } else { bench.variable("SLOW_MS", LIMIT.as_millis().to_string()) };
+        let bench = if finishes { bench } else { bench.variable("SLOW_MS", LIMIT.as_millis().to_string()) };
         let began = Instant::now();
         let mut init = bench.command([node.binary.as_str()].iter().chain(framework.command));
         init.allow(LIMIT);

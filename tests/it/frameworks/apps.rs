@@ -13,7 +13,7 @@ pub struct Framework {
     pub command: &'static [&'static str],
     pub variables: &'static [(&'static str, &'static str)],
     pub page: Page,
-    /// A page that takes half a second, or SLOW_MS, and says `slow` on standard output once it is asked for.
+    /// A page that takes half a second, or SLOW_MS where the app may die before, and says `slow` on standard output once it is asked for.
     pub slow: &'static str,
     /// What says that it is ready, as the page has it.
     pub ready: &'static str,
