@@ -159,7 +159,7 @@ impl Link {
                             .extend(event.and_then(|event| if self.has_launcher { speaker::of_launcher(event) } else { Some(event) }));
                     }
                     if self.has_launcher {
-                        self.promote(now, sockets);
+                        self.answer_launcher(now, sockets);
                     }
                     if count < CHUNK {
                         return;

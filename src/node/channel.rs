@@ -9,7 +9,7 @@ use super::framing::{Framing, Line};
 use super::library::Library;
 use super::message::{self, Cluster, Incoming, Query};
 use super::outbox::{Acknowledged, Outbox};
-use super::spec::Kind;
+use super::spec::{Kind, Spec};
 use super::watchdog::{Turn, Watchdog};
 use super::{Errno, SocketId, outgoing};
 use crate::procfs::main_thread::Had;
@@ -160,6 +160,14 @@ impl Channel {
     /// The standby's turn has come: gives back what it has asked for meanwhile. Later queries are events at once.
     pub fn activate(&mut self) -> VecDeque<Query> {
         self.kept.take().unwrap_or_default()
+    }
+
+    /// Gives back those of a standby's queries whose answer does not wait for its turn. It stays a standby.
+    pub fn take_kept(&mut self, is_taken: impl Fn(&Spec) -> bool) -> VecDeque<Query> {
+        let Some(kept) = &mut self.kept else { return VecDeque::new() };
+        let (taken, left) = kept.drain(..).partition(|query| query.wanted.as_ref().is_ok_and(&is_taken));
+        *kept = left;
+        taken
     }
 
     /// Asks the loop for a sign, after all that waits to be sent.

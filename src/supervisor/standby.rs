@@ -62,7 +62,9 @@ impl Supervisor {
             && self.planned.is_none()
             && !self.is_spawning()
             && self.generations.iter().all(Generation::is_running)
-            && self.active().is_some_and(|active| active.can_take_over() && self.standby.given_up_beside != Some(active.number))
+            && self.active().is_some_and(|active| {
+                active.can_take_over() && !active.has_launcher && self.standby.given_up_beside != Some(active.number)
+            })
             && !self.running().any(|generation| matches!(generation.duty, Duty::Standby | Duty::Successor | Duty::Dismissed { .. }));
         is_wanted.then_some(self.standby.not_before)
     }
@@ -108,7 +110,11 @@ impl Supervisor {
 
     /// What observers should know of the standby; `None`: nothing.
     pub(super) fn standby_note(&self) -> Option<&'static str> {
-        let is_given_up = self.active().is_some_and(|active| self.standby.given_up_beside == Some(active.number));
+        let active = self.active().filter(|_| self.config.standby)?;
+        if active.has_launcher {
+            return Some("off: a launcher speaks for this generation");
+        }
+        let is_given_up = self.standby.given_up_beside == Some(active.number);
         is_given_up.then_some("given up: none could wait beside this generation (the log says why)")
     }
 

@@ -234,6 +234,21 @@ fn a_standby_waits_at_its_first_listen() {
 }
 
 #[test]
+fn some_of_a_standbys_queries_may_be_answered_before_its_turn() {
+    let mut channel = channel(None, true);
+    for line in [query(1, 3000), query(2, 3001)] {
+        hear(&mut channel, 1, &line);
+    }
+    let has_port = |wanted: u16| move |spec: &Spec| matches!(spec, Spec::Tcp { port, .. } if *port == wanted);
+    let taken = channel.take_kept(has_port(3001));
+    assert_eq!(taken.iter().map(|query| query.seq).collect::<Vec<_>>(), [2]);
+    assert!(channel.take_kept(has_port(3001)).is_empty());
+    assert_eq!(hear(&mut channel, 2, &query(3, 3002)), [], "it waits still");
+    assert_eq!(channel.activate().iter().map(|query| query.seq).collect::<Vec<_>>(), [1, 3]);
+    assert!(channel.take_kept(|_| true).is_empty());
+}
+
+#[test]
 fn ready_and_complaints_are_told_once() {
     let mut channel = channel(None, false);
     let long = "x".repeat(super::super::framing::LONGEST_LINE + 1);

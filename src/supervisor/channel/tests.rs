@@ -1,6 +1,6 @@
 use crate::config::Config;
 use crate::config::values::StopBy;
-use crate::supervisor::bench::{Bench, TERM, at, ms, pid, signal};
+use crate::supervisor::bench::{Bench, TERM, at, listens_at, ms, pid, signal};
 use crate::supervisor::event::{Action, Actions, ChannelEvent, Event};
 use crate::supervisor::report::Report;
 
@@ -33,4 +33,21 @@ fn to_ask_for_a_port_is_as_far_as_a_standby_comes_and_no_readiness_of_the_active
     while bench.tick() < at(10_000) {
         bench.says(&["look at 101"]);
     }
+}
+
+#[test]
+fn no_standby_is_started_beside_a_launcher() {
+    let standby = || Config { standby: true, ..Config::default() };
+    let note = |bench: &Bench| bench.supervisor.view(bench.now).standby_note;
+    let mut bench = Bench::running(standby());
+    bench.events(101, &[ChannelEvent::LauncherSpeaks, listens_at(&[3000])]).says(&[]);
+    assert_eq!((note(&bench), bench.supervisor.standby_due()), (Some("off: a launcher speaks for this generation"), None));
+    // It was what runs before the app.
+    bench.events(101, &[ChannelEvent::AnotherSpeaks, listens_at(&[3000])]).tick_at(ms(0)).says(&["spawn 2 - standby"]);
+    assert_eq!(note(&bench), None);
+    bench.events(102, &[ChannelEvent::LauncherSpeaks, ChannelEvent::AnotherSpeaks, ChannelEvent::AtListen]).says(&[]);
+    assert!(bench.supervisor.standby_waits());
+    let mut bench = Bench::running(Config { hold_port: true, ..Config::default() });
+    bench.events(101, &[ChannelEvent::LauncherSpeaks]);
+    assert_eq!(note(&bench), None, "where none is wanted");
 }

@@ -27,6 +27,8 @@ impl World {
                 let plain = !self.supervisor.config.holds_ports();
                 assert!(!plain || self.alive.is_empty(), "two commands at once where no port is held: {:?}", self.supervisor);
                 assert!(role == StartRole::Active || self.supervisor.config.standby);
+                let is_behind = |pid: &Pid| self.spoken_for.contains(pid);
+                assert!(role == StartRole::Active || !self.alive.iter().any(is_behind), "a standby beside a launcher");
                 self.spawn_asked = true;
             }
             Action::LookAtFiles => assert!(!self.stopped, "files are looked at after a stop"),

@@ -40,7 +40,7 @@ impl World {
             let is_stable = now.since(g.started) >= s.config.stable_after;
             let is_new = s.planned.is_some_and(|planned| planned.is_new(g.number));
             rank(g.kill_at).hash(&mut key);
-            (duty, g.port, g.channel, g.said, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
+            (duty, g.port, g.channel, g.has_launcher, g.said, rank(g.ready_by), g.kill_reason.is_some(), is_stable, is_new).hash(&mut key);
             let Readiness { since, was_ready, has_worked, is_whole, whole_by, .. } = g.readiness;
             (rank(self.works_at(g)), since.is_some(), was_ready, has_worked, is_whole, rank(whole_by)).hash(&mut key);
             (g.listening.held.len(), g.listening.found.len(), g.listening.is_unknowable).hash(&mut key);

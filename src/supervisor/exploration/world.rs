@@ -47,6 +47,8 @@ pub(super) struct World {
     /// Commands that listen at held sockets, and at their own, as they told and as was seen last.
     holding: Vec<Pid>,
     listening: Vec<Pid>,
+    /// Launchers speak for these.
+    pub(super) spoken_for: Vec<Pid>,
     /// Commands that had work to do when they were last looked at.
     pub(super) busy: Vec<Pid>,
     pub stopped: bool,
@@ -93,6 +95,7 @@ impl World {
             prepared: Vec::new(),
             holding: Vec::new(),
             listening: Vec::new(),
+            spoken_for: Vec::new(),
             busy: Vec::new(),
             stopped: false,
             finished: None,
@@ -158,6 +161,9 @@ impl World {
                 from_channel.extend([listens_at(&[3000]), ChannelEvent::Closed]);
                 from_channel.extend(by_listening.then(|| listens_at(&[3000, 3001])));
                 from_channel.extend((!self.harsh && !config.standby).then_some(ChannelEvent::AnotherSpeaks));
+                // In some of the worlds is enough: the others get the further for it.
+                let has_drain = !config.drain_delay.is_zero();
+                from_channel.extend((self.harsh && config.standby && has_drain).then_some(ChannelEvent::LauncherSpeaks));
             }
             events.extend(from_channel.into_iter().map(|event| Event::Channel { pid: *pid, event }));
         }
@@ -313,6 +319,7 @@ impl World {
                 self.busy.extend((*left == Some(Left::Work)).then_some(*pid));
             }
             Event::Channel { pid, event: ChannelEvent::Listening(_) } => self.holding.push(*pid),
+            Event::Channel { pid, event: ChannelEvent::LauncherSpeaks } => self.spoken_for.push(*pid),
             Event::Channel { pid, event: ChannelEvent::Closed | ChannelEvent::AnotherSpeaks } => self.holding.retain(|known| known != pid),
             Event::SignalsSeen { pid, survived } => {
                 self.questions.pop_front();

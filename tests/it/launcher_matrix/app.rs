@@ -156,6 +156,10 @@ impl Stage {
         while init.verb(&["health"]).code != Some(0) {
             assert!(!init.late(), "{cell:?}: it serves, and is not ready");
         }
+        if cell.form == Form::Script && !cell.passes_on && cell.options.contains(&"--standby") {
+            let status = init.status();
+            assert_eq!(status["standby_note"], "off: a launcher speaks for this generation", "{cell:?}: {status}");
+        }
         Stage { cell, port, init, _scratch: scratch }
     }
 

@@ -1,12 +1,14 @@
 //! Node behind a shell, behind npm, and what is no Node at all.
 
 use super::settled;
-use crate::support::{Bench, newest_node, on_every_node};
+use crate::serving::{ask, connect};
+use crate::support::web::free_port;
+use crate::support::{Bench, Running, Scratch, newest_node, on_every_node};
 use std::path::Path;
 use std::time::Duration;
 
 /// A shell's line with the app in the place of `@`.
-fn shell(options: &[&str], line: &str, node: &Path, script: &str) -> crate::support::Running {
+fn shell(options: &[&str], line: &str, node: &Path, script: &str) -> Running {
     let script = format!(
         "const say = (...words) => console.log(words.join(' '));
          const up = () => setImmediate(() => say('up', process.env.RESTARTINIT_GENERATION)); {script}"
@@ -91,4 +93,70 @@ fn what_is_no_node_is_not_harmed() {
     let end = init.end();
     assert_eq!(end.code, Some(4), "{end:?}");
     assert_eq!(end.logged("blocked").len(), 0, "{end:?}");
+}
+
+/// An app that is loaded by what is known as ts-node, in its own process.
+const LAUNCHER: &str = "node_modules/ts-node/dist/bin.js";
+/// A launcher that listens at a pipe of its own while it runs something else.
+const BEFORE: &str = "node_modules/tsx/dist/cli.mjs";
+const FILES: [(&str, &str); 3] = [
+    (
+        "app.js",
+        "require('http').createServer((request, response) => response.end(process.env.RESTARTINIT_GENERATION))
+      .listen(Number(process.env.PORT), '127.0.0.1', () => console.log('serving ' + process.env.RESTARTINIT_GENERATION));",
+    ),
+    (LAUNCHER, "require('../../../app.js');"),
+    (
+        BEFORE,
+        "import net from 'node:net';
+      const server = net.createServer();
+      server.listen(process.cwd() + '/' + process.pid + '.pipe', () => server.close(() => process.exit(0)));",
+    ),
+];
+
+/// A shell's line under `--standby`, beside those files, with Node in the place of `@`; and the port that the app listens on.
+fn with_standby(line: &str, node: &Path) -> (Running, Scratch, u16) {
+    let (scratch, port) = (Scratch::new(), free_port());
+    for (name, text) in FILES {
+        let path = scratch.path(name);
+        std::fs::create_dir_all(Path::new(&path).parent().expect("its folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    let line = line.replace('@', "\"$0\"");
+    let command: [&std::ffi::OsStr; 4] = ["sh".as_ref(), "-c".as_ref(), line.as_ref(), node.as_os_str()];
+    let bench = Bench::new(&["--standby", "-v"]).folder(scratch.path("")).variable("PORT", port.to_string());
+    (bench.command(command), scratch, port)
+}
+
+fn answer(port: u16) -> String {
+    ask(connect(([127, 0, 0, 1], port)).expect("nobody is refused"), "/").expect("an answer")
+}
+
+/// It would not be known whether it waits.
+#[test]
+fn behind_a_launcher_there_is_no_standby() {
+    on_every_node(|node| {
+        let (mut init, _scratch, port) = with_standby(&format!("exec @ {LAUNCHER}"), node);
+        init.out("serving 1");
+        let status = init.status_with("there is no standby", |status| !status["standby_note"].is_null());
+        assert_eq!(status["generations"].as_array().map(Vec::len), Some(1), "{status}");
+        assert_eq!(answer(port), "1");
+        init.signal(libc::SIGTERM);
+        let end = init.end();
+        assert!(!end.said("serving 2"), "{end:?}");
+    });
+}
+
+#[test]
+fn a_standby_waits_though_a_launcher_runs_before_the_app() {
+    on_every_node(|node| {
+        let (mut init, _scratch, port) = with_standby(&format!("@ {BEFORE} && exec @ app.js"), node);
+        init.out("serving 1");
+        let line = init.log("waits as standby");
+        assert!(line.contains("generation 2 "), "{line}");
+        (0..20).for_each(|_| assert_eq!(answer(port), "1"));
+        init.signal(libc::SIGTERM);
+        let end = init.end();
+        assert!(!end.said("serving 2"), "{end:?}");
+    });
 }
