@@ -99,6 +99,25 @@ mod tests {
         }
     }
 
+    /// No entry script keeps a start waiting for long.
+    #[test]
+    fn so_many_scripts_are_looked_at() {
+        let ladder = |top: usize| {
+            let read = move |name: &str| {
+                let step: usize = name.strip_prefix('/')?.parse().ok()?;
+                Some(if step == top { "node --run start".to_owned() } else { format!("/{}", step + 1) })
+            };
+            runs_without_channel(&["sh", "-c", "/1"], &read).is_some()
+        };
+        assert_eq!((ladder(MOST_SCRIPTS), ladder(MOST_SCRIPTS + 1)), (true, false));
+        let words = |others: usize| {
+            let line: String = (0..others).map(|number| format!("no/{number} ")).collect();
+            found(&["sh", "-c", &(line + "./scripts/start")], "").is_some()
+        };
+        // The shell is one of them, and the script another.
+        assert_eq!((words(MOST_TRIED - 2), words(MOST_TRIED - 1)), (true, false));
+    }
+
     #[test]
     fn what_keeps_the_channel_is_left_alone() {
         for (command, file) in [

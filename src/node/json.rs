@@ -157,6 +157,39 @@ mod tests {
     }
 
     #[test]
+    fn json_is_what_its_standard_says() {
+        let good =
+            r#"0|-0|10|1.5|-1.5e+10|1E5|1e-5|0.0|true|false|null|[]|{}|[1,2]|[[],{}]|{"a":1,"b":[{}]}|"\"\\\/\b\f\n\r\t\u00e9\uD83D""#;
+        for good in good.split('|').chain([" [ 1 ,\t2 ]\r\n", "\" \u{7f}\""]) {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+        let numbers = "| |01|-|-a|+1|.5|1.|1.e5|1e|1e+|1 2";
+        let others = r#"tru|nul|falsy|[1,]|[,]|[1 2]|[}|{]|{,}|[1]]|{"a"}|{"a":}|{a:1}|{"a":1,}|{"a" 1}|"a|"\x"|"\u12"|"\u12g4""#;
+        for bad in numbers.split('|').chain(others.split('|')).chain(["\"\u{1f}\""]) {
+            assert!(!is_json(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn escapes_stand_for_what_javascript_says() {
+        let key = |text: &str| read(format!("{{\"key\":\"{text}\"}}").as_bytes()).map(|object| object.key.to_string());
+        for (text, expected) in [
+            (r#"\"\\\/\b\f\n\r\t."#, "\"\\/\u{8}\u{c}\n\r\t."),
+            (r"\u00e9\u0FfF", "\u{e9}\u{fff}"),
+            (r"a\ud83d\ude00b", "a\u{1f600}b"),
+            (r"\ud800\udc00\udbff\udfff\ud7ff\ue000", "\u{10000}\u{10ffff}\u{d7ff}\u{e000}"),
+            (" \u{7f}", " \u{7f}"),
+        ] {
+            assert_eq!(key(text).as_deref(), Some(expected), "{text}");
+        }
+        for bad in
+            [r"\ud800", r"\ud800x", r"\ud800\n", r"\ud800\u0041", r"\ud800\udbff", r"\ud800\ue000", r"\udc00", r"\u12", "\u{1f}", r"\"]
+        {
+            assert_eq!(key(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn depth_is_no_danger() {
         let deep = [b"[".repeat(20_000), b"]".repeat(20_000)].concat();
         assert!(is_json(&deep));

@@ -78,7 +78,7 @@ pub(super) struct Bench {
     pub(super) now: Moment,
     next_pid: i32,
     log: Vec<String>,
-    /// What was told of readiness.
+    /// What was told of readiness, and of what is not done any more.
     reports: Vec<String>,
     /// What a look at listeners shows.
     pub(super) listens: Option<Listeners>,
@@ -201,6 +201,7 @@ impl Bench {
                     | Report::WithoutOverlap { .. }
                     | Report::StandbyGivenUp { .. }
                     | Report::NotHeld { .. }
+                    | Report::ChangesOff { .. }
                     | Report::CutOff { .. }
                     | Report::Ready { .. }),
                 ) => self.reports.push(report.message()),
@@ -229,7 +230,7 @@ impl Bench {
         self.tell(Event::Exited { pid: pid(number), exit, reason: None }).tell(Event::Reaped { children: false })
     }
 
-    /// What was told of readiness since the last time.
+    /// The reports that are kept, since the last time.
     pub(super) fn take_reports(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reports)
     }

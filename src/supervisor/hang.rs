@@ -76,6 +76,8 @@ mod tests {
         assert_eq!(said(12, "running", 2), "10 s: running, in f1 (/app/x.js:2:34) < f2 (/app/x.js:2:34)");
         assert_eq!(said(200, "running", 9).matches(" < ").count(), 2);
         assert!(said(200, "running", 9).starts_with("10 s of its own in 3 min 20 s: running, in f1 "));
+        assert!(said(13, "running", 0).starts_with("10 s of its own in 13 s"), "more than a quarter");
+        assert_eq!(hang(10, "running", 0).text(Duration::from_secs(8)), "8 s: running", "no more than that");
         assert_eq!(said(11, "waiting for its child \"convert\" (pid 31)", 0), "10 s: waiting for its child \"convert\" (pid 31)");
     }
 
@@ -87,5 +89,16 @@ mod tests {
         assert_eq!((fields[1].0, stack.as_array().map(Vec::len)), ("stack", Some(5)));
         assert_eq!(stack[0], serde_json::json!({"function": "f1", "file": "/app/x.js", "line": 2, "column": 34}));
         assert_eq!(hang(10, "running", 0).fields().len(), 1);
+        assert_eq!(hang(10, "running", 5).innermost(2), hang(10, "running", 2));
+    }
+
+    #[test]
+    fn one_that_had_no_processor_is_told_to_be_starved() {
+        let late = |wall| hang(wall, "ready to run", 0).late();
+        assert_eq!(late(20), "late: no answer for 20 s, of which 10 s were its own: ready to run");
+        assert_eq!(late(21), "late, starved: no answer for 21 s, of which 10 s were its own: ready to run");
+        let fields = hang(21, "running", 0).late_fields().map(|(name, value)| (name, value.to_string()));
+        let told = [("late_seconds", "21.0"), ("own_seconds", "10.0"), ("verdict", "\"running\"")];
+        assert_eq!(fields, told.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -90,9 +90,16 @@ fn a_new_process_is_not_replaced_for_what_it_has_read() {
     bench.change(75_000, [3, 1]).begins(&[]);
     bench.exit(102, Exit::Code(1)).until(200_000);
     bench.begins(&["spawn 3 1"]);
+    // It was spawned in the same moment, before the look and after it.
     let mut bench = watching(config());
-    bench.until(60_000).tell(Event::FilesStirred).exit(101, Exit::Code(1)).until(60_001).tell(Event::FilesSeen(Some(vec![2, 1])));
-    bench.until(200_000).begins(&["spawn 2 1"]);
+    bench.until(60_000).tell(Event::FilesStirred).exit(101, Exit::Code(1)).tick_at(ms(60_000)).begins(&["spawn 2 1"]);
+    bench.until(61_000).tell(Event::Tick { signals_pending: false }).tell(Event::FilesSeen(Some(vec![2, 1])));
+    assert_eq!(bench.supervisor.change_due(), None);
+    let mut bench = watching(config());
+    bench.until(60_000).tell(Event::FilesSeen(Some(vec![2, 1])));
+    assert_eq!(bench.supervisor.change_due(), Some(at(60_000)));
+    bench.exit(101, Exit::Code(1)).tick_at(ms(60_000)).begins(&["spawn 2 1"]);
+    assert_eq!(bench.supervisor.change_due(), None);
 }
 
 /// A standby that was started before the change does not know it.
@@ -138,6 +145,7 @@ fn an_app_that_writes_there_itself_is_found_out() {
     }
     bench.change(moment, [content + 1, 1]).until(moment + 500_000).begins(&[]);
     assert!(bench.supervisor.view(bench.now).change_note.is_some_and(|note| note.starts_with("off: ")));
+    assert!(bench.take_reports().iter().any(|line| line.contains("/tls")), "which of them");
     bench.tell(Event::FilesStirred);
     assert_eq!(bench.supervisor.change_due(), None);
 }
