@@ -131,6 +131,7 @@ mod tests {
             (&["/entry.sh"], "#!/bin/sh\n# node --run start\necho \"in place of node --run start\"\nexec node server.js\n"),
             (&["/entry.sh"], "#!/bin/sh\nexec circle.sh\n"),
             (&["node", "server.js", "--run"], ""),
+            (&["python3", "-c", "node --run start"], ""),
             (&[], ""),
         ] {
             assert_eq!(found(command, file), None, "{command:?}");
