@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use super::Link;
 use crate::event_loop::held_sockets::HeldSockets;
 use crate::node::message::Query;
-use crate::node::spec::Spec;
 use crate::node::watchdog::Watchdog;
 use crate::supervisor::event::AppRequest;
 use crate::time::Moment;
@@ -32,13 +31,7 @@ impl Link {
         self.answer(kept, now, sockets);
     }
 
-    /// Gives a standby's launcher what is its own: without that it never gets as far as the app.
-    pub(super) fn answer_launcher(&mut self, now: Moment, sockets: &mut HeldSockets) {
-        let own = self.channel.take_kept(|spec| matches!(spec, Spec::Unix { .. }));
-        self.answer(own, now, sockets);
-    }
-
-    fn answer(&mut self, queries: VecDeque<Query>, now: Moment, sockets: &mut HeldSockets) {
+    pub(super) fn answer(&mut self, queries: VecDeque<Query>, now: Moment, sockets: &mut HeldSockets) {
         for mut query in queries {
             let outcome = sockets.query(self.generation, self.speaker.sender(), &mut query);
             self.channel.answer(query, outcome);

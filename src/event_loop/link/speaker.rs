@@ -6,6 +6,7 @@ use crate::event_loop::lingering::Outliving;
 use crate::logger::warn_once;
 use crate::node::launcher;
 use crate::node::permission::{Heard, Sender};
+use crate::node::spec::Spec;
 use crate::procfs::listeners::ListenAddress;
 use crate::procfs::node_loop::Left;
 use crate::supervisor::event::ChannelEvent;
@@ -56,6 +57,12 @@ impl Link {
                 launcher.instead(None)
             );
         }
+    }
+
+    /// Gives a standby's launcher what is its own: without that it never gets as far as the app.
+    pub(super) fn answer_launcher(&mut self, now: Moment, sockets: &mut HeldSockets) {
+        let own = self.channel.take_kept(|spec| matches!(spec, Spec::Unix { .. }));
+        self.answer(own, now, sockets);
     }
 
     /// What is left of it where its command has ended and the app has not: a shell was the command.
